@@ -1,0 +1,1 @@
+"""Where readings are kept, behind one protocol. Not where figures are computed."""

@@ -1,0 +1,1 @@
+"""The agent on a gateway: reads devices, spools batches, delivers them. Not what the figures mean."""

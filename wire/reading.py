@@ -1,0 +1,79 @@
+"""What flows up and what flows down: readings and events; set-points. Not how they are packed (see `wire.batch`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+
+
+class Quality(IntEnum):
+    """How far a value can be trusted. The number is what travels and what the stores keep."""
+
+    GOOD = 0
+    UNCERTAIN = 1
+    BAD = 2
+    SUBSTITUTED = 3
+
+
+# Why a value is not simply good: a closed list, so that a store keeps a small number. Append only; 0 means "no reason".
+REASONS: Final[tuple[str, ...]] = (
+    "",
+    "clock",  # the edge's clock was not synchronised
+    "out-of-range",  # outside the device's stated range
+    "not-implemented",  # the device says that it does not have the value
+    "frozen",  # the device repeats itself beyond what is plausible
+    "counter-diff",  # known total, estimated shape
+    "integrated",  # from power, where no counter exists
+    "quantum",  # shorter than the counter can resolve
+    "glitch",  # a counter left its line and came back
+    "reset",  # a counter started anew
+    "exchange",  # another meter took its place
+    "jump",  # a counter ran ahead of what the connection can carry
+    "manual",  # entered by a person
+    "imported",  # from a file
+    "estimated",  # from similar days
+    "restart",  # the agent was away
+    "device-fault",  # the device reports a fault of its own
+)
+REASON_CODES: Final[dict[str, int]] = {reason: code for code, reason in enumerate(REASONS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The value of one quantity of one device at one instant.
+
+    `at_ms` is UTC, taken when the device answered; `value` is in the unit of the quantity's name, `None` where the
+    device answered without a usable value.
+    """
+
+    device: str
+    quantity: str
+    at_ms: int
+    value: float | None
+    quality: Quality = Quality.GOOD
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at a device or at the edge itself (`device` empty)."""
+
+    id: str
+    at_ms: int
+    device: str
+    kind: str
+    body: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class SetPoint:
+    """A value that we ask a device to hold from `from_ms` until `expires_at_ms` (UTC ms), when it reverts by itself."""
+
+    id: str
+    device: str
+    quantity: str
+    value: float
+    from_ms: int
+    expires_at_ms: int
