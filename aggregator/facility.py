@@ -1,0 +1,61 @@
+"""A facility as it is accounted: its place, its meters, its own factors. Not how the settings file spells it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from aggregator.emissions.place import FactorOverride, Place
+from aggregator.intervals.meter import MeterSpec, Multiplier, Role
+
+__all__ = ["Facility", "FactorOverride", "MeterSpec", "Multiplier", "Place", "Role"]
+
+# Every offset from UTC in use today is a multiple of 15 minutes, so that intervals which divide 15 minutes never straddle
+# a local midnight. (Source: IANA time zone database 2025b; older local mean times are not supported.)
+LONGEST_INTERVAL_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Facility:
+    """What is accounted and reported. `place` is a region code such as CN-JS ("" where unknown: then no factor applies)."""
+
+    id: str
+    time_zone: str
+    name: str = ""
+    place: str = ""
+    connection_kw: Decimal | None = None
+    interval_s: int = 900
+    meters: tuple[MeterSpec, ...] = ()
+    overrides: tuple[FactorOverride, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:
+            raise ValueError(f"facility {self.id}: interval_s must divide {LONGEST_INTERVAL_S}, is {self.interval_s}")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(
+                f"facility {self.id}: time_zone must be an IANA zone such as Asia/Shanghai, is {self.time_zone!r}"
+            ) from error
+        seen: set[str] = set()
+        for meter in self.meters:
+            if meter.device in seen:
+                raise ValueError(f"facility {self.id}: meter {meter.device} is named twice")
+            seen.add(meter.device)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def interval_ms(self) -> int:
+        return self.interval_s * 1000
+
+    def meter(self, device: str) -> MeterSpec | None:
+        return next((meter for meter in self.meters if meter.device == device), None)
+
+    def main_meters(self) -> tuple[MeterSpec, ...]:
+        """The grid connections: the only meters of a facility total."""
+        return tuple(meter for meter in self.meters if meter.role is Role.MAIN)
+
+    def factor_place(self) -> Place:
+        return Place(self.id, self.place, self.time_zone, self.overrides)

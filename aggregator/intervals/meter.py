@@ -1,0 +1,81 @@
+"""What the interval rules must know about a meter: its limits, its counter and its multipliers. Not how it is read."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+ONE: Final = Decimal(1)
+
+
+class Role(StrEnum):
+    """What a meter's energy counts as."""
+
+    MAIN = "main"  # a grid connection of the facility: its import is what the facility drew
+    SUB = "sub"  # inside the facility: already part of a main meter
+    CHECK = "check"  # measures what another meter measures; never added
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """From `valid_from_ms` (UTC; None: always) on, one kWh on the display is `factor` kWh in the line: CT x PT, or 1.
+
+    `reason` and `evidence` say why it is so; a list of multipliers only grows.
+    """
+
+    factor: Decimal
+    valid_from_ms: int | None = None
+    reason: str = ""
+    evidence: str = ""
+    approver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSpec:
+    """One meter of a facility.
+
+    `rated_power_kw` is what the measured line can carry at most, in primary kW. `modulus_kwh` is where the display starts
+    again at zero, in displayed kWh (None: unknown, then no backward step is a rollover). `quantum_kwh` is the display's
+    last digit x multiplier (None: learnt from the finest digit seen). `counted` is False only for a meter without energy
+    counters: its power is integrated. `show` is the tile of the overview page that its power belongs to.
+    """
+
+    device: str
+    edge: str
+    rated_power_kw: Decimal
+    role: Role = Role.SUB
+    carrier: str = "electricity"
+    modulus_kwh: Decimal | None = None
+    quantum_kwh: Decimal | None = None
+    multipliers: tuple[Multiplier, ...] = (Multiplier(ONE),)
+    show: str = ""
+    counted: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.rated_power_kw > 0:
+            raise ValueError(f"meter {self.device}: rated_power_kw must be above 0, is {self.rated_power_kw}")
+        for name, value in (("modulus_kwh", self.modulus_kwh), ("quantum_kwh", self.quantum_kwh)):
+            if value is not None and not value > 0:
+                raise ValueError(f"meter {self.device}: {name} must be above 0, is {value}")
+        starts = [_start_ms(entry) for entry in self.multipliers]
+        if not starts or starts != sorted(set(starts)):
+            raise ValueError(
+                f"meter {self.device}: multipliers must be at least one, each later than the one before, are {starts}"
+            )
+        for entry in self.multipliers:
+            if not entry.factor > 0:
+                raise ValueError(f"meter {self.device}: a multiplier must be above 0, is {entry.factor}")
+
+    def multiplier_at(self, at_ms: int) -> Decimal:
+        """Line kWh per displayed kWh at an instant; before the first entry the first one holds."""
+        at = bisect_right([_start_ms(entry) for entry in self.multipliers], at_ms) - 1
+        return self.multipliers[max(at, 0)].factor
+
+    def multiplier_changes(self) -> tuple[int, ...]:
+        """The instants (UTC ms) at which the multiplier becomes another one."""
+        return tuple(_start_ms(entry) for entry in self.multipliers[1:])
+
+
+def _start_ms(entry: Multiplier) -> int:
+    return -(2**62) if entry.valid_from_ms is None else entry.valid_from_ms
