@@ -1,0 +1,54 @@
+# make demo    shows the whole system on this machine; needs Python 3.11 or newer, no root, no server
+# make test    installs what is missing, then runs the tests and says what was skipped and why
+# make check   lint, format, types, import table, units
+# make bench   measures; one JSON line per figure
+# make long    tests that take minutes; make soak: hours
+# make docs    checks the links of all pages
+# Each word can be repeated: what is there already is not installed again.
+
+PYTHON := .venv/bin/python
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+# mosquitto lives in /usr/sbin, which Debian leaves off the PATH of ordinary users
+export PATH := $(PATH):/usr/sbin:/usr/local/sbin
+
+.PHONY: setup demo test check bench long soak docs system-packages
+
+setup: .venv/dev.stamp
+
+demo: .venv/demo.stamp
+	.venv/bin/wattline demo $(DEMO)
+
+test: setup
+	$(PYTHON) -m pytest $(TESTS)
+
+check: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PYTHON) -m pytest --quiet tests/test_layout.py tests/test_units.py
+
+bench: setup
+	$(PYTHON) -m benchmarks $(BENCH)
+
+long: setup
+	$(PYTHON) -m pytest -m long --timeout 3600 $(TESTS)
+
+soak: setup
+	$(PYTHON) -m pytest -m soak --timeout 0 $(TESTS)
+
+docs: setup
+	$(PYTHON) -m pytest --quiet tests/test_docs.py
+
+system-packages:
+	@scripts/system-packages
+
+$(PYTHON):
+	@python=$$(scripts/newest-python) && echo "creating .venv with $$python" && "$$python" -m venv .venv
+
+.venv/dev.stamp: pyproject.toml | system-packages $(PYTHON)
+	$(PIP) --editable '.[dev]'
+	@touch .venv/demo.stamp $@
+
+.venv/demo.stamp: pyproject.toml | $(PYTHON)
+	$(PIP) --editable ".[edge,aggregator,sim$$(command -v mosquitto >/dev/null || echo ,demo)]"
+	@touch $@
