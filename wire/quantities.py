@@ -62,7 +62,14 @@ def _rows() -> list[Quantity]:
     add(("reactive_power_kvar", *_phases("reactive_power_{}_kvar")), "kvar", gauge, electricity, -_POWER_KW, _POWER_KW)
     add(("apparent_power_kva", *_phases("apparent_power_{}_kva")), "kVA", gauge, electricity, 0, _POWER_KW)
     add(("power_factor_ratio", *_phases("power_factor_{}_ratio")), "1", gauge, electricity, -1, 1)
-    add(("voltage_v", *_phases("voltage_{}_v"), "voltage_l1_l2_v", "voltage_l2_l3_v", "voltage_l3_l1_v"), "V", gauge, electricity, 0, 1e6)
+    add(
+        ("voltage_v", *_phases("voltage_{}_v"), "voltage_l1_l2_v", "voltage_l2_l3_v", "voltage_l3_l1_v"),
+        "V",
+        gauge,
+        electricity,
+        0,
+        1e6,
+    )
     add(("current_a", *_phases("current_{}_a"), "current_neutral_a"), "A", gauge, electricity, -1e5, 1e5)
     add(("frequency_hz",), "Hz", gauge, electricity, 0, 500)
     add((*_phases("voltage_thd_{}_percent"), *_phases("current_thd_{}_percent")), "%", gauge, electricity, 0, 1000)
@@ -100,7 +107,14 @@ def _rows() -> list[Quantity]:
         add((f"{carrier}_volume_m3",), "m3", counter, carrier, 0, 1e12)
         add((f"{carrier}_power_kw",), "kW", gauge, carrier, -_POWER_KW, _POWER_KW)
         add((f"{carrier}_flow_m3_per_h",), "m3/h", gauge, carrier, -1e6, 1e6)
-        add((f"{carrier}_supply_temperature_degc", f"{carrier}_return_temperature_degc"), "degC", gauge, carrier, -100, 600)
+        add(
+            (f"{carrier}_supply_temperature_degc", f"{carrier}_return_temperature_degc"),
+            "degC",
+            gauge,
+            carrier,
+            -100,
+            600,
+        )
     add(("oil_volume_l",), "L", counter, Carrier.OIL, 0, 1e13)
     add(("oil_flow_l_per_h",), "L/h", gauge, Carrier.OIL, -1e7, 1e7)
     add(("oil_temperature_degc",), "degC", gauge, Carrier.OIL, -100, 500)
@@ -115,7 +129,14 @@ def _rows() -> list[Quantity]:
     add(("state_of_charge_percent", "state_of_health_percent"), "%", gauge, device, 0, 100)
     add(("state_of_energy_kwh",), "kWh", gauge, device, 0, 1e9)
     add(("charge_limit_kw", "discharge_limit_kw"), "kW", gauge, device, 0, _POWER_KW)
-    add(("temperature_degc", "cell_temperature_max_degc", "cell_temperature_min_degc"), "degC", gauge, device, -100, 1000)
+    add(
+        ("temperature_degc", "cell_temperature_max_degc", "cell_temperature_min_degc"),
+        "degC",
+        gauge,
+        device,
+        -100,
+        1000,
+    )
     add(("cell_voltage_max_v", "cell_voltage_min_v"), "V", gauge, device, 0, 1000)
     add(("cycle_count",), "1", state, device, 0, 1e9)
     add(("operating_state", "alarm_code", "vendor_event_code"), "1", state, device, 0, 2**53)
