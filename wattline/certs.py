@@ -1,0 +1,241 @@
+"""The commands of `wattline certs`: words in, files and lists out. What a certificate holds is decided in wattline.authority."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from wattline.authority import AUTHORITY_DAYS, DAY_MS, EDGE_DAYS, SERVER_DAYS, Authority, CertificateRefused, Issued
+from wattline.broker_acl import acl, edge_of
+from wire.clock import Clock
+
+EXAMPLES: Final = """examples:
+  wattline certs init                                   a new authority in ./certs
+  wattline certs broker --host mqtt.example --host 10.0.0.2
+  wattline certs aggregator
+  wattline certs edge works gw-01                       TLS and signing keys of one gateway
+  wattline certs acl --output /etc/mosquitto/wattline.acl
+  wattline certs list --json
+  wattline certs list --ends-within 60                  exit status 1 when something ends in 60 days
+  wattline certs renew works.gw-01
+  wattline certs revoke works.gw-01                     then give the broker the new list and reload it
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the words of `wattline certs`."""
+    parser.description = (
+        "A private certificate authority for broker, aggregator and gateways, and the broker's access list."
+    )
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
+
+    def word(name: str, text: str, days: int | None = None) -> argparse.ArgumentParser:
+        child = words.add_parser(name, help=text, description=text)
+        child.add_argument(
+            "--directory",
+            type=Path,
+            default=Path("certs"),
+            metavar="DIR",
+            help="folder of the authority (default: %(default)s)",
+        )
+        child.add_argument("--json", action="store_true", help="print JSON for a program")
+        if days is not None:
+            child.add_argument("--days", type=_days, default=days, help="lifetime in days (default: %(default)s)")
+        return child
+
+    word("init", "make the authority; refuses where there is one", AUTHORITY_DAYS).add_argument(
+        "--name", default="Wattline private CA", help="name in its certificate (default: %(default)s)"
+    )
+    word("broker", "key and certificate of the MQTT broker", SERVER_DAYS).add_argument(
+        "--host",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="DNS name or address that gateways connect to; may be repeated",
+    )
+    word("aggregator", "key and certificate of the aggregator", SERVER_DAYS)
+    edge = word("edge", "TLS key, certificate and signing key of one gateway", EDGE_DAYS)
+    edge.add_argument("facility", help="facility id")
+    edge.add_argument("edge", help="edge id")
+    renew = word("renew", "a new certificate for a key that is there")
+    renew.add_argument("name", help="broker, aggregator or FACILITY.EDGE")
+    renew.add_argument("--days", type=_days, default=None, help="lifetime in days (default: as when it was made)")
+    word("revoke", "put a name on the revocation list").add_argument("name", help="broker, aggregator or FACILITY.EDGE")
+    shown = word("list", "what was issued and when it ends")
+    shown.add_argument(
+        "--ends-within",
+        type=_days,
+        default=None,
+        metavar="DAYS",
+        help="exit status 1 when a good certificate ends within so many days",
+    )
+    listed = word("acl", "the broker's access list for every edge that has a good certificate")
+    listed.add_argument(
+        "--edge",
+        action="append",
+        default=[],
+        metavar="FACILITY.EDGE",
+        help="one more, such as an edge that uses a password",
+    )
+    listed.add_argument(
+        "--output",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="write it there instead of printing it; replaces the file",
+    )
+
+
+def run(arguments: argparse.Namespace, clock: Callable[[], int] | None = None) -> int:
+    """Do what the words say; 0, 1 when something ends soon, or 2 when it is refused (the reason goes to standard error)."""
+    try:
+        return _WORDS[arguments.word](arguments, clock or Clock())
+    except (CertificateRefused, OSError) as refused:
+        print(f"wattline certs: {refused}", file=sys.stderr)
+        return 2
+
+
+def _init(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    authority = Authority.found(arguments.directory, clock, arguments.name, arguments.days)
+    note = "ca.key signs for everybody: keep a copy offline, and put it on no gateway and no broker"
+    return _made(arguments, arguments.directory, authority.not_after_ms, note)
+
+
+def _broker(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    authority = Authority(arguments.directory, clock)
+    return _made(
+        arguments,
+        authority.broker(arguments.host, arguments.days),
+        authority.issued()[-1].not_after_ms,
+        "for the broker's machine",
+    )
+
+
+def _aggregator(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    authority = Authority(arguments.directory, clock)
+    return _made(
+        arguments,
+        authority.aggregator(arguments.days),
+        authority.issued()[-1].not_after_ms,
+        "for the aggregator's machine",
+    )
+
+
+def _edge(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    authority = Authority(arguments.directory, clock)
+    folder = authority.edge(arguments.facility, arguments.edge, arguments.days)
+    public = (folder / f"{arguments.edge}.sign.pub").read_text(encoding="ascii").strip()
+    note = f'for the gateway; the aggregator\'s file needs:\n\n[[edge]]\nfacility = "{arguments.facility}"\nedge = "{arguments.edge}"\npublic_key = "{public}"'
+    return _made(arguments, folder, authority.issued()[-1].not_after_ms, note, public_key=public)
+
+
+def _renew(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    authority = Authority(arguments.directory, clock)
+    folder = authority.renew(arguments.name, arguments.days)
+    return _made(
+        arguments,
+        folder,
+        authority.issued()[-1].not_after_ms,
+        "only the certificate (.pem) changed, the key is the same",
+    )
+
+
+def _revoke(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    authority = Authority(arguments.directory, clock)
+    newly_revoked = authority.revoke(arguments.name)
+    if arguments.json:
+        print(
+            json.dumps(
+                {"name": arguments.name, "newly_revoked": newly_revoked, "crl": str(arguments.directory / "crl.pem")}
+            )
+        )
+    else:
+        print(f"{arguments.name}: {newly_revoked} certificates newly revoked, in {arguments.directory / 'crl.pem'}")
+        print("it counts once the broker has that file and a new access list (`wattline certs acl`) and was restarted")
+    return 0
+
+
+def _list(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    authority = Authority(arguments.directory, clock)
+    now_ms = clock()
+    ours = Issued("ca", "authority", "", authority.not_after_ms)
+    rows = [(row, (row.not_after_ms - now_ms) // DAY_MS) for row in (ours, *authority.current())]
+    if arguments.json:
+        print(json.dumps([_as_json(row, days_left) for row, days_left in rows], indent=1))
+    else:
+        width = max(len(row.name) for row, _ in rows)
+        for row, days_left in rows:
+            print(f"{row.name:<{width}}  {row.role:<10}  {_date(row.not_after_ms)}  {_state(row, days_left)}")
+    if arguments.ends_within is None:
+        return 0
+    return int(any(days_left < arguments.ends_within and not row.revoked_at_ms for row, days_left in rows))
+
+
+def _acl(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
+    rows = Authority(arguments.directory, clock).current()
+    revoked = {row.name for row in rows if row.revoked_at_ms}
+    edges = {row.name for row in rows if row.role == "edge"} - revoked
+    for user in arguments.edge:
+        edge_of(user)
+        if user in revoked:
+            raise CertificateRefused(f"edge {user}: it is revoked; a gateway that replaces it gets an id of its own")
+    text = acl([*edges, *arguments.edge])
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        beside = arguments.output.with_name(arguments.output.name + ".new")
+        beside.write_text(text, encoding="ascii")
+        beside.replace(arguments.output)
+    return 0
+
+
+_WORDS: Final[dict[str, Callable[[argparse.Namespace, Callable[[], int]], int]]] = {
+    "init": _init,
+    "broker": _broker,
+    "aggregator": _aggregator,
+    "edge": _edge,
+    "renew": _renew,
+    "revoke": _revoke,
+    "list": _list,
+    "acl": _acl,
+}
+
+
+def _made(arguments: argparse.Namespace, folder: Path, not_after_ms: int, note: str, **more: str) -> int:
+    if arguments.json:
+        print(json.dumps({"folder": str(folder), "ends": _date(not_after_ms), **more}))
+    else:
+        print(f"{folder}: ends {_date(not_after_ms)}; {note}")
+    return 0
+
+
+def _as_json(row: Issued, days_left: int) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "role": row.role,
+        "ends": _date(row.not_after_ms),
+        "days_left": days_left,
+        "revoked": bool(row.revoked_at_ms),
+        "hosts": row.hosts,
+    }
+
+
+def _state(row: Issued, days_left: int) -> str:
+    if row.revoked_at_ms:
+        return f"revoked {_date(row.revoked_at_ms)}"
+    return f"{days_left} days left" if days_left >= 0 else "ENDED"
+
+
+def _date(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at_ms // 1000))
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 36_500:
+        raise argparse.ArgumentTypeError(f"expected 1 to 36500 days, got {text!r}")
+    return int(text)
