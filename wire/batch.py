@@ -131,6 +131,16 @@ def unseal(
     return Batch(content, sha256.hex(), key_id != UNSIGNED)
 
 
+def peek(frame: bytes) -> Content:
+    """The content of a frame of one's own, its signature unchecked. Raises BatchUnreadable."""
+    if len(frame) <= HEADER.size:
+        raise BatchUnreadable(f"batch frame: expected more than {HEADER.size} bytes, got {len(frame)}")
+    try:
+        return _content.decode(_unpacked(frame[4], frame[HEADER.size :]))
+    except ContentUnreadable as error:
+        raise BatchUnreadable(str(error)) from error
+
+
 def _unpacked(compression: int, packed: bytes) -> bytes:
     if compression == ZSTD:
         return _unpacked_zstd(packed)
