@@ -1,0 +1,85 @@
+"""Where the models of a SunSpec device stand: a walk along its chain of headers. Not what the models mean (see `meters/`).
+
+base      base+2            base+4+L
+'SunS' | id  L  L words | id  L  L words | ... | 0xFFFF 0
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from edge_agent.drivers.coalesce import moved
+from edge_agent.drivers.driver import DeviceMisanswered, DeviceRefused
+from edge_agent.drivers.registers import Field
+
+# SunSpec Device Information Model Specification 1.1, section 3: the three places where the mark may stand, and the end of the chain.
+BASES: Final = (40000, 50000, 0)
+MARK: Final = b"SunS"
+END: Final = 0xFFFF
+_MAX_MODELS: Final = 64  # the longest chains seen have about 20; a broken device may not keep us walking
+
+ReadRegisters = Callable[[int, int], Awaitable[bytes]]
+
+
+class Chain(NamedTuple):
+    """Where the mark stands and, per model id, the address of its id register (the first where a model comes twice)."""
+
+    base: int
+    models: dict[int, int]
+
+
+async def walk(read: ReadRegisters, device: str) -> Chain:
+    """The chain of a device. `read(address, count)` gives the registers' bytes or raises DriverError.
+
+    Raises DeviceMisanswered where no base holds the mark or the chain does not end; lets time-outs through.
+    """
+    seen: list[str] = []
+    for base in BASES:
+        try:
+            mark = await read(base, 2)
+        except DeviceRefused as refusal:
+            if refusal.retry:
+                raise
+            seen.append(f"{base}: exception {refusal.code}")
+            continue
+        if mark == MARK:
+            return Chain(base, await _models(read, device, base + 2))
+        seen.append(f"{base}: {mark.hex()}")
+    raise DeviceMisanswered(f"{device}: expected the mark 'SunS' at one of {BASES}, saw {'; '.join(seen)}")
+
+
+def placed(fields: Iterable[Field], chain: Chain) -> tuple[tuple[Field, ...], frozenset[int]]:
+    """`fields` at their addresses in this device, with a check on each model's id register; and the models that it lacks."""
+    found: list[Field] = []
+    missing: set[int] = set()
+    checked: set[int] = set()
+    for field in fields:
+        model = field.model_block
+        if model is None:
+            found.append(field)
+            continue
+        address = chain.models.get(model)
+        if address is None:
+            missing.add(model)
+            continue
+        if model not in checked:
+            checked.add(model)
+            found.append(Field("", field.table, address, "uint16", expect=model))
+        found.append(replace(moved(field, address)))
+    return tuple(found), frozenset(missing)
+
+
+async def _models(read: ReadRegisters, device: str, address: int) -> dict[int, int]:
+    models: dict[int, int] = {}
+    for _ in range(_MAX_MODELS):
+        header = await read(address, 2)
+        model, length = int.from_bytes(header[:2], "big"), int.from_bytes(header[2:], "big")
+        if model == END:
+            return models
+        models.setdefault(model, address)
+        address += 2 + length
+        if address > 0xFFFE:
+            break
+    raise DeviceMisanswered(
+        f"{device}: expected the chain of SunSpec models to end with 0xFFFF, saw {sorted(models)} up to {address}"
+    )
