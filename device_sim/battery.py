@@ -1,0 +1,123 @@
+"""A battery behind an inverter: stored energy, efficiencies, limits and the power window it was told. Not its registers."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from device_sim.profile import UJ_PER_KWH
+
+PPM: Final = 1_000_000
+FULL_RATE: Final = 10_000  # a rate in hundredths of a percent
+
+
+class Unasked(StrEnum):
+    """What the battery does as long as nobody asks for a power."""
+
+    REST = "rest"
+    SELF_CONSUMPTION = "self_consumption"
+
+
+@dataclass(slots=True)
+class Window:
+    """The written set-point (SunSpec 124): bounds of the discharging power in hundredths of a percent of `charge_max_mw`.
+
+    A bound is in force when its bit of StorCtl_Mod is set: -in_rate <= discharge <= out_rate. A negative rate forces the other
+    direction; out_rate = -in_rate is a set-point. `reverts_at_ms` None: stays.
+    """
+
+    charge_limited: bool = False
+    discharge_limited: bool = False
+    in_rate: int = FULL_RATE
+    out_rate: int = FULL_RATE
+    charge_max_mw: int = 0
+    reverts_at_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Battery:
+    """State of one battery. Stored energy is counted in uJ x ppm, so that both efficiencies stay exact integers.
+
+    Charging P (AC) for t adds P t x charge_ppm; discharging removes P t x discharge_ppm with discharge_ppm = 1e12 / efficiency.
+    """
+
+    capacity_kwh: float
+    charge_mw: int
+    discharge_mw: int
+    charge_ppm: int
+    discharge_ppm: int
+    unasked: Unasked
+    floor_percent: float
+    stored: int = 0
+    window: Window = field(default_factory=Window)
+
+    @classmethod
+    def build(
+        cls,
+        capacity_kwh: float,
+        charge_kw: float,
+        discharge_kw: float,
+        charge_efficiency_ratio: float,
+        discharge_efficiency_ratio: float,
+        state_of_charge_percent: float,
+        floor_percent: float,
+        unasked: Unasked,
+    ) -> "Battery":
+        """A battery in the units of a site file."""
+        battery = cls(
+            capacity_kwh,
+            round(charge_kw * 1e6),
+            round(discharge_kw * 1e6),
+            round(charge_efficiency_ratio * PPM),
+            round(PPM / discharge_efficiency_ratio),
+            unasked,
+            floor_percent,
+        )
+        battery.stored = round(battery.full * state_of_charge_percent / 100)
+        battery.forget_set_point()
+        return battery
+
+    @property
+    def full(self) -> int:
+        """The stored energy of a full battery, uJ x ppm."""
+        return round(self.capacity_kwh * UJ_PER_KWH) * PPM
+
+    @property
+    def floor(self) -> int:
+        """Below this nothing is discharged, uJ x ppm."""
+        return round(self.full * self.floor_percent / 100)
+
+    @property
+    def state_of_charge_percent(self) -> float:
+        """Stored energy over capacity, %."""
+        return 100 * self.stored / self.full
+
+    def forget_set_point(self) -> None:
+        """Back to what the battery does unasked (revert timer, reboot)."""
+        self.window = Window(charge_max_mw=self.charge_mw)
+
+    def power_mw(self, surplus_mw: int) -> int:
+        """AC power now, charging positive. `surplus_mw` is what the plant would export without the battery (negative: import)."""
+        wanted = surplus_mw if self.unasked is Unasked.SELF_CONSUMPTION else 0
+        low, high = -self.discharge_mw, self.charge_mw
+        window = self.window
+        if window.charge_limited:
+            high = min(high, window.charge_max_mw * window.in_rate // FULL_RATE)
+        if window.discharge_limited:
+            low = max(low, -(window.charge_max_mw * window.out_rate // FULL_RATE))
+        if low > high:  # a contradictory window: nothing moves
+            return 0
+        power = min(max(wanted, low), high)
+        power = min(max(power, -self.discharge_mw), self.charge_mw)
+        return 0 if self.lasts_ms(power) == 0 else power
+
+    def lasts_ms(self, power_mw: int) -> int | None:
+        """How many whole ms this power is possible before full or floor; None: for ever."""
+        if power_mw > 0:
+            return max(0, self.full - self.stored) // (power_mw * self.charge_ppm)
+        if power_mw < 0:
+            return max(0, self.stored - self.floor) // (-power_mw * self.discharge_ppm)
+        return None
+
+    def store(self, energy_uj: int) -> None:
+        """Books AC energy, charging positive."""
+        self.stored += energy_uj * (self.charge_ppm if energy_uj > 0 else self.discharge_ppm)

@@ -1,0 +1,385 @@
+"""A site file (TOML) checked as a whole and turned into plants and devices. It neither opens ports nor moves time."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from math import sqrt
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from device_sim.battery import Battery, Unasked
+from device_sim.device import KINDS, Device
+from device_sim.plant import Node, Plant
+from device_sim.profile import (
+    UJ_PER_KWH,
+    AfterEnd,
+    CsvLoad,
+    IntervalEnergies,
+    NoPower,
+    ProfileFaults,
+    Segment,
+    SyntheticLoad,
+    read_intervals,
+)
+from device_sim.site_table import SiteFault, SiteFaults, Table
+from device_sim.sun import Sun
+from device_sim.vehicles import Pattern, Vehicles
+
+PROFILES: Final = Path(__file__).parent / "profiles"
+SITES: Final = Path(__file__).parent / "sites"
+SHIPPED: Final = "shipped:"  # a profile file of this package: "shipped:steel_plant_week.csv"
+_OWN_NODE: Final = {"sunspec_pv": Node.PV, "sunspec_battery": Node.BATTERY}
+
+
+@dataclass(frozen=True, slots=True)
+class CsvPlan:
+    """A load from a CSV."""
+
+    intervals: IntervalEnergies
+    after_end: AfterEnd
+    start_local: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticPlan:
+    """A made-up load."""
+
+    base_kw: float
+    peak_kw: float
+    noise_ratio: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SunPlan:
+    """A PV plant."""
+
+    peak_kw: float
+    latitude_deg: float
+    longitude_deg: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePlan:
+    """Charging points."""
+
+    points: int
+    max_kw: float
+    mean_need_kwh: float
+    pattern: Pattern
+    seed: int
+    tan_per_mille: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryPlan:
+    """A battery, in the order of `Battery.build`."""
+
+    capacity_kwh: float
+    charge_kw: float
+    discharge_kw: float
+    charge_efficiency_ratio: float
+    discharge_efficiency_ratio: float
+    state_of_charge_percent: float
+    floor_percent: float
+    unasked: Unasked
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """A device and where it is reached. Devices of a plant with the same `bus` share a port."""
+
+    name: str
+    kind: str
+    measures: Node
+    unit: int
+    bus: str
+    port: int
+    start_import_uj: int
+    start_export_uj: int
+    modulus_uj: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlantPlan:
+    """One facility as configured."""
+
+    name: str
+    zone: ZoneInfo
+    load: CsvPlan | SyntheticPlan
+    load_tan_per_mille: int
+    pv: SunPlan | None
+    battery: BatteryPlan | None
+    ev: VehiclePlan | None
+    devices: tuple[DevicePlan, ...]
+
+    def build(self, origin_ms: int) -> Plant:
+        """The plant as it stands at `origin_ms` (UTC ms), the instant the simulation begins."""
+        none = NoPower()
+        return Plant(
+            self.name,
+            origin_ms,
+            self._load(origin_ms),
+            Sun(self.pv.peak_kw, self.pv.latitude_deg, self.pv.longitude_deg, self.pv.seed) if self.pv else none,
+            Vehicles(self.ev.points, self.ev.max_kw, self.ev.mean_need_kwh, self.ev.pattern, self.ev.seed, self.zone)
+            if self.ev
+            else none,
+            round(self.pv.peak_kw * 1e6) if self.pv else 0,
+            self._battery(),
+            self.load_tan_per_mille,
+            self.ev.tan_per_mille if self.ev else 0,
+        )
+
+    def _load(self, origin_ms: int) -> Segment:
+        load = self.load
+        if isinstance(load, CsvPlan):
+            return CsvLoad(load.intervals, self.zone, load.after_end, origin_ms, load.start_local)
+        return SyntheticLoad(load.base_kw, load.peak_kw, load.noise_ratio, load.seed, self.zone)
+
+    def _battery(self) -> Battery | None:
+        b = self.battery
+        if b is None:
+            return None
+        return Battery.build(
+            b.capacity_kwh,
+            b.charge_kw,
+            b.discharge_kw,
+            b.charge_efficiency_ratio,
+            b.discharge_efficiency_ratio,
+            b.state_of_charge_percent,
+            b.floor_percent,
+            b.unasked,
+        )
+
+    def build_devices(self, plant: Plant) -> list[tuple[DevicePlan, Device]]:
+        """The devices of a built plant, each beside its plan."""
+        return [
+            (
+                d,
+                Device(
+                    d.name, KINDS[d.kind], d.unit, plant, d.measures, d.modulus_uj, d.start_import_uj, d.start_export_uj
+                ),
+            )
+            for d in self.devices
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All plants that one process simulates."""
+
+    plants: tuple[PlantPlan, ...]
+
+
+def load_site(
+    source: Path | str | Mapping[str, Any], profile: Path | str | None = None, start_local: datetime | str | None = None
+) -> Site:
+    """Reads a site file (or the table it would give) and checks all of it.
+
+    `profile` replaces the CSV of every plant whose load comes from a CSV; `start_local` (ISO, local time) is the row that such a plant starts
+    with. Raises SiteFaults with every fault found.
+    """
+    if isinstance(source, Mapping):
+        file, directory, content = "site", Path(), source
+    else:
+        path = Path(source)
+        file, directory = str(path), path.parent
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SiteFaults([SiteFault(file, "", "a readable TOML file", str(error))]) from error
+    faults: list[SiteFault] = []
+    override = _Override(None if profile is None else Path(profile), _local(start_local, file, faults))
+    root = Table(faults, file, "", content)
+    plants = [_plant(table, directory, override) for table in root.tables("plant")]
+    root.finish()
+    _refuse_twice(faults, file, "plant.name", [plan.name for plan in plants])
+    _check_ports(faults, file, plants)
+    if (
+        (profile is not None or start_local is not None)
+        and not faults
+        and not any(isinstance(plan.load, CsvPlan) for plan in plants)
+    ):
+        faults.append(
+            SiteFault(file, "plant.load.kind", "'csv' in a plant, since a profile was given", "no such plant")
+        )
+    if faults:
+        raise SiteFaults(faults)
+    return Site(tuple(plants))
+
+
+@dataclass(frozen=True, slots=True)
+class _Override:
+    profile: Path | None
+    start_local: datetime | None
+
+
+def _local(value: datetime | str | None, file: str, faults: list[SiteFault]) -> datetime | None:
+    if value is None or (isinstance(value, datetime) and value.tzinfo is None):
+        return value
+    try:
+        parsed = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        if parsed.tzinfo is None:
+            return parsed
+    except ValueError:
+        pass
+    faults.append(SiteFault(file, "start_local", "an ISO local time without zone", repr(value)))
+    return None
+
+
+def _tan_per_mille(power_factor: float) -> int:
+    return round(1000 * sqrt(1 / power_factor**2 - 1))
+
+
+def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
+    name = table.name("name")
+    zone_name = table.text("time_zone", "UTC")
+    try:
+        zone = ZoneInfo(zone_name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone = ZoneInfo("UTC")
+        table.fault("time_zone", "a name of the time zone database, such as 'Asia/Shanghai'", zone_name)
+    load_table = table.required_table("load")
+    load = _load(load_table, directory, override)
+    tan = _tan_per_mille(load_table.number("power_factor", 0.95, 0.1, 1.0))
+    load_table.finish()
+    pv, battery, ev = _pv(table), _battery(table), _ev(table)
+    devices = tuple(_device(device, pv is not None, battery is not None) for device in table.tables("device"))
+    _refuse_twice(table.faults, table.file, table.key("device.name"), [device.name for device in devices])
+    buses = [(device.bus, device.unit) for device in devices]
+    _refuse_twice(
+        table.faults, table.file, table.key("device.unit"), [f"unit {unit} on bus {bus}" for bus, unit in buses]
+    )
+    table.finish()
+    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices)
+
+
+def _load(table: Table, directory: Path, override: _Override) -> CsvPlan | SyntheticPlan:
+    kind = table.text("kind", "synthetic", choices=("synthetic", "csv"))
+    if kind == "csv":
+        file = table.text("file", None if override.profile is None else "")
+        after_end = AfterEnd(table.text("after_end", AfterEnd.REPEAT.value, choices=tuple(AfterEnd)))
+        start_text = table.text("start_local", "")
+        start = override.start_local or (_local(start_text, table.file, table.faults) if start_text else None)
+        path = PROFILES / file.removeprefix(SHIPPED) if file.startswith(SHIPPED) else directory / file
+        try:
+            intervals = read_intervals(override.profile or path)
+        except ProfileFaults as error:
+            if file or override.profile:
+                table.fault("file", "a profile without faults", str(error))
+            intervals = IntervalEnergies("", 0, 1, (0,))
+        return CsvPlan(intervals, after_end, start)
+    base = table.number("base_kw", 50.0, 0, 1e6)
+    return SyntheticPlan(
+        base,
+        table.number("peak_kw", 4 * base, 0, 1e6),
+        table.number("noise_ratio", 0.05, 0, 0.5),
+        table.whole("seed", 1, 0, 2**31),
+    )
+
+
+def _pv(table: Table) -> SunPlan | None:
+    pv = table.table("pv")
+    if pv is None:
+        return None
+    plan = SunPlan(
+        pv.number("peak_kw", None, 0.001, 1e6),
+        pv.number("latitude_deg", 30.0, -90, 90),
+        pv.number("longitude_deg", 0.0, -180, 180),
+        pv.whole("seed", 1, 0, 2**31),
+    )
+    pv.finish()
+    return plan
+
+
+def _battery(table: Table) -> BatteryPlan | None:
+    battery = table.table("battery")
+    if battery is None:
+        return None
+    charge_kw = battery.number("charge_kw", None, 0.001, 1e6)
+    plan = BatteryPlan(
+        battery.number("capacity_kwh", None, 0.001, 1e7),
+        charge_kw,
+        battery.number("discharge_kw", charge_kw, 0.001, 1e6),
+        battery.number("charge_efficiency_ratio", 0.95, 0.5, 1),
+        battery.number("discharge_efficiency_ratio", 0.95, 0.5, 1),
+        battery.number("state_of_charge_percent", 50, 0, 100),
+        battery.number("floor_percent", 10, 0, 100),
+        Unasked(battery.text("without_set_point", Unasked.REST.value, choices=tuple(Unasked))),
+    )
+    battery.finish()
+    return plan
+
+
+def _ev(table: Table) -> VehiclePlan | None:
+    ev = table.table("ev")
+    if ev is None:
+        return None
+    plan = VehiclePlan(
+        ev.whole("points", None, 1, 1000),
+        ev.number("max_kw", 11.0, 0.1, 1000),
+        ev.number("mean_need_kwh", 20.0, 0.1, 1000),
+        Pattern(ev.text("pattern", Pattern.WORKPLACE.value, choices=tuple(Pattern))),
+        ev.whole("seed", 1, 0, 2**31),
+        _tan_per_mille(ev.number("power_factor", 0.99, 0.1, 1.0)),
+    )
+    ev.finish()
+    return plan
+
+
+def _device(table: Table, has_pv: bool, has_battery: bool) -> DevicePlan:
+    name = table.name("name")
+    kind_name = table.text("kind", None, choices=tuple(KINDS))
+    kind = KINDS.get(kind_name)
+    own = _OWN_NODE.get(kind_name)
+    measures = Node(table.text("measures", own.value if own else None, choices=tuple(Node) if own is None else (own,)))
+    if (own is Node.PV and not has_pv) or (own is Node.BATTERY and not has_battery):
+        table.fault("kind", f"a table [plant.{measures}] beside a {kind_name}", "no such table")
+    modulus_uj = kind.modulus_uj if kind else UJ_PER_KWH
+    if own is None:  # an acc32 of SunSpec cannot have another modulus
+        modulus_uj = _uj(table.number("modulus_kwh", modulus_uj / UJ_PER_KWH, 1, 1e12))
+    # 0 in an acc32 means "not implemented", so a SunSpec counter starts a little later.
+    start_kwh = 1.0 if own else 0.0
+    highest_kwh = modulus_uj / UJ_PER_KWH
+    plan = DevicePlan(
+        name,
+        kind_name,
+        measures,
+        table.whole("unit", 1, 1, 247),
+        table.text("bus", name),
+        table.whole("port", 0, 0, 65535),
+        _uj(table.number("start_import_kwh", start_kwh, 0, highest_kwh)),
+        _uj(table.number("start_export_kwh", start_kwh, 0, highest_kwh)),
+        modulus_uj,
+    )
+    table.finish()
+    return plan
+
+
+def _uj(kwh: float) -> int:
+    return int(Decimal(repr(float(kwh))) * UJ_PER_KWH)
+
+
+def _refuse_twice(faults: list[SiteFault], file: str, key: str, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    faults.extend(SiteFault(file, key, "each value once", repr(name)) for name in twice)
+
+
+def _check_ports(faults: list[SiteFault], file: str, plants: Sequence[PlantPlan]) -> None:
+    ports: dict[tuple[str, str], set[int]] = {}
+    for plan in plants:
+        for device in plan.devices:
+            ports.setdefault((plan.name, device.bus), set()).add(device.port)
+    for (plant, bus), several in ports.items():
+        if len(several) > 1:
+            faults.append(
+                SiteFault(
+                    file, "plant.device.port", f"one port on bus {bus!r} of plant {plant!r}", repr(sorted(several))
+                )
+            )
+    fixed = [str(port) for several in ports.values() for port in several if port]
+    _refuse_twice(faults, file, "plant.device.port", fixed)
