@@ -1,0 +1,194 @@
+"""The agent as a whole: reads, seals, spools, delivers, tells its state. Not how any of these is done."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Final
+
+from edge_agent.collect import Collection
+from edge_agent.edge_file import EdgeFile, Mqtt
+from edge_agent.publish import Publisher
+from edge_agent.seal import Batcher
+from edge_agent.spool import Limits, Spool
+from edge_agent.status import status_messages
+from wire.block import Block
+from wire.clock import Clock
+from wire.keys import SigningKey
+from wire.messages import EdgeStatus, encode
+from wire.mqtt import Broker, Message, MqttError, MqttSession, Tls
+from wire.reading import Event
+from wire.topics import edge_topic
+
+log = logging.getLogger(__name__)
+
+SHORTEST_FLUSH_S: Final = 0.02  # real; an accelerated clock shall not turn the flush into a busy loop
+STATUS_PERIOD_S: Final = 10.0  # real
+TIDY_PERIOD_S: Final = 5.0  # real
+DRAIN_S: Final = 20.0  # real; how long a stopping agent tries to deliver what it has
+
+
+class Agent:
+    """One gateway's agent. `run` returns when `stop` is set and what was read lies in the spool, delivered if that was possible."""
+
+    def __init__(self, edge: EdgeFile, clock: Clock, version: str, password: str | None = None) -> None:
+        """Raises OSError (the spool's directory, TLS files), KeyUnusable."""
+        self._edge = edge
+        self._clock = clock
+        self._version = version
+        self._key = None if edge.signing is None else SigningKey.load(Path(edge.signing.key))
+        self._broker = _broker(edge.mqtt, password)
+        self._spool = Spool(
+            Path(edge.spool.directory),
+            edge.facility,
+            edge.edge,
+            Limits(max_bytes=edge.spool.max_bytes, max_age_ms=int(edge.spool.max_age_days * 86_400_000)),
+        )
+        if edge.aggregator.store_id and edge.aggregator.store_id != self._spool.store:
+            self._spool.pin_store(edge.aggregator.store_id)
+        self._batcher = Batcher(self._spool, edge.facility, edge.edge, self._key, clock)
+        self._publisher = Publisher(self._spool)
+        self._collection = Collection(edge, clock, self._take_block, self._take_event)
+        self._changed = asyncio.Event()
+        self._publisher.on_change = self._changed.set
+        self._session: MqttSession | None = None
+
+    def _take_block(self, block: Block) -> None:
+        self._batcher.add_block(block)
+
+    def _take_event(self, event: Event) -> None:
+        self._batcher.add_event(event)
+        self._changed.set()
+
+    async def run(self, stop: asyncio.Event, drain_s: float = DRAIN_S) -> None:
+        """Work until `stop` is set, then stop polling, seal, deliver for at most `drain_s`, and say goodbye."""
+        loop = asyncio.get_running_loop()
+
+        def message(topic: str, payload: bytes, _retained: bool) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before the network thread
+                loop.call_soon_threadsafe(self._publisher.message, topic, payload)
+
+        session = MqttSession(
+            self._broker,
+            f"wattline-{self._edge.facility}-{self._edge.edge}",
+            subscriptions=self._publisher.subscriptions(),
+            will=self._will(),
+            on_message=message,
+            on_connected=self._changed.set,
+            on_lost=self._publisher.lost_connection,
+        )
+        try:
+            async with session, asyncio.TaskGroup() as tasks:
+                self._session = session
+                collecting = tasks.create_task(self._collection.run(), name="collection")
+                background = [
+                    tasks.create_task(self._flush_for_ever(), name="flush"),
+                    tasks.create_task(self._publisher.run(session), name="publisher"),
+                    tasks.create_task(self._tell_for_ever(session), name="status"),
+                ]
+                await stop.wait()
+                self._collection.stop()
+                await asyncio.wait([collecting], timeout=drain_s)
+                await self._drain(drain_s)
+                for task in background:
+                    task.cancel()
+                collecting.cancel()
+                await self._flush()
+                await self._tell(session, "offline", "stopped")
+        finally:
+            self._spool.close()
+
+    async def _flush_for_ever(self) -> None:
+        period_s = max(self._clock.real_s(self._edge.flush.period_s), SHORTEST_FLUSH_S)
+        tidied = time.monotonic()
+        while True:
+            await asyncio.sleep(period_s)
+            await self._flush()
+            if time.monotonic() - tidied > TIDY_PERIOD_S:
+                tidied = time.monotonic()
+                self._spool.tidy(self._clock())
+
+    async def _flush(self) -> None:
+        if not self._batcher.waiting:
+            return
+        made = self._batcher.seal()
+        if not made:
+            return
+        try:
+            await asyncio.to_thread(self._spool.sync)
+        except OSError as error:
+            log.error("spool cannot be synced: %s", error)
+            return
+        self._publisher.sealed(made)
+
+    async def _drain(self, drain_s: float) -> None:
+        deadline = time.monotonic() + drain_s
+        while time.monotonic() < deadline and (self._batcher.waiting or not self._publisher.idle):
+            await asyncio.sleep(0.05)
+
+    async def _tell_for_ever(self, session: MqttSession) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), STATUS_PERIOD_S)
+            self._changed.clear()
+            await self._tell(session, "online", "")
+            await asyncio.sleep(0.2)
+
+    async def _tell(self, session: MqttSession, state: str, reason: str) -> None:
+        if not session.connected:
+            return
+        depth = self._spool.depth()
+        head = EdgeStatus(
+            "online" if state == "online" else "offline",
+            reason,
+            self._version,
+            self._clock(),
+            self._spool.current.identity.epoch,
+            depth.oldest_seq,
+            depth.next_seq,
+            depth.batches,
+            depth.bytes,
+            "" if self._key is None else self._key.public.to_text(),
+            self._spool.store,
+            self._spool.gaps_total,
+            self._spool.refused_total,
+            self._publisher.held_total,
+            {
+                "sealed_readings": self._batcher.sealed_readings,
+                "sealed_bytes": self._batcher.sealed_bytes,
+                "waiting_readings": self._batcher.waiting_readings,
+                "sent_batches": self._publisher.sent_total,
+                "resent_batches": self._publisher.resent_total,
+                "foreign_store": self._publisher.foreign_store,
+            },
+        )
+        facility, edge = self._edge.facility, self._edge.edge
+        for page, payload in enumerate(status_messages(head, self._edge, self._collection.states()), start=1):
+            try:
+                await session.publish(edge_topic(facility, edge, "status", page), payload, retain=True)
+            except MqttError as error:
+                log.warning("status not published reason=%s", error)
+                return
+
+    def _will(self) -> Message:
+        topic = edge_topic(self._edge.facility, self._edge.edge, "status")
+        current = self._spool.current
+        gone = EdgeStatus(
+            "offline",
+            "lost",
+            self._version,
+            epoch=current.identity.epoch,
+            next_seq=current.last_seq + 1,
+            store=self._spool.store,
+        )
+        return Message(topic, encode(gone), retain=True)
+
+
+def _broker(mqtt: Mqtt, password: str | None) -> Broker:
+    tls = None
+    if mqtt.tls is not None:
+        cert, key = mqtt.tls.cert, mqtt.tls.key
+        tls = Tls(Path(mqtt.tls.ca), None if cert is None else Path(cert), None if key is None else Path(key))
+        tls.context()  # so that unusable files are said at start
+    return Broker(mqtt.host, mqtt.port, tls, mqtt.username, password)

@@ -1,0 +1,263 @@
+"""The one command line: words, their options and help. Each word's work is elsewhere and loaded only when it is asked for."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import wattline
+from wire.clock import Clock
+
+FAILED: Final = 1
+BAD_USE: Final = 2
+PASSWORD: Final = "WATTLINE_MQTT_PASSWORD"  # noqa: S105 the variable's name, not a password
+
+_EXAMPLES: Final = """examples:
+  wattline demo                                   everything on this machine, in one command
+  wattline edge check /etc/wattline/edge.toml     is the edge file right?
+  wattline edge commission edge.toml              read every row of every device once
+  wattline edge run edge.toml                     the agent
+  wattline aggregator run aggregator.toml         store, figures, dashboard
+  wattline sim run site.toml                      simulated plants on real protocols
+  wattline import energy.csv --config aggregator.toml --facility works --device incomer
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one word; the exit status: 0, 1 (failed), 2 (bad use or configuration)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return BAD_USE
+    logging.basicConfig(
+        level=getattr(logging, options.log_level.upper()),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wattline",
+        description="Energy telemetry: no reading lost, emissions that lead back to the meter.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"wattline {wattline.__version__}")
+    levels = ["debug", "info", "warning", "error"]
+    parser.add_argument(
+        "--log-level", default="info", choices=levels, help="what goes to standard error (default: %(default)s)"
+    )
+    words = parser.add_subparsers(title="words", metavar="WORD")
+    _add_demo(words)
+    _add_edge(words)
+    _add_aggregator(words)
+    _add_sim(words)
+    _add_import(words)
+    _add_certs(words)
+    return parser
+
+
+def _word(
+    words: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str = ""
+) -> argparse.ArgumentParser:
+    return words.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"example:\n  {example}" if example else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_demo(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import demo_options
+
+    parser = _word(
+        words, "demo", "broker, simulated plants, edge agents and aggregator in one command", "wattline demo --speed 60"
+    )
+    demo_options.add_arguments(parser)
+    parser.set_defaults(run=_run_demo)
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from wattline import demo
+
+    return demo.run(options)
+
+
+def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    edge = _word(words, "edge", "the agent on a gateway", "wattline edge check edge.toml")
+    verbs = edge.add_subparsers(title="words", metavar="WORD", required=True)
+    run = _word(
+        verbs, "run", "read devices, spool, deliver, until SIGTERM", "wattline edge run /etc/wattline/edge.toml"
+    )
+    run.add_argument("file", type=Path, help="the edge file (TOML)")
+    run.add_argument(
+        "--drain-s", type=float, default=20.0, help="how long to deliver after SIGTERM (default: %(default)s s)"
+    )
+    run.set_defaults(run=_run_edge)
+    check = _word(
+        verbs, "check", "check the edge file, without asking any device", "wattline edge check edge.toml --json"
+    )
+    check.add_argument("file", type=Path, help="the edge file (TOML)")
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(run=_check_edge)
+    commission = _word(
+        verbs, "commission", "read every row of every device once and judge it", "wattline edge commission edge.toml"
+    )
+    commission.add_argument("file", type=Path, help="the edge file (TOML)")
+    commission.add_argument("--json", action="store_true", help="for programs")
+    commission.set_defaults(run=_commission_edge)
+    spool = _word(
+        verbs, "spool", "what waits in the spool of a stopped or running agent", "wattline edge spool edge.toml"
+    )
+    spool.add_argument("file", type=Path, help="the edge file (TOML)")
+    spool.add_argument("--json", action="store_true", help="for programs")
+    spool.set_defaults(run=_show_spool)
+
+
+def _run_edge(options: argparse.Namespace) -> int:
+    from edge_agent.agent import Agent
+    from edge_agent.edge_file import EdgeFileFaults, load
+    from wire.keys import KeyUnusable
+
+    try:
+        edge = load(options.file)
+        agent = Agent(edge, Clock.from_environment(), wattline.__version__, os.environ.get(PASSWORD))
+    except (EdgeFileFaults, KeyUnusable, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return BAD_USE
+
+    async def work() -> None:
+        await agent.run(_stop_on_signal(), options.drain_s)
+
+    asyncio.run(work())
+    return 0
+
+
+def _stop_on_signal() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT. Call it in the running loop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _check_edge(options: argparse.Namespace) -> int:
+    from edge_agent.check import run_check
+
+    return run_check(options.file, options.json, sys.stdout)
+
+
+def _commission_edge(options: argparse.Namespace) -> int:
+    from edge_agent.commission import run_commission
+
+    return asyncio.run(run_commission(options.file, options.json, sys.stdout, Clock.from_environment()))
+
+
+def _show_spool(options: argparse.Namespace) -> int:
+    from edge_agent.edge_file import EdgeFileFaults, load
+    from edge_agent.spool_report import run_report
+
+    try:
+        edge = load(options.file)
+    except EdgeFileFaults as error:
+        print(error, file=sys.stderr)
+        return BAD_USE
+    return run_report(Path(edge.spool.directory), options.json, sys.stdout)
+
+
+def _add_aggregator(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    aggregator = _word(words, "aggregator", "the cloud side", "wattline aggregator run aggregator.toml")
+    verbs = aggregator.add_subparsers(title="words", metavar="WORD", required=True)
+    run = _word(verbs, "run", "store batches, settle, show, until SIGTERM", "wattline aggregator run aggregator.toml")
+    run.add_argument("file", type=Path, help="the aggregator file (TOML)")
+    run.set_defaults(run=_run_aggregator)
+
+
+def _run_aggregator(options: argparse.Namespace) -> int:
+    from aggregator.run import CannotStart, run
+
+    async def work() -> None:
+        await run(options.file, Clock.from_environment(), _stop_on_signal(), os.environ, wattline.__version__)
+
+    try:
+        asyncio.run(work())
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return BAD_USE
+    return 0
+
+
+def _add_sim(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sim = _word(words, "sim", "simulated plants on real protocols", "wattline sim run site.toml")
+    verbs = sim.add_subparsers(title="words", metavar="WORD", required=True)
+    run = _word(
+        verbs, "run", "serve the plants of a site file until SIGTERM", "wattline sim run site.toml --control-port 4840"
+    )
+    run.add_argument("file", type=Path, help="the site file (TOML)")
+    run.add_argument(
+        "--answer-log", type=Path, default=Path("answers.jsonl"), help="every answer given (default: %(default)s)"
+    )
+    run.add_argument(
+        "--control-port", type=int, default=0, help="loopback port for faults and truth; 0: a free one (default)"
+    )
+    run.add_argument("--profile", type=Path, help="a CSV of interval energies in place of the site's load profile")
+    run.add_argument(
+        "--from", dest="start_local", help="the local instant of the profile at which to begin, e.g. 2018-03-05"
+    )
+    run.set_defaults(run=_run_sim)
+
+
+def _run_sim(options: argparse.Namespace) -> int:
+    from wattline import sim
+
+    return sim.run(options, _stop_on_signal)
+
+
+def _add_import(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import import_options
+
+    parser = _word(
+        words,
+        "import",
+        "interval energies or counters from a CSV file",
+        "wattline import energy.csv --config aggregator.toml ...",
+    )
+    import_options.add_arguments(parser)
+    parser.set_defaults(run=_run_import)
+
+
+def _run_import(options: argparse.Namespace) -> int:
+    from wattline import import_csv
+
+    return import_csv.run(options)
+
+
+def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import certs
+
+    parser = _word(words, "certs", "a private authority: certificates and keys for broker, aggregator and edges")
+    certs.add_arguments(parser)
+    parser.set_defaults(run=certs.run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Writes what the demo's parts are configured with: edge files, keys, the aggregator's file. Not the processes."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from wire.keys import SigningKey
+
+# What the simulator calls a kind of device -> the agent's meter model. The register maps behind the two names are written twice, from
+# the manuals: that is what makes the simulator a judge of the agent.
+MODELS: Final = {
+    "schneider_pm5560": "schneider_pm5560",
+    "siemens_pac3200": "siemens_pac3200",
+    "eastron_sdm630": "eastron_sdm630",
+    "sunspec_pv": "sunspec_103",
+    "sunspec_battery": "sunspec_802",
+}
+SHOWN: Final = {"grid": "grid", "load": "load", "ev": "ev", "pv": "pv", "battery": "storage"}
+NAMES: Final = {"works": ("Riverside Works", "CN-JS"), "depot": ("North Depot", "CN-YN"), "steel": ("Steel plant", "")}
+STEEL: Final = "steel"
+RATED_KW: Final = 1000
+STEEL_FACTOR: Final = "0.45848"  # the data set's own implied factor, kg CO2 per kWh: test data, not an official factor
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One edge of the demo: its plant's devices as the simulator has listed them."""
+
+    facility: str
+    edge: str
+    devices: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all parts must agree on. Periods in simulated seconds."""
+
+    directory: Path
+    broker_host: str
+    broker_port: int
+    http_port: int
+    poll_s: float
+    influxdb_url: str = ""
+
+
+def gateways(ready: Mapping[str, Any]) -> list[Gateway]:
+    """One gateway per simulated plant."""
+    plants: dict[str, list[Mapping[str, Any]]] = {}
+    for device in ready["devices"]:
+        plants.setdefault(device["plant"], []).append(device)
+    return [Gateway(plant, f"gw-{plant}", devices) for plant, devices in plants.items()]
+
+
+def write_edge(plan: Plan, gateway: Gateway) -> Path:
+    """The edge file of a gateway, with a signing key of its own."""
+    key_path = plan.directory / f"{gateway.edge}.sign"
+    if not key_path.exists():
+        SigningKey.generate().save(key_path)
+    buses: dict[int, list[Mapping[str, Any]]] = {}
+    for device in gateway.devices:
+        buses.setdefault(device["port"], []).append(device)
+    lines = [
+        f'facility = "{gateway.facility}"',
+        f'edge = "{gateway.edge}"',
+        f'mqtt = {{ host = "{plan.broker_host}", port = {plan.broker_port}, plain = true }}',
+        f'spool = {{ directory = "{gateway.edge}-spool" }}',
+        f'signing = {{ key = "{key_path.name}" }}',
+        'aggregator = { store_id = "demo" }',
+    ]
+    for port, devices in buses.items():
+        lines += [
+            "",
+            "[[bus]]",
+            f'name = "tcp-{port}"',
+            'protocol = "modbus_tcp"',
+            f'host = "{devices[0]["host"]}"',
+            f"port = {port}",
+        ]
+        for device in devices:
+            lines += _edge_device(device, plan.poll_s)
+    path = plan.directory / f"{gateway.edge}.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _edge_device(device: Mapping[str, Any], poll_s: float) -> list[str]:
+    lines = [
+        "[[bus.device]]",
+        f'name = "{device["device"]}"',
+        f'model = "{MODELS[device["kind"]]}"',
+        f"unit = {device['unit']}",
+        f"period_s = {poll_s:g}",
+    ]
+    for number, address in enumerate(device["serial_addresses"], start=1):
+        lines += [
+            "[[bus.device.row]]",
+            f'quantity = "answer_serial_{number}"',
+            f"address = {address}",
+            'type = "uint32"',
+        ]
+    return lines
+
+
+def write_aggregator(plan: Plan, gateways: Sequence[Gateway], site: Path) -> Path:
+    """The aggregator's file for these gateways."""
+    plants = {plant["name"]: plant for plant in tomllib.loads(site.read_text())["plant"]}
+    body: list[str] = []
+    for gateway in gateways:
+        key = SigningKey.load(plan.directory / f"{gateway.edge}.sign").public.to_text()
+        plant = plants[gateway.facility]
+        body += [
+            "",
+            "[[edge]]",
+            f'facility = "{gateway.facility}"',
+            f'edge = "{gateway.edge}"',
+            f'public_key = "{key}"',
+        ]
+        body += _facility(gateway, plant["time_zone"])
+    path = plan.directory / "aggregator.toml"
+    path.write_text("\n".join([*_head(plan), *body]) + "\n")
+    return path
+
+
+def _head(plan: Plan) -> list[str]:
+    lines = [
+        "[aggregator]",
+        'store_id = "demo"',
+        'data_directory = "aggregator"',
+        f'http = {{ host = "127.0.0.1", port = {plan.http_port} }}',
+        "",
+        "[mqtt]",
+        f'host = "{plan.broker_host}"',
+        f"port = {plan.broker_port}",
+        "plain = true",
+        "",
+        "[store]",
+    ]
+    if plan.influxdb_url:
+        return [
+            *lines,
+            'kind = "influxdb"',
+            f'url = "{plan.influxdb_url}"',
+            'database = "wattline_demo"',
+            'dialect = "v1"',
+        ]
+    return [*lines, 'kind = "duckdb"']
+
+
+def _facility(gateway: Gateway, time_zone: str) -> list[str]:
+    name, place = NAMES.get(gateway.facility, (gateway.facility, ""))
+    lines = [
+        "",
+        "[[facility]]",
+        f'id = "{gateway.facility}"',
+        f'name = "{name}"',
+        f'time_zone = "{time_zone}"',
+        f'place = "{place}"',
+    ]
+    if gateway.facility == STEEL:
+        lines += [
+            "[facility.factor]",
+            f'kg_per_kwh = "{STEEL_FACTOR}"',
+            'source = "test data"',
+            'marks = ["test data"]',
+        ]
+    for device in gateway.devices:
+        role = "main" if device["measures"] == "grid" else "sub"
+        lines += [
+            "[[facility.meter]]",
+            f'device = "{device["device"]}"',
+            f'edge = "{gateway.edge}"',
+            f'role = "{role}"',
+            f"rated_power_kw = {RATED_KW}",
+            f'show = "{SHOWN[device["measures"]]}"',
+        ]
+    return lines
