@@ -1,0 +1,128 @@
+"""Which factor applies to a facility at an instant, and why. Not the multiplication (see `booking`).
+
+override valid at t -> province -> regional grid -> nation        (the place says where this starts)
+within a place: same data year -> latest earlier, marked `provisional, fallback_latest` -> nothing
+nothing: no factor. There is no default.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from aggregator.emissions.factors import AVERAGE, FactorTable, FactorVersion, known_on
+from aggregator.emissions.place import FactorOverride, Place
+from aggregator.intervals.local_time import local_year, year_span_ms
+
+FALLBACK_MARKS: Final = ("provisional", "fallback_latest")
+PLACE_MARK: Final = "fallback_place"  # the place itself has no factor, a wider one stands in
+_GRID_PREFIX: Final = "CN-GRID-"
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A candidate that was passed over, and why."""
+
+    candidate: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The factor of a facility throughout [from_ms, to_ms) (UTC), or that there is none (`kg_per_kwh` None).
+
+    `tier` is override, province, grid, national or none; `data_year` is None for an override.
+    """
+
+    facility: str
+    tier: str
+    kg_per_kwh: Decimal | None
+    factor_id: str
+    version: int
+    region: str
+    data_year: int | None
+    source: str
+    marks: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    from_ms: int
+    to_ms: int
+
+    @property
+    def reason(self) -> str:
+        """Why there is no factor, in one line; "" where there is one."""
+        if self.kg_per_kwh is not None:
+            return ""
+        return (
+            "; ".join(f"{skipped.candidate}: {skipped.reason}" for skipped in self.skipped) or "no place is configured"
+        )
+
+
+def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int) -> Resolution:
+    """The location-based factor at `at_ms` as it was known at `as_of_ms`."""
+    zone = ZoneInfo(place.time_zone)
+    year = local_year(at_ms, zone)
+    from_ms, to_ms = year_span_ms(year, zone)
+    skipped: list[Skipped] = []
+    for number, override in enumerate(place.overrides, start=1):
+        name = f"override {number} ({override.source})"
+        if override.known_from_ms is not None and override.known_from_ms > as_of_ms:
+            skipped.append(Skipped(name, f"known only from {known_on(override.known_from_ms)}"))
+            continue
+        starts_ms, ends_ms = _span(override)
+        if starts_ms <= at_ms < ends_ms:
+            return Resolution(
+                place.facility, "override", override.kg_per_kwh, f"override.{place.facility}", number, place.region, None,
+                override.source, override.marks, tuple(skipped), max(from_ms, starts_ms), min(to_ms, ends_ms),
+            )  # fmt: skip
+        skipped.append(Skipped(name, "not valid at this time"))
+        if ends_ms <= at_ms:
+            from_ms = max(from_ms, ends_ms)
+        else:
+            to_ms = min(to_ms, starts_ms)
+    for tier, region in _places(table, place.region):
+        found = table.of_region(region, AVERAGE, as_of_ms)
+        hit = found.get(year) or _latest_earlier(found, year)
+        if hit is None:
+            skipped.append(Skipped(f"{tier} {region}", _why_none(table, region, found, year, as_of_ms)))
+            continue
+        marks = () if hit.data_year == year else FALLBACK_MARKS
+        if region != place.region:
+            marks = (*marks, PLACE_MARK)
+        source = f"{hit.source.issuer} {hit.source.number}, {hit.table_ref}"
+        return Resolution(
+            place.facility, tier, hit.kg_per_kwh, hit.factor_id, hit.version, region, hit.data_year,
+            source, marks, tuple(skipped), from_ms, to_ms,
+        )  # fmt: skip
+    return Resolution(place.facility, "none", None, "", 0, place.region, None, "", (), tuple(skipped), from_ms, to_ms)
+
+
+def _span(override: FactorOverride) -> tuple[int, int]:
+    always = 2**62
+    return (
+        -always if override.valid_from_ms is None else override.valid_from_ms,
+        always if override.valid_to_ms is None else override.valid_to_ms,
+    )
+
+
+def _places(table: FactorTable, region: str) -> Iterator[tuple[str, str]]:
+    """From the place itself to its nation."""
+    if not region:
+        return
+    if region.startswith(_GRID_PREFIX):
+        yield "grid", region
+    elif "-" in region:
+        yield "province", region
+        if region in table.grid_of:
+            yield "grid", table.grid_of[region]
+    yield "national", region.split("-")[0]
+
+
+def _latest_earlier(found: dict[int, FactorVersion], year: int) -> FactorVersion | None:
+    return found[max(earlier)] if (earlier := [known for known in found if known < year]) else None
+
+
+def _why_none(table: FactorTable, region: str, found: dict[int, FactorVersion], year: int, as_of_ms: int) -> str:
+    if found:
+        return f"no factor for {year} or earlier, the first is of {min(found)}"
+    return f"none was known on {known_on(as_of_ms)}" if table.has(region, AVERAGE) else "has no factor"
