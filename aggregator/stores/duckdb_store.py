@@ -314,7 +314,7 @@ class DuckDBStore:
         found = self._read(
             "buckets",
             "select ? + ((at_ms - ?) // ?) * ? as from_ms, count(value) as n, avg(value) as mean, min(value) as low,"
-            " max(value) as high, max(quality) as quality from readings"
+            " max(value) as high, arg_max(quality, [0, 2, 3, 1][quality + 1]) as quality from readings"
             " where series = ? and at_ms >= ? and at_ms < ? group by 1 order by 1",
             [from_ms, from_ms, bucket_ms, bucket_ms, -1 if series is None else series, from_ms, to_ms],
         )
@@ -347,17 +347,17 @@ class DuckDBStore:
         """See Store."""
         return self._ledger.sha256_of(spool, seq)
 
-    def events(self, facility: str, from_ms: int, to_ms: int) -> list[StoredEvent]:
+    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
         """See Store."""
         with self._mapped("events"), self._cursor() as cursor:
             found = cursor.execute(
                 "select edge, id, at_ms, device, kind, body from events where facility = ? and at_ms >= ? and at_ms < ?"
-                " order by at_ms, edge, id",
-                [facility, from_ms, to_ms],
+                " and kind = coalesce(?, kind) order by at_ms, edge, id",
+                [facility, from_ms, to_ms, kind],
             ).fetchall()
         return [
-            StoredEvent(facility, edge, Event(number, at_ms, device, kind, orjson.loads(body)))
-            for edge, number, at_ms, device, kind, body in found
+            StoredEvent(facility, edge, Event(number, at_ms, device, word, orjson.loads(body)))
+            for edge, number, at_ms, device, word, body in found
         ]
 
     def close(self) -> None:

@@ -38,6 +38,7 @@ from aggregator.stores.store import (
     StoredEvent,
     StoreUnavailable,
 )
+from wire.reading import Quality
 
 REFUSED_LINES_PER_COMMIT: Final = 32  # more than so many is a fault of the database, not of the lines
 _LATEST_INSTANT_MS: Final = 9_223_372_036_854  # InfluxDB counts ns in 64 bits
@@ -140,16 +141,20 @@ class InfluxStore:
         if bucket_ms <= 0:
             raise ValueError(f"bucket_ms: expected more than 0, got {bucket_ms}")
         value, quality = identifier(key.quantity), identifier(key.quantity + QUALITY_SUFFIX)
-        grouped = f"{_where(key, from_ms, to_ms)} GROUP BY time({bucket_ms}ms, {from_ms % bucket_ms}ms) fill(none)"
-        values, codes = self._http.query(
+        where, group = _where(key, from_ms, to_ms), f"GROUP BY time({bucket_ms}ms, {from_ms % bucket_ms}ms) fill(none)"
+        substituted = int(Quality.SUBSTITUTED) * QUALITY_FACTOR
+        values, *codes = self._http.query(
             [
-                f"SELECT count({value}), mean({value}), min({value}), max({value}) {grouped}",
-                f"SELECT max({quality}) {grouped}",
+                f"SELECT count({value}), mean({value}), min({value}), max({value}) {where} {group}",
+                f"SELECT max({quality}) {where} AND {quality} >= {substituted} {group}",
+                f"SELECT max({quality}) {where} AND {quality} < {substituted} {group}",  # uncertain and bad are worse
             ]
         )
-        worst = {
-            row[0]: int(row[1]) // QUALITY_FACTOR for row in (codes[0]["values"] if codes else []) if row[1] is not None
-        }
+        worst: dict[int, int] = {}
+        for answer in codes:
+            for start, code in answer[0]["values"] if answer else []:
+                found_quality = int(code) // QUALITY_FACTOR
+                worst[start] = found_quality or worst.get(start, 0)
         found = {row[0]: row[1:] for row in (values[0]["values"] if values else []) if row[1]}
         starts = sorted(found.keys() | worst.keys())
         nothing = [0, np.nan, np.nan, np.nan]
@@ -210,9 +215,9 @@ class InfluxStore:
         """See Store."""
         return self._ledger.index.sha256_of(spool, seq)
 
-    def events(self, facility: str, from_ms: int, to_ms: int) -> list[StoredEvent]:
+    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
         """See Store."""
-        return self._ledger.events(facility, from_ms, to_ms)
+        return self._ledger.events(facility, from_ms, to_ms, kind)
 
     def close(self) -> None:
         """See Store."""

@@ -122,17 +122,17 @@ class SqliteLedger:
         """Committed ranges of one spool."""
         return self.index.ranges(spool)
 
-    def events(self, facility: str, from_ms: int, to_ms: int) -> list[StoredEvent]:
+    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
         """Events of one facility with from_ms <= at_ms < to_ms, ordered by `at_ms`."""
         with self._mapped("read"):
             found = self._connection.execute(
                 "select edge, id, at_ms, device, kind, body from events where facility = ? and at_ms >= ? and at_ms < ?"
-                " order by at_ms, edge, id",
-                (facility, from_ms, to_ms),
+                " and kind = coalesce(?, kind) order by at_ms, edge, id",
+                (facility, from_ms, to_ms, kind),
             ).fetchall()
         return [
-            StoredEvent(facility, edge, Event(number, at_ms, device, kind, orjson.loads(body)))
-            for edge, number, at_ms, device, kind, body in found
+            StoredEvent(facility, edge, Event(number, at_ms, device, word, orjson.loads(body)))
+            for edge, number, at_ms, device, word, body in found
         ]
 
     def close(self) -> None:

@@ -75,8 +75,8 @@ class Columns:
 class Buckets:
     """Summaries of one series, each column (bucket,), ordered; buckets without a reading are absent.
 
-    `n` counts readings with a value; mean, low and high are nan where n is 0. `quality` is the highest code in the
-    bucket, nulls included.
+    `n` counts readings with a value; mean, low and high are nan where n is 0. `quality` is the worst in the bucket, nulls
+    included, from best to worst: good, substituted, uncertain, bad.
     """
 
     from_ms: Int64s
@@ -184,8 +184,8 @@ class Store(Protocol):
     def sha256_of(self, spool: Spool, seq: int) -> tuple[bytes, ...]:
         """Hashes under which this batch number is committed: none, one, or more after a conflict."""
 
-    def events(self, facility: str, from_ms: int, to_ms: int) -> list[StoredEvent]:
-        """Events of one facility with from_ms <= at_ms < to_ms, ordered by `at_ms`."""
+    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
+        """Events of one facility (of one kind, or all) with from_ms <= at_ms < to_ms, ordered by `at_ms`."""
 
     def close(self) -> None:
         """Let go of file and connections. Idempotent."""

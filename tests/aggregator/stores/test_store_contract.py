@@ -204,6 +204,15 @@ def test_nulls_count_in_a_buckets_quality_and_not_in_its_figures(store: Store) -
     assert len(store.buckets(ENERGY, T0, T0 + 2_000, 1_000)) == 0
 
 
+def test_a_buckets_quality_is_its_worst(store: Store) -> None:
+    good, uncertain, bad, substituted = 0, 1, 2, 3
+    for second, qualities in enumerate(
+        ((good, substituted), (substituted, uncertain), (bad, uncertain, substituted), (good,))
+    ):
+        put(store, *[(POWER, T0 + 1_000 * second + i, 1.0, quality, 0) for i, quality in enumerate(qualities)])
+    assert store.buckets(POWER, T0, T0 + 4_000, 1_000).quality.tolist() == [substituted, uncertain, bad, good]
+
+
 def test_latest_is_the_newest_instant_not_the_newest_commit(store: Store) -> None:
     put(store, (POWER, T0 + 5, 5.0, Quality.UNCERTAIN, REASON_CODES["frozen"]), (ELSEWHERE, T0, 1.0))
     put(store, (POWER, T0 + 1, 1.0), (CHARGE, T0, math.nan, Quality.BAD, 0))
@@ -332,6 +341,7 @@ def test_events_are_kept_once_with_their_body(open_store: Open) -> None:
     again = open_store()
     assert [stored.event for stored in again.events("works", T0, T0 + 60_001)] == [reset, later]
     assert [stored.event.id for stored in again.events("works", T0 + 1, T0 + 60_000)] == []
+    assert [stored.event.id for stored in again.events("works", 0, T0 * 2, "restart")] == ["r2"]
     assert again.events("depot", 0, T0 * 2) == []
 
 
