@@ -1,0 +1,92 @@
+"""Counts and states in Prometheus' text format, collected when asked. Not a registry that other parts write to."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from aggregator.services import Services
+
+_DEVICE_STATES = ("online", "late", "offline")
+
+
+def exposition(given: Services) -> bytes:
+    """The text that a Prometheus server reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Present(given))
+    return generate_latest(registry)
+
+
+class _Present(Collector):
+    def __init__(self, given: Services) -> None:
+        self._given = given
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._ingest()
+        yield from self._edges()
+        yield from self._plants()
+        yield from self._feed()
+
+    def _ingest(self) -> Iterator[Metric]:
+        figures = self._given.figures()
+        for name, value, text in (
+            ("readings", figures.readings, "Readings in batches that were committed"),
+            ("readings_new", figures.rows_new, "Readings that the store had not known"),
+            ("batches_committed", figures.batches_committed, "Batches committed"),
+            ("batches_refused", figures.batches_refused, "Batches refused for ever"),
+            ("batches_held", figures.batches_held, "Batches asked for again later"),
+            ("batch_conflicts", figures.conflicts, "Batch numbers that came with two contents"),
+        ):
+            yield CounterMetricFamily(f"wattline_{name}", text, value=value)
+        yield GaugeMetricFamily(
+            "wattline_ingest_queue_batches", "Batches that wait for a commit", value=figures.queue_batches
+        )
+        ready = GaugeMetricFamily("wattline_ready", "1 where a part can work", labels=["part"])
+        for part, reason in self._given.ready().items():
+            ready.add_metric([part], reason is None)
+        yield ready
+
+    def _edges(self) -> Iterator[Metric]:
+        labels = ["facility", "edge"]
+        up = GaugeMetricFamily("wattline_edge_online", "1 while the edge is connected", labels=labels)
+        backlog = GaugeMetricFamily("wattline_edge_backlog_batches", "Batches that the edge still holds", labels=labels)
+        watermark = GaugeMetricFamily(
+            "wattline_edge_watermark", "Everything up to this batch arrived or is a named gap", labels=labels
+        )
+        gaps = GaugeMetricFamily("wattline_edge_gaps", "Named gaps of this edge", labels=labels)
+        for facility in self._given.facilities:
+            for edge, state in {**self._given.live.edges(facility), **self._given.edges(facility)}.items():
+                up.add_metric([facility, edge], bool(state.online))
+                gaps.add_metric([facility, edge], state.gaps)
+                if state.backlog is not None:
+                    backlog.add_metric([facility, edge], state.backlog)
+                if state.watermark is not None:
+                    watermark.add_metric([facility, edge], state.watermark)
+        yield from (up, backlog, watermark, gaps)
+
+    def _plants(self) -> Iterator[Metric]:
+        devices = GaugeMetricFamily("wattline_devices", "Devices by state", labels=["facility", "state"])
+        alarms = GaugeMetricFamily(
+            "wattline_alarms_open", "Open alarms by priority, 1 is critical", labels=["facility", "priority"]
+        )
+        for facility in self._given.facilities:
+            states = list(self._given.live.device_states(facility).values())
+            for state in _DEVICE_STATES:
+                devices.add_metric([facility, state], states.count(state))
+            priorities = [alarm.priority for alarm in self._given.alarms.open(facility)]
+            for priority in (1, 2, 3, 4):
+                alarms.add_metric([facility, str(priority)], priorities.count(priority))
+        yield from (devices, alarms)
+
+    def _feed(self) -> Iterator[Metric]:
+        feed = self._given.feed
+        yield GaugeMetricFamily("wattline_feed_viewers", "Open live streams", value=feed.viewers)
+        yield CounterMetricFamily(
+            "wattline_feed_conflated",
+            "Times that a slow viewer got one snapshot instead of deltas",
+            value=feed.conflated,
+        )
+        yield CounterMetricFamily(
+            "wattline_feed_refused", "Viewers turned away because the server was full", value=feed.refused
+        )

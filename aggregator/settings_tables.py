@@ -1,0 +1,276 @@
+"""The tables of the aggregator's settings file, key by key, each checked alone. Not what contradicts between them (`aggregator.settings`)."""
+
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role
+
+
+def _decimal(value: Any) -> Decimal:
+    """A decimal as text, or a number; a TOML float keeps the digits that it was written with up to 15."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        raise PydanticCustomError("expected", "a decimal number")
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation as error:
+        raise PydanticCustomError("expected", 'a decimal number such as "0.5306"') from error
+    if not number.is_finite() or abs(number.adjusted()) > 18:
+        raise PydanticCustomError("expected", "a finite decimal number")
+    return number
+
+
+def _above_zero(value: Decimal) -> Decimal:
+    if value <= 0:
+        raise PydanticCustomError("expected", "a number above 0")
+    return value
+
+
+def _not_below_zero(value: Decimal) -> Decimal:
+    if value < 0:
+        raise PydanticCustomError("expected", "0 or a number above it")
+    return value
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise PydanticCustomError("expected", "an IANA time zone such as Asia/Shanghai")
+    return value
+
+
+def _instant(value: Any) -> datetime | date:
+    """A TOML date (the start of that day at the facility) or a time with its offset."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise PydanticCustomError("expected", "a date, or a time with its offset such as 2026-01-01T00:00:00+08:00")
+        return value
+    if isinstance(value, date):
+        return value
+    raise PydanticCustomError("expected", "a date such as 2026-01-01, without quotes")
+
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+PositiveDecimal = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_above_zero)]
+FactorDecimal = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_not_below_zero)]
+Instant = Annotated[datetime | date, BeforeValidator(_instant)]
+ZoneName = Annotated[str, AfterValidator(_zone)]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class HttpTable(_Table):
+    """`[aggregator] http`: `reads` defaults to open on loopback and to token elsewhere."""
+
+    host: Text = "127.0.0.1"
+    port: Port = 8080
+    reads: Literal["open", "token"] | None = None
+    allowed_hosts: list[Text] = Field(default=[], max_length=32)
+    viewers_max: Annotated[int, Field(ge=1, le=10_000)] = 500
+
+
+class AggregatorTable(_Table):
+    """`[aggregator]`."""
+
+    store_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
+    data_directory: Text = "/var/lib/wattline"
+    http: HttpTable = HttpTable()
+
+
+class TlsTable(_Table):
+    """`[mqtt] tls`."""
+
+    ca: Text
+    cert: Text | None = None
+    key: Text | None = None
+
+
+class MqttTable(_Table):
+    """`[mqtt]`."""
+
+    host: Text
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    tls: TlsTable | None = None
+    username: str = ""
+    plain: bool = False
+
+
+class StoreTable(_Table):
+    """`[store]`."""
+
+    kind: Literal["duckdb", "influxdb"] = "duckdb"
+    url: str = ""
+    database: Text = "wattline"
+    dialect: Literal["v1", "v2"] = "v2"
+    org: str = ""
+    username: str = ""
+
+
+class MultiplierTable(_Table):
+    """One entry of a meter's `multiplier`; the first has no `valid_from`."""
+
+    factor: PositiveDecimal
+    valid_from: Instant | None = None
+    reason: str = ""
+    evidence: str = ""
+    approver: str = ""
+
+
+class MeterTable(_Table):
+    """`[[facility.meter]]`."""
+
+    device: Id
+    edge: Id
+    rated_power_kw: PositiveDecimal
+    role: Literal["main", "sub", "check"] = "sub"
+    carrier: Literal["electricity", "gas", "water", "heat", "cooling", "oil"] = "electricity"
+    modulus_kwh: PositiveDecimal | None = None
+    quantum_kwh: PositiveDecimal | None = None
+    multiplier: list[MultiplierTable] = Field(default=[], max_length=1000)
+    show: Literal["grid", "load", "pv", "storage", "ev"] | None = None
+    counted: bool = True
+
+    def meter(self, zone: ZoneInfo) -> MeterSpec:
+        """The meter. Raises ValueError where its entries contradict each other."""
+        entries = tuple(
+            Multiplier(entry.factor, instant_ms(entry.valid_from, zone), entry.reason, entry.evidence, entry.approver)
+            for entry in self.multiplier
+        )
+        return MeterSpec(
+            device=self.device,
+            edge=self.edge,
+            rated_power_kw=self.rated_power_kw,
+            role=Role(self.role),
+            carrier=self.carrier,
+            modulus_kwh=self.modulus_kwh,
+            quantum_kwh=self.quantum_kwh,
+            multipliers=entries or (Multiplier(Decimal(1)),),
+            show=self.show or ("grid" if self.role == "main" else ""),
+            counted=self.counted,
+        )
+
+
+class FactorTable(_Table):
+    """`[facility.factor]` or `[[facility.factor]]`: an emission factor of the facility's own."""
+
+    kg_per_kwh: FactorDecimal
+    source: Text
+    valid_from: Instant | None = None
+    valid_to: Instant | None = None
+    known_from: Instant | None = None
+    marks: list[Text] = Field(default=[], max_length=10)
+
+    def override(self, zone: ZoneInfo) -> FactorOverride:
+        """The override. Raises ValueError where it ends before it begins."""
+        return FactorOverride(
+            self.kg_per_kwh,
+            self.source,
+            instant_ms(self.valid_from, zone),
+            instant_ms(self.valid_to, zone),
+            instant_ms(self.known_from, zone),
+            tuple(self.marks),
+        )
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+class FacilityTable(_Table):
+    """`[[facility]]`."""
+
+    id: Id
+    time_zone: ZoneName
+    name: Annotated[str, Field(max_length=200)] = ""
+    place: Annotated[str, Field(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,12}){0,2})?$")] = ""
+    connection_kw: PositiveDecimal | None = None
+    interval_s: Literal[1, 5, 10, 15, 20, 30, 60, 180, 300, 450, 900] = 900
+    meter: list[MeterTable] = Field(default=[], max_length=10_000)
+    factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
+
+    def facility(self) -> Facility:
+        """The facility. Raises ValueError where its entries contradict each other."""
+        zone = ZoneInfo(self.time_zone)
+        return Facility(
+            id=self.id,
+            time_zone=self.time_zone,
+            name=self.name,
+            place=self.place,
+            connection_kw=self.connection_kw,
+            interval_s=self.interval_s,
+            meters=tuple(meter.meter(zone) for meter in self.meter),
+            overrides=tuple(factor.override(zone) for factor in self.factor),
+        )
+
+
+class EdgeTable(_Table):
+    """`[[edge]]`."""
+
+    facility: Id
+    edge: Id
+    public_key: str | None = None
+    accept_unsigned: bool = False
+
+
+class FileTable(_Table):
+    """The whole file."""
+
+    aggregator: AggregatorTable
+    mqtt: MqttTable | None = None
+    store: StoreTable = StoreTable()
+    facility: Annotated[list[FacilityTable], Field(min_length=1, max_length=10_000)]
+    edge: list[EdgeTable] = Field(default=[], max_length=10_000)
+
+
+def instant_ms(value: datetime | date | None, zone: ZoneInfo) -> int | None:
+    """UTC ms of a time, or of the start of a day in `zone`."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=zone)
+    return int(value.timestamp() * 1000)
+
+
+_TYPES = {
+    "string_type": "text in quotes",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list of tables ([[...]]) or values",
+    "model_type": "a table",
+    "dict_type": "a table",
+}
+_PATTERNS = {
+    r"^[A-Za-z0-9_-]{1,64}$": "1 to 64 of the characters A-Z a-z 0-9 _ -",
+    r"^[A-Za-z0-9_-]{0,64}$": "at most 64 of the characters A-Z a-z 0-9 _ -",
+    r"^([A-Z]{2}(-[A-Z0-9]{1,12}){0,2})?$": "a region code such as CN-JS or CN-GRID-EAST",
+}
+
+
+def expected_and_seen(entry: ErrorDetails) -> tuple[str, str, str]:
+    """(key, expected, seen) of one fault that pydantic found."""
+    key = ""
+    for part in entry["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    kind, context = entry["type"], entry.get("ctx", {})
+    seen = repr(entry.get("input"))
+    if kind == "missing":
+        return key, "a value, this key is required", "nothing"
+    if kind == "extra_forbidden":
+        return key, "no such key (is it misspelt?)", seen[:100]
+    if kind in {"expected", "value_error"}:
+        expected = entry["msg"]
+    elif kind == "literal_error":
+        expected = f"one of {context['expected']}"
+    elif kind == "string_pattern_mismatch":
+        expected = _PATTERNS[context["pattern"]]
+    else:
+        expected = _TYPES.get(kind, entry["msg"].removeprefix("Input should ").removeprefix("be "))
+    return key, expected, seen if len(seen) <= 100 else f"{seen[:97]}..."

@@ -1,0 +1,197 @@
+"""A synthetic plant behind the real live state, store and HTTP server: a few meters whose powers add up. Not the simulator (`device_sim`)."""
+
+import asyncio
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from aggregator.alarms import Alarm, Alarms, AlarmState
+from aggregator.app import serve
+from aggregator.facility import Facility, MeterSpec, Role
+from aggregator.feed import Feed
+from aggregator.live import AboutDevice, Booked, EdgeState, FactorInForce, LiveState
+from aggregator.newest import NewestReadings
+from aggregator.services import Services
+from aggregator.settings import Http
+from aggregator.stores.duckdb_store import DuckDBStore
+from aggregator.stores.store import Rows, SeriesKey
+
+START_MS = 1_795_248_000_000  # 2026-11-21 16:00 at the plant
+FACTOR = FactorInForce("elec.cn.js", "2023", "0.5827", 2023, ("provisional", "fallback_latest"), "MEE announcement 2025 No. 47")
+# device -> (edge, role, show, protocol, model)
+METERS = {
+    "incomer": ("gw-01", Role.MAIN, "grid", "Modbus TCP", "schneider_pm5560"),
+    "workshop": ("gw-01", Role.SUB, "load", "Modbus TCP", "eastron_sdm630"),
+    "offices": ("gw-01", Role.SUB, "load", "Modbus TCP", "eastron_sdm630"),
+    "roof": ("gw-02", Role.SUB, "pv", "Modbus TCP", "sunspec_103"),
+    "battery": ("gw-02", Role.SUB, "storage", "Modbus TCP", "sunspec_802"),
+    "charger": ("gw-02", Role.SUB, "ev", "Modbus TCP", "abb_b23"),
+}
+
+
+class Book:
+    """Alarms kept in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Alarm] = {}
+
+    def save_alarm(self, alarm: Alarm) -> None:
+        self.kept[alarm.id] = alarm
+
+    def alarms(self, facility: str | None, from_ms: int, open_only: bool, limit: int) -> Sequence[Alarm]:
+        found = [
+            alarm
+            for alarm in self.kept.values()
+            if facility in {None, alarm.facility}
+            and alarm.raised_at_ms >= from_ms
+            and not (open_only and alarm.state is AlarmState.NORMAL)
+        ]
+        return sorted(found, key=lambda alarm: -alarm.raised_at_ms)[:limit]
+
+
+def works(**changes: object) -> Facility:
+    """The facility of the plant; `changes` replace fields."""
+    meters = tuple(
+        MeterSpec(device, edge, Decimal(1000), role, show=show) for device, (edge, role, show, _, _) in METERS.items()
+    )
+    facility = Facility("works", "Asia/Shanghai", "Riverside Works", "CN-JS", Decimal(1000), 900, meters)
+    return replace(facility, **changes)  # type: ignore[arg-type]
+
+
+def powers_kw(at_s: float) -> dict[str, float]:
+    """Every device's power; grid = workshop + offices + charger + roof + battery, exactly."""
+    parts = {
+        "workshop": 268 + 9 * math.sin(at_s / 630) + 14 * (int(at_s / 90) % 5 == 0) + 2 * math.sin(at_s / 7),
+        "offices": 62 + 1.5 * math.sin(at_s / 300),
+        "charger": 44 + 6 * math.sin(at_s / 200),
+        "roof": -(190 + 30 * math.sin(at_s / 900) + 3 * math.sin(at_s / 11)),
+        "battery": -74 / (1 + math.exp(-math.sin(at_s / 1200) * 9)),
+    }
+    parts = {device: round(value, 1) for device, value in parts.items()}
+    return {"incomer": round(sum(parts.values()), 1), **parts}
+
+
+class LivePlant:
+    """The plant, its clock and the services over it. Time moves only by `run_to`."""
+
+    def __init__(self, directory: Path, *, facility: Facility | None = None, http: Http | None = None, tick_s: float = 1.0) -> None:
+        self.now_ms = START_MS
+        self.facility = facility or works()
+        self.store = DuckDBStore(directory / "readings.duckdb")
+        self.newest = NewestReadings(self.store.keys)
+        self.book = Book()
+        self.alarms = Alarms(self.book, self.clock)
+        self.live = LiveState([self.facility], self.newest, self.clock, alarms=self.alarms.open_as_json)
+        self.feed = Feed(self.live.frame, tick_s=tick_s)
+        self.silent: set[str] = set()
+        self.import_kwh = 500_000.0
+        self.not_ready: dict[str, str | None] = {"store": None, "mqtt": None}
+        self.services = Services(
+            http=http or Http(port=0),
+            facilities={self.facility.id: self.facility},
+            store=self.store,
+            newest=self.newest,
+            live=self.live,
+            feed=self.feed,
+            alarms=self.alarms,
+            clock=self.clock,
+            ready=lambda: self.not_ready,
+        )
+
+    def clock(self) -> int:
+        return self.now_ms
+
+    def announce(self) -> None:
+        """What edges and the settler say: devices, edges online, the factor, the day so far."""
+        for edge in ("gw-01", "gw-02"):
+            about = {name: AboutDevice(protocol, model, None) for name, (at, _, _, protocol, model) in METERS.items() if at == edge}
+            self.live.about("works", edge, about)
+            self.live.edge("works", edge, EdgeState(True, self.now_ms, 4711, 2))
+        self.live.factor("works", FACTOR)
+        self.live.booked("works", Booked(self.live.day_from_ms("works"), START_MS, 1236.0, 2121.2, 64, 0))
+
+    def run_to(self, now_ms: int, step_ms: int = 1000) -> None:
+        """Advance the clock; every device that is not silent answers every `step_ms`."""
+        columns: dict[str, list[float]] = {"series": [], "at_ms": [], "value": []}
+        while self.now_ms + step_ms <= now_ms:
+            self.now_ms += step_ms
+            powers = powers_kw(self.now_ms / 1000)
+            self.import_kwh += max(0.0, powers["incomer"]) * step_ms / 3_600_000
+            values = {(device, "active_power_kw"): power for device, power in powers.items()}
+            values["incomer", "energy_import_kwh"] = round(self.import_kwh, 3)
+            values["battery", "state_of_charge_percent"] = 71.0
+            for (device, quantity), value in values.items():
+                if device not in self.silent:
+                    key = SeriesKey(self.facility.id, METERS[device][0], device, quantity)
+                    columns["series"].append(int(self.store.ids([key])[0]))
+                    columns["at_ms"].append(self.now_ms)
+                    columns["value"].append(value)
+        self.take(np.array(columns["series"], np.int32), np.array(columns["at_ms"], np.int64), np.array(columns["value"]))
+
+    def take(self, series: np.ndarray, at_ms: np.ndarray, value: np.ndarray) -> None:
+        """Commit these rows, all good, and show them."""
+        codes = np.zeros(len(series), np.uint8)
+        if len(series):
+            self.store.commit(Rows(series, at_ms, value, codes, codes), [])
+            self.newest.update(series, at_ms, value, codes)
+
+    def put(self, device: str, value: float, quantity: str = "active_power_kw", edge: str | None = None, at_ms: int | None = None) -> None:
+        """One reading of one device, now."""
+        key = SeriesKey(self.facility.id, edge or METERS[device][0], device, quantity)
+        self.take(self.store.ids([key]), np.array([at_ms or self.now_ms], np.int64), np.array([value]))
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class Server:
+    """The real HTTP server over services, in a thread with a loop of its own."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.url = ""
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+
+    def __enter__(self) -> "Server":
+        self._thread.start()
+        assert self._started.wait(10), "the server did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the server and wait for it."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "the server did not stop within 10 s"
+
+    def on_loop(self, call: object, *arguments: object) -> None:
+        """Call something in the server's loop."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(call, *arguments)  # type: ignore[arg-type]
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        services = self.services
+        services.alarms.told = lambda alarm: self.on_loop(services.feed.alarm, alarm.facility, alarm.as_json())
+
+        def ready(url: str) -> None:
+            self.url = url
+            self._started.set()
+
+        await serve(services, ready, self._stop)
+
+
