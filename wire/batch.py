@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import zstandard
 
 from wire import content as _content
@@ -139,6 +140,25 @@ def peek(frame: bytes) -> Content:
         return _content.decode(_unpacked(frame[4], frame[HEADER.size :]))
     except ContentUnreadable as error:
         raise BatchUnreadable(str(error)) from error
+
+
+class Numbered(msgspec.Struct, frozen=True):
+    """What a frame says it is; the rest of its content may be unreadable."""
+
+    facility: str
+    edge: str
+    epoch: str
+    seq: int
+
+
+def numbered(frame: bytes) -> Numbered:
+    """What a frame says it is, signature unchecked: enough to name it in an answer, never to store it. Raises BatchUnreadable."""
+    if not HEADER.size < len(frame) <= MAX_FRAME or not frame.startswith(MAGIC + bytes((VERSION,))):
+        raise BatchUnreadable(f"batch frame: expected magic {MAGIC!r} version {VERSION}, got {frame[:4]!r}")
+    try:
+        return msgspec.json.decode(_unpacked(frame[4], frame[HEADER.size :]), type=Numbered)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BatchUnreadable(f"batch content: {error}") from error
 
 
 def _unpacked(compression: int, packed: bytes) -> bytes:
