@@ -116,6 +116,7 @@ class Client:
             paho.CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=manual_ack
         )
         self.paho.tls_set_context(tls)
+        self.paho.reconnect_delay_set(0.02, 0.1)
         self.paho.on_message = lambda _c, _u, message: self.heard.put(message)
         self.paho.on_connect = lambda _c, _u, _f, reason, _p: self.answers.put(("connect", str(reason)))
         self.paho.on_connect_fail = lambda _c, _u: self.answers.put(("connect", "failed"))
@@ -298,9 +299,9 @@ def test_a_spoofed_topic_is_refused_and_reaches_nobody(connected: Make) -> None:
     aggregator, edge = connected("aggregator"), connected("works.gw-01")
     aggregator.subscribe("#")
     for topic in SPOOFED:
-        edge.paho.publish(topic, b"forged", qos=0)  # the broker answers to QoS 1 only
-        assert edge.answer("publish") == "Success"
-    assert edge.publish(SPOOFED[0], b"forged") == "Not authorized"
+        assert (
+            edge.publish(topic, b"forged") == "Not authorized"
+        )  # mosquitto 2.0.11 also closes the connection, paho reopens it
     edge.paho.publish("wattline/v1/works/gw-01/batch", b"honest", qos=1)
     assert aggregator.payloads(1) == [b"honest"]
 
