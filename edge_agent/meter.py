@@ -88,7 +88,6 @@ class MeterModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     no_read: list[tuple[Address, Address]] = []
     pause_ms: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
     modulus_kwh: Annotated[float, Meta(gt=0)] | None = None
-    sunspec: bool = False
     point: list[Point] = []
     note: str = ""
 

@@ -5,7 +5,6 @@ base      base+2            base+4+L
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from edge_agent.drivers.coalesce import moved
@@ -65,8 +64,22 @@ def placed(fields: Iterable[Field], chain: Chain) -> tuple[tuple[Field, ...], fr
         if model not in checked:
             checked.add(model)
             found.append(Field("", field.table, address, "uint16", expect=model))
-        found.append(replace(moved(field, address)))
+        found.append(moved(field, address))
     return tuple(found), frozenset(missing)
+
+
+def nominal(fields: Iterable[Field]) -> Chain:
+    """A chain for planning without the device: the models that `fields` name, one behind the other from the first base."""
+    ends: dict[int, int] = {}
+    for field in fields:
+        if field.model_block is not None:
+            ends[field.model_block] = max(ends.get(field.model_block, 2), field.end)
+    models: dict[int, int] = {}
+    address = BASES[0] + 2
+    for model, end in ends.items():
+        models[model] = address
+        address += end
+    return Chain(BASES[0], models)
 
 
 async def _models(read: ReadRegisters, device: str, address: int) -> dict[int, int]:
