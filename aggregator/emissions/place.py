@@ -18,6 +18,7 @@ class FactorOverride:
     valid_to_ms: int | None = None
     known_from_ms: int | None = None
     marks: tuple[str, ...] = ()
+    version: int | None = None  # under which it is on record; given by the books, not by a person
 
     def __post_init__(self) -> None:
         if not self.kg_per_kwh.is_finite() or self.kg_per_kwh < 0:

@@ -72,7 +72,7 @@ def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int) -> Reso
         starts_ms, ends_ms = _span(override)
         if starts_ms <= at_ms < ends_ms:
             return Resolution(
-                place.facility, "override", override.kg_per_kwh, f"override.{place.facility}", number, place.region, None,
+                place.facility, "override", override.kg_per_kwh, f"override.{place.facility}", override.version or number, place.region, None,
                 override.source, override.marks, tuple(skipped), max(from_ms, starts_ms), min(to_ms, ends_ms),
             )  # fmt: skip
         skipped.append(Skipped(name, "not valid at this time"))

@@ -1,0 +1,371 @@
+"""The ledger: figures that are kept for good, in one SQLite file beside the store. Not where readings are (see `stores`).
+
+Decimals are text, instants UTC ms. Final figures are never edited: a new version supersedes the old one, and both stay,
+so that `as_of_ms` shows what was said then. Any thread may call; one statement runs at a time, each with a time limit.
+"""
+
+# ruff: noqa: S608 (statements are put together from constant text only)
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from aggregator.alarms import Alarm, AlarmState
+from aggregator.intervals.boundaries import Boundary, Grade
+from aggregator.intervals.counter import CounterChange, CounterEvent
+from aggregator.stores.store import SeriesKey
+from wire.reading import Quality
+
+LOCK_TIMEOUT_S: Final = 20.0
+STATEMENT_TIMEOUT_S: Final = 30.0
+_INSTRUCTIONS_BETWEEN_LOOKS: Final = 50_000
+CHECKPOINTS_KEPT: Final = 8  # per series, besides the first of each UTC day for a week
+_DAY_MS: Final = 86_400_000
+_DAYS_OF_CHECKPOINTS: Final = 7
+
+
+class LedgerError(Exception):
+    """Root of what the ledger raises.
+
+    LedgerError
+    ├── LedgerBusy       somebody held it too long: the same call may be tried again
+    └── LedgerUnusable   the file is of a later version, or no ledger
+    """
+
+
+class LedgerBusy(LedgerError):
+    """Lock or statement took too long; nothing of the call was kept."""
+
+
+class LedgerUnusable(LedgerError):
+    """The file cannot be used by this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRow:
+    """Energy of [start_ms, end_ms) of one device and quantity, as the ledger has it."""
+
+    facility: str
+    device: str
+    quantity: str
+    start_ms: int
+    end_ms: int
+    energy_kwh: Decimal
+    grade: Grade
+    final: bool
+    source: str  # measured | import
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryRow:
+    """A kept boundary of one series."""
+
+    series: SeriesKey
+    boundary: Boundary
+    version: int
+
+
+class Ledger:
+    """One ledger file. `open` makes it or brings it up to date."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises LedgerUnusable."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._deadline_s = 0.0
+        self._depth = 0
+        self._db = sqlite3.connect(
+            path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.create_aggregate("decimal_sum", 1, _DecimalSum)  # type: ignore[arg-type]
+            self._db.set_progress_handler(self._overdue, _INSTRUCTIONS_BETWEEN_LOOKS)
+            migrate(self._db)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise LedgerUnusable(f"{path}: expected a ledger, SQLite says {error}") from error
+        except LedgerUnusable as error:
+            self._db.close()
+            raise LedgerUnusable(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Idempotent."""
+        with self._lock:
+            self._db.close()
+
+    def _overdue(self) -> int:
+        return int(self._deadline_s > 0 and time.monotonic() > self._deadline_s)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything within is kept, or nothing; may be nested. Raises LedgerBusy."""
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
+            raise LedgerBusy(f"ledger: expected the lock within {LOCK_TIMEOUT_S:g} s, another thread still holds it")
+        try:
+            outermost = self._depth == 0
+            self._depth += 1
+            try:
+                if outermost:
+                    self._deadline_s = time.monotonic() + STATEMENT_TIMEOUT_S
+                    self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                if outermost:
+                    self._db.execute("COMMIT")
+            except BaseException:
+                if outermost and self._db.in_transaction:
+                    self._deadline_s = 0.0
+                    self._db.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth -= 1
+        except sqlite3.OperationalError as error:
+            if str(error) in ("interrupted", "database is locked", "database is busy"):
+                raise LedgerBusy(
+                    f"ledger: expected an answer within {STATEMENT_TIMEOUT_S:g} s, SQLite says {error}"
+                ) from error
+            raise
+        finally:
+            self._lock.release()
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a query. Raises LedgerBusy."""
+        with self.transaction() as db:
+            return db.execute(statement, parameters).fetchall()
+
+    # -- boundaries, events, checkpoints --------------------------------------------------------------------------
+
+    def put_boundaries(self, series: SeriesKey, boundaries: Sequence[Boundary], now_ms: int) -> int:
+        """Keeps boundaries; one that stands with another value is superseded. Gives how many are new or changed."""
+        if not boundaries:
+            return 0
+        standing = {
+            row.boundary.at_ms: row for row in self.boundaries(series, boundaries[0].at_ms, boundaries[-1].at_ms + 1)
+        }
+        fresh: list[tuple[Any, ...]] = []
+        old: list[tuple[Any, ...]] = []
+        for b in boundaries:
+            kept = standing.get(b.at_ms)
+            if kept is not None and (kept.boundary.value, kept.boundary.grade) == (b.value, b.grade):
+                continue
+            if kept is not None:
+                old.append((now_ms, *series, b.at_ms, kept.version))
+            version = 1 if kept is None else kept.version + 1
+            fresh.append((*series, b.at_ms, version, str(b.value), int(b.grade.quality), b.grade.reason, b.how, now_ms))
+        with self.transaction() as db:
+            db.executemany(
+                "UPDATE boundary_value SET superseded_at_ms = ? WHERE facility = ? AND edge = ? AND device = ? AND quantity = ?"
+                " AND at_ms = ? AND version = ?",
+                old,
+            )
+            db.executemany("INSERT INTO boundary_value VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL)", fresh)
+        return len(fresh)
+
+    def boundaries(self, series: SeriesKey, from_ms: int, to_ms: int) -> list[BoundaryRow]:
+        """Boundaries of one series that stand, from_ms <= at_ms < to_ms, ordered."""
+        found = self.rows(
+            "SELECT at_ms, value, quality, reason, how, version FROM boundary_value WHERE facility = ? AND edge = ? AND device = ?"
+            " AND quantity = ? AND at_ms >= ? AND at_ms < ? AND superseded_at_ms IS NULL ORDER BY at_ms",
+            (*series, from_ms, to_ms),
+        )
+        return [
+            BoundaryRow(series, Boundary(at_ms, Decimal(value), Grade(Quality(quality), reason), how), version)
+            for at_ms, value, quality, reason, how, version in found
+        ]
+
+    def put_events(self, series: SeriesKey, events: Iterable[CounterEvent], now_ms: int) -> None:
+        """Keeps what happened to a counter, once."""
+        fresh = [
+            (*series, e.at_ms, e.change.value, e.before_ms, str(e.before), str(e.after),
+             None if e.substituted_kwh is None else str(e.substituted_kwh), now_ms)
+            for e in events
+        ]  # fmt: skip
+        with self.transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO counter_event VALUES (?,?,?,?,?,?,?,?,?,?,?)", fresh)
+
+    def events(self, facility: str, from_ms: int, to_ms: int) -> list[tuple[SeriesKey, CounterEvent]]:
+        """What happened to the facility's counters, ordered by time."""
+        found = self.rows(
+            "SELECT facility, edge, device, quantity, change, at_ms, before_ms, before, after, substituted_kwh FROM counter_event"
+            " WHERE facility = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms",
+            (facility, from_ms, to_ms),
+        )
+        return [
+            (
+                SeriesKey(*row[:4]),
+                CounterEvent(CounterChange(row[4]), row[5], row[6], Decimal(row[7]), Decimal(row[8]), _decimal(row[9])),
+            )
+            for row in found
+        ]
+
+    def put_checkpoint(self, series: SeriesKey, at_ms: int, state: str) -> None:
+        """Keeps the state after the reading at `at_ms`, and forgets all but the last few and one a day for a week."""
+        week_ago_ms = at_ms - _DAYS_OF_CHECKPOINTS * _DAY_MS
+        where = "facility = ? AND edge = ? AND device = ? AND quantity = ?"
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?,?,?,?,?,?)", (*series, at_ms, state))
+            db.execute(
+                f"DELETE FROM checkpoint WHERE {where} AND at_ms NOT IN"
+                f" (SELECT at_ms FROM checkpoint WHERE {where} ORDER BY at_ms DESC LIMIT ?) AND at_ms NOT IN"
+                f" (SELECT min(at_ms) FROM checkpoint WHERE {where} AND at_ms >= ? GROUP BY at_ms / ?)",
+                (*series, *series, CHECKPOINTS_KEPT, *series, week_ago_ms, _DAY_MS),
+            )
+
+    def checkpoint(self, series: SeriesKey, before_ms: int | None = None) -> tuple[int, str] | None:
+        """The latest state, or the latest one of a reading before `before_ms`."""
+        found = self.rows(
+            "SELECT at_ms, state FROM checkpoint WHERE facility = ? AND edge = ? AND device = ? AND quantity = ? AND at_ms < ?"
+            " ORDER BY at_ms DESC LIMIT 1",
+            (*series, 2**62 if before_ms is None else before_ms),
+        )
+        return (found[0][0], found[0][1]) if found else None
+
+    def forget_checkpoints(self, series: SeriesKey, from_ms: int) -> None:
+        """States at or after `from_ms` are no longer true: late readings lie before them."""
+        with self.transaction() as db:
+            db.execute(
+                "DELETE FROM checkpoint WHERE facility = ? AND edge = ? AND device = ? AND quantity = ? AND at_ms >= ?",
+                (*series, from_ms),
+            )
+
+    # -- interval energies ----------------------------------------------------------------------------------------
+
+    def put_intervals(self, rows: Sequence[IntervalRow], now_ms: int) -> list[IntervalRow]:
+        """Keeps intervals of one device and quantity; gives those that are new or changed, with their versions.
+
+        A provisional one is replaced, a final one superseded by another final one. Measured figures never replace imported ones.
+        """
+        if not rows:
+            return []
+        first = rows[0]
+        series = (first.facility, first.device, first.quantity)
+        spans = (min(row.start_ms for row in rows), max(row.end_ms for row in rows))
+        standing = {(row.start_ms, row.end_ms): row for row in self.intervals(*series, *spans)}
+        written: list[IntervalRow] = []
+        with self.transaction() as db:
+            for row in rows:
+                kept = standing.get((row.start_ms, row.end_ms))
+                if kept is not None and not _replaces(row, kept):
+                    continue
+                version = 1 if kept is None else kept.version + int(kept.final)
+                key = (*series, row.start_ms, row.end_ms)
+                if kept is not None and kept.final:
+                    db.execute(
+                        "UPDATE interval_energy SET superseded_at_ms = ? WHERE facility = ? AND device = ? AND quantity = ?"
+                        " AND start_ms = ? AND end_ms = ? AND version = ?",
+                        (now_ms, *key, kept.version),
+                    )
+                db.execute(
+                    "INSERT OR REPLACE INTO interval_energy VALUES (?,?,?,?,?,?,?,?,?,?,?,?,NULL)",
+                    (*key, version, str(row.energy_kwh), int(row.grade.quality), row.grade.reason,
+                     "final" if row.final else "provisional", row.source, now_ms),
+                )  # fmt: skip
+                written.append(
+                    IntervalRow(
+                        *series, row.start_ms, row.end_ms, row.energy_kwh, row.grade, row.final, row.source, version
+                    )
+                )
+        return written
+
+    def intervals(
+        self, facility: str, device: str | None, quantity: str, from_ms: int, to_ms: int, as_of_ms: int | None = None
+    ) -> list[IntervalRow]:
+        """Intervals with from_ms <= start < to_ms of one device, or of all, as they stand or stood at `as_of_ms`; ordered."""
+        of_device = "" if device is None else "AND device = ? "
+        found = self.rows(
+            "SELECT device, start_ms, end_ms, energy_kwh, quality, reason, state, source, version FROM interval_energy"
+            f" WHERE facility = ? AND quantity = ? {of_device}AND start_ms >= ? AND start_ms < ? AND {STANDING} ORDER BY device, start_ms",
+            (facility, quantity, *(() if device is None else (device,)), from_ms, to_ms, *(as_of_ms,) * 3),
+        )
+        return [
+            IntervalRow(
+                facility, name, quantity, start_ms, end_ms, Decimal(energy), Grade(Quality(quality), reason), state == "final",
+                source, version,
+            )
+            for name, start_ms, end_ms, energy, quality, reason, state, source, version in found
+        ]  # fmt: skip
+
+    # -- alarms (aggregator.alarms.AlarmBook) ---------------------------------------------------------------------
+
+    def save_alarm(self, alarm: Alarm) -> None:
+        """Keep this alarm in place of an earlier state of it."""
+        row = (
+            alarm.id, alarm.facility, alarm.code, alarm.source, alarm.priority, alarm.state.value, alarm.raised_at_ms,
+            alarm.cleared_at_ms, alarm.acknowledged_at_ms, alarm.acknowledged_by, alarm.note, json.dumps(alarm.arguments),
+        )  # fmt: skip
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO alarm VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row)
+
+    def alarms(self, facility: str | None, from_ms: int, open_only: bool, limit: int) -> list[Alarm]:
+        """Alarms raised since `from_ms`, newest first."""
+        found = self.rows(
+            "SELECT * FROM alarm WHERE raised_at_ms >= ? AND (? IS NULL OR facility = ?) AND (NOT ? OR state <> 'normal')"
+            " ORDER BY raised_at_ms DESC LIMIT ?",
+            (from_ms, facility, facility, open_only, limit),
+        )
+        return [_alarm(row) for row in found]
+
+
+# What stands now, or stood at an instant; takes the instant three times.
+STANDING: Final = "((? IS NULL AND superseded_at_ms IS NULL) OR (recorded_at_ms <= ? AND (superseded_at_ms IS NULL OR superseded_at_ms > ?)))"
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Runs the numbered SQL files that the database has not seen; each is kept as a whole or not at all."""
+    steps = sorted(
+        (int(entry.name.split("_")[0]), entry.read_text(encoding="utf-8"))
+        for entry in resources.files("aggregator").joinpath("migrations").iterdir()
+        if entry.name.endswith(".sql")
+    )
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > steps[-1][0]:
+        raise LedgerUnusable(
+            f"ledger version {version} is newer than this program, which knows {steps[-1][0]}: upgrade the program"
+        )
+    for number, script in steps:
+        if number > version:
+            db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+
+class _DecimalSum:
+    """`decimal_sum(column)` in SQL: exact, null where there is nothing to add."""
+
+    def __init__(self) -> None:
+        self.total: Decimal | None = None
+
+    def step(self, text: str | None) -> None:
+        if text is not None:
+            self.total = (self.total or Decimal(0)) + Decimal(text)
+
+    def finalize(self) -> str | None:
+        return None if self.total is None else str(self.total)
+
+
+def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
+    """Whether a figure takes the place of one that stands."""
+    if kept.source == "import" and row.source != "import":
+        return False
+    if kept.final and not row.final:
+        return False
+    return (row.energy_kwh, row.grade, row.final, row.source) != (kept.energy_kwh, kept.grade, kept.final, kept.source)
+
+
+def _alarm(row: Sequence[Any]) -> Alarm:
+    alarm_id, facility, code, source, priority, state, raised, cleared, acknowledged, by, note, arguments = row
+    return Alarm(
+        alarm_id, facility, code, source, priority, AlarmState(state), raised, cleared, acknowledged, by, note, tuple(json.loads(arguments))
+    )  # fmt: skip
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
