@@ -98,12 +98,10 @@ class Battery:
     def power_mw(self, surplus_mw: int) -> int:
         """AC power now, charging positive. `surplus_mw` is what the plant would export without the battery (negative: import)."""
         wanted = surplus_mw if self.unasked is Unasked.SELF_CONSUMPTION else 0
-        low, high = -self.discharge_mw, self.charge_mw
         window = self.window
-        if window.charge_limited:
-            high = min(high, window.charge_max_mw * window.in_rate // FULL_RATE)
-        if window.discharge_limited:
-            low = max(low, -(window.charge_max_mw * window.out_rate // FULL_RATE))
+        most = max(self.charge_mw, self.discharge_mw)  # no bound in force: the battery's own limits decide
+        high = window.charge_max_mw * window.in_rate // FULL_RATE if window.charge_limited else most
+        low = -(window.charge_max_mw * window.out_rate // FULL_RATE) if window.discharge_limited else -most
         if low > high:  # a contradictory window: nothing moves
             return 0
         power = min(max(wanted, low), high)

@@ -273,9 +273,9 @@ def _charge_state(battery: Battery, ac_w: float) -> int:
     """ChaSt of models 124 and 802: EMPTY 2, DISCHARGING 3, CHARGING 4, FULL 5, HOLDING 6."""
     if ac_w:
         return 4 if ac_w > 0 else 3
-    if battery.lasts_ms(1_000_000) == 0:
+    if battery.lasts_ms(battery.charge_mw) == 0:
         return 5
-    return 2 if battery.lasts_ms(-1_000_000) == 0 else 6
+    return 2 if battery.lasts_ms(-battery.discharge_mw) == 0 else 6
 
 
 def _named(chain: Chain, values: dict[int, int]) -> dict[str, int]:
