@@ -396,6 +396,18 @@ def test_what_is_sent_while_a_subscriber_with_a_session_is_away_is_all_there_whe
     assert [int(payload) for payload in back.payloads(3000)] == list(range(3000))
 
 
+def test_the_containers_configuration_is_the_same_broker(folder: Path) -> None:
+    server, parts = Server(folder / "broker", "certificates.conf"), folder / "conf.d"
+    parts.mkdir()
+    server.configuration.rename(parts / "wattline.conf")
+    text = (SHIPPED.parent / "compose" / "mosquitto.conf").read_text()
+    assert "include_dir /mosquitto/config/conf.d\n" in text
+    server.configuration.write_text(text.replace("/mosquitto/config/conf.d", str(parts)))
+    with server:
+        assert not refused(server.port, identity(folder, "works.gw-01"))
+        assert refused(server.port, context(folder / "ca.pem"))
+
+
 # ---- the other configuration: passwords
 
 
