@@ -12,6 +12,11 @@ from device_sim.electrical import Counters, Measured, View
 from device_sim.profile import UJ_PER_KWH, UJ_PER_WH
 from device_sim.registers import Image
 
+_NOT_SIMULATED: Final = 0xFFFF  # a word of what the map does not define: NaN as a float, never a plausible 0
+# Distortion does not follow from the plant's physics here; it is a constant of the ordinary kind.
+_VOLTAGE_THD_PERCENT: Final = (1.8, 1.9, 1.7)
+_CURRENT_THD_PERCENT: Final = (6.5, 6.3, 6.8)
+
 
 @dataclass(frozen=True, slots=True)
 class MeterKind:
@@ -58,7 +63,7 @@ def _schneider_pm5560(measured: Measured, counters: Counters) -> Image:
 
     The list counts registers from 1, the wire from 0: address = register - 1. FLOAT32 in A, V, kW, kvar, kVA, Hz; INT64 in Wh, varh, VAh.
     """
-    image = Image(((2999, 301),), unused_word=0xFFFF)
+    image = Image(((2999, 301),), _NOT_SIMULATED)
     m, k = measured, 1000.0
     current = (*m.current_a, m.neutral_current_a, 0.0, _mean(m.current_a))
     image.float32(3000 - 1, *current)  # 3000 A, 3002 B, 3004 C, 3006 N, 3008 G, 3010 average
@@ -97,7 +102,7 @@ def _eastron_sdm630(measured: Measured, counters: Counters) -> Image:
 
     The table's start addresses are the wire's. Float32 in V, A, W, VA, var, degrees, Hz; energies in kWh, kvarh, kVAh.
     """
-    image = Image(((0x0000, 88), (0x00C8, 72), (0x0156, 44)))
+    image = Image(((0x0000, 110), (0x00C8, 72), (0x0156, 44)), _NOT_SIMULATED)
     m = measured
     image.float32(0x0000, *m.voltage_v)
     image.float32(0x0006, *m.current_a)
@@ -117,6 +122,8 @@ def _eastron_sdm630(measured: Measured, counters: Counters) -> Image:
     image.float32(0x0048, kwh_in, kwh_out, kvarh_in, kvarh_out, kvah)
     image.float32(0x00C8, *m.line_voltage_v, _mean(m.line_voltage_v))
     image.float32(0x00E0, m.neutral_current_a)
+    image.float32(0x00EA, *_VOLTAGE_THD_PERCENT, *_CURRENT_THD_PERCENT)
+    image.float32(0x00F8, _mean(_VOLTAGE_THD_PERCENT), _mean(_CURRENT_THD_PERCENT))
     image.float32(0x0156, kwh_in + kwh_out, kvarh_in + kvarh_out)
     for address, total in ((0x015A, kwh_in), (0x0160, kwh_out), (0x0166, kwh_in + kwh_out)):
         image.float32(address, 0.34 * total, 0.33 * total, 0.33 * total)
@@ -132,7 +139,7 @@ def _siemens_pac3200(measured: Measured, counters: Counters) -> Image:
     Offsets are the wire's. Float32 in V, A, VA, W, var, Hz; double in Wh, varh, VAh, "overflow 1.0e+12". All energy is counted in tariff 1.
     Table 3-6 leaves no hole from 1 to 204: the first serial pair takes the place of 75, "Maximum voltage a-n", which is not simulated.
     """
-    image = Image(((1, 124), (797, 48)))
+    image = Image(((1, 124), (797, 48)), _NOT_SIMULATED)
     m = measured
     image.float32(1, *m.voltage_v)
     image.float32(7, *m.line_voltage_v)
@@ -141,6 +148,7 @@ def _siemens_pac3200(measured: Measured, counters: Counters) -> Image:
     image.float32(25, *m.active_w)
     image.float32(31, *m.reactive_var)
     image.float32(37, *(abs(factor) for factor in m.power_factor))
+    image.float32(43, *_VOLTAGE_THD_PERCENT, *_CURRENT_THD_PERCENT)
     image.float32(55, m.frequency_hz, _mean(m.voltage_v), _mean(m.line_voltage_v), _mean(m.current_a))  # 55, 57, 59, 61
     image.float32(
         63, m.total_apparent_va, m.total_active_w, m.total_reactive_var, abs(m.total_power_factor)
