@@ -150,7 +150,10 @@ def load(path: str | Path) -> EdgeFile:
     faults: list[Fault] = []
     edge = _Checker(str(path), faults).struct(EdgeFile, tree, "")
     edge = _with_absolute_names(edge, path.parent)
-    faults.extend(Fault(str(path), *fault) for fault in _between_keys(edge))
+    found = tuple(fault.key for fault in faults)
+    for key, expected, seen in _between_keys(edge):
+        if not any(key == first or key.startswith((f"{first}.", f"{first}[")) for first in found):
+            faults.append(Fault(str(path), key, expected, seen))
     if faults:
         raise EdgeFileFaults(faults)
     return edge
