@@ -72,13 +72,13 @@ class _Breaker:
         self._delay_s = BACK_OFF_FIRST_S
         self.probe_at = 0.0
 
-    def trip(self, now: float, clock: Clock, spent_s: float) -> None:
+    def trip(self, now_s: float, clock: Clock, spent_s: float) -> None:
         """Opens, or opens again for twice as long. `spent_s` (real) is what the silence has cost the bus.
 
         The real wait is at least twice that, so that a dead device takes no more than a third of the bus however fast the clock runs.
         """
         wait_s = clock.real_s(self._delay_s * (1 + _JITTER * (2 * self._jitter.random() - 1)))
-        self.probe_at = now + max(wait_s, 2 * spent_s)
+        self.probe_at = now_s + max(wait_s, 2 * spent_s)
         self._delay_s = min(2 * self._delay_s, BACK_OFF_LAST_S)
         self.open = True
 
@@ -94,26 +94,28 @@ class _Breaker:
 class _Polled:
     """One device in its bus task: when it is due, whether it may be asked, what was stamped last."""
 
-    __slots__ = ("_last_ms", "boundaries", "boundary_ms", "breaker", "device", "due", "period", "plan", "state")
+    __slots__ = ("_last_ms", "boundaries", "boundary_ms", "breaker", "device", "due_s", "period_s", "plan", "state")
 
-    def __init__(self, device: Device, state: DeviceState, due: float, period: float, jitter: random.Random) -> None:
+    def __init__(
+        self, device: Device, state: DeviceState, due_s: float, period_s: float, jitter: random.Random
+    ) -> None:
         model = meter.load(device.model)
         self.device = device
         self.plan = DevicePlan(device.name, device.unit, meter.fields(model, device.row), model.limits())
         self.state = state
-        self.due = due
-        self.period = period
+        self.due_s = due_s
+        self.period_s = period_s
         self.boundaries = device.boundary_poll and any(field.counter for field in self.plan.fields)
         self.boundary_ms = 0
         self.breaker = _Breaker(jitter)
         self._last_ms: dict[tuple[str, ...], int] = {}
 
-    def next_due(self, now: float) -> None:
-        """Moves on to the next point of the grid after `now`; points that have passed are skipped and counted."""
-        passed = int((now - self.due) / self.period)
+    def next_due(self, now_s: float) -> None:
+        """Moves on to the next point of the grid after `now_s`; points that have passed are skipped and counted."""
+        passed = int((now_s - self.due_s) / self.period_s)
         if passed > 0:
             self.state.skipped += passed
-        self.due += (passed + 1) * self.period
+        self.due_s += (passed + 1) * self.period_s
 
     def in_order(self, block: Block) -> Block:
         """`block`, moved behind the last one of its quantities where the wall clock has stepped back or the two fell into one ms."""
@@ -204,7 +206,7 @@ class _BusTask:
         loop = asyncio.get_running_loop()
         begin = loop.time()
         for polled in self.devices:
-            polled.due += begin
+            polled.due_s += begin
             polled.boundary_ms = self._next_boundary_ms(polled)
         try:
             while not self._stopping:
@@ -217,22 +219,22 @@ class _BusTask:
         finally:
             await self._driver.close()
 
-    def _next(self, now: float) -> tuple[_Polled, float, bool]:
+    def _next(self, now_s: float) -> tuple[_Polled, float, bool]:
         """Which device comes next, when (loop time), and whether that is its extra poll of counters after a boundary."""
         now_ms = self._clock.now_ms()
         candidates: list[tuple[float, int, bool]] = []
         for index, polled in enumerate(self.devices):
-            due, boundary_at = polled.due, float("inf")
+            due, boundary_at = polled.due_s, float("inf")
             if polled.boundaries:
                 boundary_ms = self._boundary_ms(polled, now_ms)
-                boundary_at = now + self._clock.real_s((boundary_ms - now_ms) / 1000)
+                boundary_at = now_s + self._clock.real_s((boundary_ms - now_ms) / 1000)
             if polled.breaker.open:
                 due = max(due, polled.breaker.probe_at)
                 boundary_at = max(boundary_at, polled.breaker.probe_at)
             candidates.append((min(due, boundary_at), index, boundary_at < due))
         # Boundaries first: their window is one second.
         at, index, boundary = min(
-            candidates, key=lambda candidate: (max(candidate[0], now), not candidate[2], candidate[0])
+            candidates, key=lambda candidate: (max(candidate[0], now_s), not candidate[2], candidate[0])
         )
         return self.devices[index], at, boundary
 
@@ -269,13 +271,13 @@ class _BusTask:
             polled.boundary_ms += polled.device.boundary_s * 1000
         else:
             if not polled.breaker.open:
-                state.lateness_ms = max(0.0, begin - polled.due) * 1000 * self._clock.speed
+                state.lateness_ms = max(0.0, begin - polled.due_s) * 1000 * self._clock.speed
                 state.lateness_max_ms = max(state.lateness_max_ms, state.lateness_ms)
             polled.next_due(begin)
         state.polls += 1
-        deadline = None if boundary else begin + polled.period
+        deadline_s = None if boundary else begin + polled.period_s
         try:
-            answer = await self._driver.read(polled.plan, deadline, boundary)
+            answer = await self._driver.read(polled.plan, deadline_s, boundary)
         except DriverError as fault:
             self._count(state, [fault])
             self._lost(polled, fault, loop.time() - begin)

@@ -87,10 +87,10 @@ class Answer:
 class Driver(Protocol):
     """One bus. Reads are made one at a time, by one task."""
 
-    async def read(self, device: DevicePlan, deadline: float | None = None, counters_only: bool = False) -> Answer:
+    async def read(self, device: DevicePlan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
         """Reads `device` once. Partial answers are kept: raises DriverError only where not one request was answered.
 
-        No request is begun after `deadline` (seconds of the event loop's clock). `counters_only` makes only the requests whose
+        No request is begun after `deadline_s` (seconds of the event loop's clock). `counters_only` makes only the requests whose
         answers hold a counter, each in full.
         """
         ...

@@ -199,11 +199,11 @@ class _Connection:
 class _Planned:
     """The requests of one device as they stand now: what a device refuses changes them."""
 
-    __slots__ = ("first", "made_at", "requests")
+    __slots__ = ("first", "made_at_s", "requests")
 
-    def __init__(self, requests: tuple[Request, ...], made_at: float) -> None:
+    def __init__(self, requests: tuple[Request, ...], made_at_s: float) -> None:
         self.requests = list(requests)
-        self.made_at = made_at
+        self.made_at_s = made_at_s
         self.first = 0  # where the next read begins: what a deadline left out comes first
 
 
@@ -221,11 +221,11 @@ class ModbusTcp:
             return tuple(planned.requests)
         return () if _in_models(device) else coalesce.plan(device.fields, device.limits, TCP_COST)
 
-    async def read(self, device: DevicePlan, deadline: float | None = None, counters_only: bool = False) -> Answer:
+    async def read(self, device: DevicePlan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
         """See `Driver.read`. A request that is refused for its addresses is split, at once and for the reads to come."""
         loop = asyncio.get_running_loop()
         planned = self._planned.get(device.name)
-        if planned is None or loop.time() - planned.made_at > _REPLAN_S:
+        if planned is None or loop.time() - planned.made_at_s > _REPLAN_S:
             planned = self._planned[device.name] = _Planned(await self._plan(device), loop.time())
         turn = (*planned.requests[planned.first :], *planned.requests[: planned.first])
         queue = deque(request for request in turn if not counters_only or request.decoder.has_counters)
@@ -233,7 +233,7 @@ class ModbusTcp:
         silences = 0
         planned.first = 0
         while queue:
-            if deadline is not None and answer.requests and loop.time() >= deadline:
+            if deadline_s is not None and answer.requests and loop.time() >= deadline_s:
                 answer.left_out = len(queue)
                 planned.first = planned.requests.index(queue[0])
                 break

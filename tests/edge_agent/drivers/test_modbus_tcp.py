@@ -257,9 +257,9 @@ async def test_what_a_deadline_leaves_out_comes_first_in_the_next_read(peer: Any
     fill(peer)
     plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
     past = asyncio.get_running_loop().time() - 1
-    assert (await driver.read(plan, deadline=past)).left_out == 2
-    await driver.read(plan, deadline=past)
-    await driver.read(plan, deadline=past)
+    assert (await driver.read(plan, deadline_s=past)).left_out == 2
+    await driver.read(plan, deadline_s=past)
+    await driver.read(plan, deadline_s=past)
     assert [address for _, _, address, _ in peer.asked] == [0, 6, 72]
 
 
@@ -285,11 +285,11 @@ def test_a_driver_is_found_by_its_protocols_name() -> None:
     assert isinstance(open_driver("modbus_tcp", Endpoint("127.0.0.1", 502), lambda: 0), ModbusTcp)
 
 
-async def test_a_shipped_model_is_read_in_one_request_with_its_units_converted(peer: Any, driver: ModbusTcp) -> None:
+async def test_a_shipped_model_is_read_with_its_units_converted(peer: Any, driver: ModbusTcp) -> None:
     model = meter.load("eastron_sdm630")
-    peer.put(0, *[0] * 80)
-    peer.put_bytes(52, struct.pack(">f", 12345.6))  # W
+    peer.put(0, *[0] * 400)
+    peer.put_bytes(52, struct.pack(">f", 12345.6))  # W, Eastron SDM630 protocol V1.7, page 3
     answer = await driver.read(DevicePlan("sdm", 1, meter.fields(model), model.limits()))
-    (block,) = answer.blocks
+    block = answer.blocks[0]
     assert block.columns[block.shape.quantities.index("active_power_kw")] == (12.3456,)
-    assert peer.asked == [(1, 4, 0, 80)]
+    assert peer.asked[0] == (1, 4, 0, 80)

@@ -1,0 +1,112 @@
+"""The walk along a SunSpec chain and the reading of models wherever they stand, against a device made of plain sockets."""
+
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from edge_agent import meter
+from edge_agent.drivers import sunspec
+from edge_agent.drivers.driver import DeviceMisanswered, DevicePlan, Endpoint
+from edge_agent.drivers.modbus_tcp import ModbusTcp
+from edge_agent.drivers.registers import Field
+from wire.block import Block, Value
+
+SUNS = struct.unpack(">2H", b"SunS")
+
+
+@pytest.fixture
+async def driver(peer: Any) -> AsyncIterator[ModbusTcp]:
+    driver = ModbusTcp(Endpoint("127.0.0.1", peer.port, timeout_s=0.3), lambda: 1000)
+    yield driver
+    await driver.close()
+
+
+def chain(peer: Any, base: int, *models: tuple[int, list[int]]) -> dict[int, int]:
+    """Lays models (id, words after the header) behind 'SunS' and gives where each id stands."""
+    peer.put(base, *SUNS)
+    address, places = base + 2, {}
+    for model, words in models:
+        places[model] = address
+        peer.put(address, model, len(words), *words)
+        address += 2 + len(words)
+    peer.put(address, 0xFFFF, 0)
+    return places
+
+
+def inverter_103(watts: int = 1234, scale: int = 0, energy_wh: int = 5_000_000) -> list[int]:
+    """Model 103 after its header, offsets from the model's definition: W 14, W_SF 15, WH 24..25, WH_SF 26; the rest not implemented."""
+    words = [0x8000] * 52
+    words[14], words[15] = watts, scale & 0xFFFF
+    words[24], words[25], words[26] = energy_wh >> 16, energy_wh & 0xFFFF, 0
+    return words[2:]
+
+
+def values(blocks: list[Block]) -> dict[str, Value]:
+    return {q: block.columns[i][0] for block in blocks for i, q in enumerate(block.shape.quantities)}
+
+
+def plan_103() -> DevicePlan:
+    model = meter.load("sunspec_103")
+    return DevicePlan("pv", 1, meter.fields(model), model.limits())
+
+
+@pytest.mark.parametrize("base", [40000, 50000, 0])
+async def test_the_models_are_found_behind_each_of_the_three_bases(peer: Any, driver: ModbusTcp, base: int) -> None:
+    chain(peer, base, (1, [0] * 66), (103, inverter_103()))
+    answer = await driver.read(plan_103())
+    assert values(answer.blocks)["active_power_kw"] == -1234
+    assert values(answer.blocks)["energy_export_kwh"] == 5_000_000
+
+
+async def test_lengths_come_from_the_headers_and_unknown_models_are_stepped_over(peer: Any, driver: ModbusTcp) -> None:
+    chain(peer, 40000, (1, [0] * 65), (64999, [7] * 13), (103, inverter_103(watts=10, scale=2)))
+    (block,) = (await driver.read(plan_103())).blocks
+    column = block.shape.quantities.index("active_power_kw")
+    assert block.columns[column] == (-10,)
+    assert block.shape.exponents[column] == -1  # kW = W x 10^2 x 10^-3
+
+
+async def test_a_model_that_a_device_lacks_costs_its_rows_and_no_others(peer: Any, driver: ModbusTcp) -> None:
+    chain(peer, 40000, (103, inverter_103()))
+    answer = await driver.read(plan_103())
+    assert "active_power_limit_percent" not in values(answer.blocks)
+    assert "active_power_kw" in values(answer.blocks)
+
+
+async def test_the_chain_is_walked_once_and_again_when_a_model_has_moved(peer: Any, driver: ModbusTcp) -> None:
+    chain(peer, 40000, (103, inverter_103()))
+    await driver.read(plan_103())
+    peer.asked.clear()
+    await driver.read(plan_103())
+    assert len(peer.asked) == 1
+    chain(peer, 40000, (1, [0] * 66), (103, inverter_103(watts=99)))  # a firmware update has put a model in front
+    with pytest.raises(DeviceMisanswered, match="expected 103, saw 1"):
+        await driver.read(plan_103())
+    assert values((await driver.read(plan_103())).blocks)["active_power_kw"] == -99
+
+
+async def test_a_device_without_the_mark_is_named_with_what_stood_there(peer: Any, driver: ModbusTcp) -> None:
+    peer.put(40000, 1, 2)
+    with pytest.raises(DeviceMisanswered, match=r"pv: expected the mark 'SunS' .* 40000: 00010002; 50000: exception 2"):
+        await driver.read(plan_103())
+
+
+async def test_a_chain_without_an_end_is_given_up() -> None:
+    async def read(address: int, count: int) -> bytes:
+        return b"SunS" if address == 40000 else struct.pack(">HH", 300, 2)
+
+    with pytest.raises(DeviceMisanswered, match="expected the chain of SunSpec models to end"):
+        await sunspec.walk(read, "pv")
+
+
+def test_a_models_fields_are_placed_with_a_check_on_its_id() -> None:
+    field = Field("active_power_kw", "holding", 14, "int16", model_block=103, scale_address=15)
+    placed, missing = sunspec.placed([field, Field("x", "holding", 5, "uint16")], sunspec.Chain(40000, {103: 40070}))
+    assert [(f.quantity, f.address, f.scale_address, f.expect) for f in placed] == [
+        ("", 40070, None, 103),
+        ("active_power_kw", 40084, 40085, None),
+        ("x", 5, None, None),
+    ]
+    assert missing == frozenset()
