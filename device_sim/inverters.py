@@ -138,9 +138,9 @@ class PvInverter:
 
 
 class BatteryInverter:
-    """SunSpec chain 1, 103, 124, vendor block, 802, vendor block.
+    """SunSpec chain 1, 103, vendor block, 124, 802, vendor block.
 
-    Two vendor blocks, since the chain is longer than one request: whoever reads it in two pieces finds a serial in each. WH of model 103
+    Two vendor blocks, since the chain is longer than one request: whoever reads inverter and bank apart finds a serial beside each. WH of model 103
     counts what was discharged.
     """
 
@@ -150,7 +150,7 @@ class BatteryInverter:
     modulus_uj = _ACC32_UJ
 
     def __init__(self) -> None:
-        self._chain = Chain(1, 103, 124, VENDOR_MODEL, 802, VENDOR_MODEL)
+        self._chain = Chain(1, 103, VENDOR_MODEL, 124, 802, VENDOR_MODEL)
         self.serial_addresses = self._chain.serial_addresses
 
     def image(self, view: View) -> Image:

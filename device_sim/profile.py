@@ -21,6 +21,8 @@ MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
 _QUARTER_MS: Final = 900_000
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - local wall time without a zone is counted from here
+_START_COLUMN: Final = "interval_start_local"
+_ENERGY_COLUMN: Final = "energy_kwh"
 _MAX_ROWS: Final = 2_000_000
 _MAX_REPORTED: Final = 20
 
@@ -100,9 +102,7 @@ def _energy_uj(text: str) -> int:
     return int(energy)
 
 
-def read_intervals(
-    path: Path, start_column: str = "interval_start_local", energy_column: str = "energy_kwh"
-) -> IntervalEnergies:
+def read_intervals(path: Path) -> IntervalEnergies:
     """Reads a CSV with one row per interval, ISO local time without zone and kWh; the length follows from the rows.
 
     Lines that start with # before the header are a preamble. Raises ProfileFaults, with up to 20 bad rows.
@@ -116,7 +116,7 @@ def read_intervals(
         skipped += 1
     reader = csv.DictReader(lines[skipped:])
     columns = list(reader.fieldnames or ())
-    missing = [column for column in (start_column, energy_column) if column not in columns]
+    missing = [column for column in (_START_COLUMN, _ENERGY_COLUMN) if column not in columns]
     if missing:
         raise ProfileFaults(
             [f"{path}:{skipped + 1}: expected a column {column!r}, got {columns!r}" for column in missing]
@@ -126,15 +126,15 @@ def read_intervals(
     energies: list[int] = []
     for row in reader:
         where = f"{path}:{skipped + reader.line_num}"
-        start_ms = _start(row[start_column] or "", starts, f"{where}: {start_column}", faults)
+        start_ms = _start(row[_START_COLUMN] or "", starts, f"{where}: {_START_COLUMN}", faults)
         if start_ms is None:
             continue
         starts.append(start_ms)
         try:
-            energies.append(_energy_uj(row[energy_column] or ""))
+            energies.append(_energy_uj(row[_ENERGY_COLUMN] or ""))
         except (ValueError, InvalidOperation):
             faults.append(
-                f"{where}: {energy_column}: expected kWh >= 0 with at most 12 decimals, got {row[energy_column]!r}"
+                f"{where}: {_ENERGY_COLUMN}: expected kWh >= 0 with at most 12 decimals, got {row[_ENERGY_COLUMN]!r}"
             )
         if len(faults) >= _MAX_REPORTED or len(starts) > _MAX_ROWS:
             break

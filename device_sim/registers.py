@@ -19,10 +19,6 @@ class Image:
                 return content, offset
         return None
 
-    def covers(self, address: int, count: int) -> bool:
-        """Whether a request for these addresses is answered."""
-        return self._place(address, count) is not None
-
     def read(self, address: int, count: int) -> bytes:
         """The bytes of `count` registers. Raises LookupError outside the readable addresses."""
         place = self._place(address, count)

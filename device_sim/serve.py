@@ -24,7 +24,7 @@ async def serve(
     """Serves until cancelled. `clock` gives UTC ms; the plants begin at its first instant.
 
     Once all ports listen, `ready` is called with {"control_port", "answer_log", "started_at_ms", "devices": [{"plant", "device", "kind", "measures",
-    "bus", "host", "port", "unit", "serial_addresses"}]}. An existing answer log is continued, serials included. Raises OSError when a port or
+    "bus", "host", "port", "unit", "table", "serial_addresses"}]}; serials lie in `table`. An existing answer log is continued, serials included. Raises OSError when a port or
     the log cannot be opened.
     """
     origin_ms = clock()
@@ -53,6 +53,7 @@ async def serve(
                     "host": host,
                     "port": server.port,
                     "unit": device.unit,
+                    "table": "holding" if 3 in device.kind.functions else "input",
                     "serial_addresses": list(device.kind.serial_addresses),
                 }
                 for _, device in members

@@ -156,16 +156,16 @@ async def test_a_start_value_near_the_modulus_wraps_too(run_site: Any, works: di
 
 async def test_a_rebooting_battery_is_silent_and_forgets_its_set_point(run_site: Any, works: dict[str, Any]) -> None:
     async with run_site(works) as served:
-        await served.write("battery", 40134, [2000, 0x10000 - 2000, 0, 600])
-        await served.write("battery", 40127, [3])
+        await served.write("battery", 40138, [2000, 0x10000 - 2000, 0, 600])
+        await served.write("battery", 40131, [3])
         assert (await served.truth("works"))["active_power_kw"]["battery"] == -10
         await served.ask({"device": "battery", "fault": "reboot", "for_s": 20})
         assert (await served.truth("works"))["active_power_kw"]["battery"] == 0
         with pytest.raises(ModbusIOException):
             await served.read("battery", 40070, 2, timeout_s=0.15)
         served.clock.forward(20)
-        assert (await served.read("battery", 40127, 1)).registers == [0]
-        assert (await served.read("battery", 40137, 1)).registers == [0]  # the timer register as well
+        assert (await served.read("battery", 40131, 1)).registers == [0]
+        assert (await served.read("battery", 40141, 1)).registers == [0]  # the timer register as well
 
 
 async def test_a_rebooting_pv_inverter_forgets_its_limit(run_site: Any, works: dict[str, Any]) -> None:

@@ -4,9 +4,9 @@ import struct
 from typing import Any
 
 HOUR_S = 3600
-# 123 of the PV chain begins at 40122, 124 of the battery chain too; points by their offsets in the models.
+# 123 of the PV chain begins at 40122, 124 of the battery chain at 40126; points by their offsets in the models.
 WMAXLIMPCT, RVRT_PV, WMAXLIM_ENA, CONN = 40122 + 5, 40122 + 7, 40122 + 9, 40122 + 4
-WCHAMAX, STORCTL, OUT_RATE, IN_RATE, RVRT_BATTERY = 40122 + 2, 40122 + 5, 40122 + 12, 40122 + 13, 40122 + 15
+WCHAMAX, STORCTL, OUT_RATE, RVRT_BATTERY = 40126 + 2, 40126 + 5, 40126 + 12, 40126 + 15
 
 
 def _signed(value: int) -> int:
@@ -140,7 +140,7 @@ async def test_a_value_out_of_range_is_refused_and_changes_nothing(run_site: Any
         assert (await served.write("battery", STORCTL, [4])).exception_code == 3
         assert (await served.write("battery", OUT_RATE, [10_001, 0])).exception_code == 3
         assert (await served.write("battery", WCHAMAX, [5001])).exception_code == 3
-        assert (await served.write("battery", 40122 + 8, [1])).exception_code == 2  # ChaState can only be read
+        assert (await served.write("battery", 40126 + 8, [1])).exception_code == 2  # ChaState can only be read
         assert (
             await served.write("battery", RVRT_BATTERY, [1, 1, 1, 1])
         ).exception_code == 2  # runs on into WChaMax_SF

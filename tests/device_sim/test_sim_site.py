@@ -226,6 +226,7 @@ async def test_what_is_served_is_reported_with_actual_ports(run_site: Any, works
             "host": "127.0.0.1",
             "port": served.place("process")["port"],
             "unit": 1,
+            "table": "holding",
             "serial_addresses": [3111, 3243],
         }
 

@@ -41,7 +41,7 @@ def test_only_points_published_as_writable_can_be_written() -> None:
 
 def test_chains_put_serials_where_the_page_says() -> None:
     assert PvInverter().serial_addresses == (40150,)
-    assert BatteryInverter().serial_addresses == (40150, 40218)
+    assert BatteryInverter().serial_addresses == (40124, 40218)
     assert [placed.model for placed in Chain(1, VENDOR_MODEL).models] == [1, VENDOR_MODEL]
 
 
