@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -196,7 +197,7 @@ def _run_aggregator(options: argparse.Namespace) -> int:
     from aggregator.run import CannotStart, run
 
     async def work() -> None:
-        await run(options.file, Clock.from_environment(), _stop_on_signal(), os.environ, wattline.__version__)
+        await run(options.file, Clock.from_environment(), _stop_on_signal(), os.environ, _print_json)
 
     try:
         asyncio.run(work())
@@ -204,6 +205,10 @@ def _run_aggregator(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return BAD_USE
     return 0
+
+
+def _print_json(line: dict[str, object]) -> None:
+    print(json.dumps(line), flush=True)
 
 
 def _add_sim(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

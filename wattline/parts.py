@@ -84,13 +84,17 @@ class Part:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
             self.cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def terminate(self) -> None:
+        """SIGTERM without waiting."""
+        self.measure()
+        if self.alive:
+            os.kill(self.pid, signal.SIGTERM)
+
     def stop(self, timeout_s: float = 30.0) -> int:
         """SIGTERM, and SIGKILL when that does not help in time; the exit status."""
         if self._process is None:
             return 0
-        self.measure()
-        if self.alive:
-            self._process.terminate()
+        self.terminate()
         try:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -267,6 +267,13 @@ class MqttSession:
         if not self._closing:
             self._on_lost(reason)
 
+    def post(self, topic: str, payload: bytes) -> bool:
+        """Publish at QoS 1 from any thread without waiting, for what will be said again anyway; False where it cannot be sent now."""
+        client = self._client
+        if client is None or not self._up.is_set():
+            return False
+        return client.publish(topic, payload, qos=1).rc == paho.MQTT_ERR_SUCCESS
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, timeout_s: float = 10.0) -> None:
         """Publish at QoS 1 and wait for the broker's PUBACK (flow control, not proof of delivery).
 

@@ -1,0 +1,247 @@
+"""Builds the aggregator from its settings and runs it until it is told to stop. Not any of its parts."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from aggregator.alarms import Alarm, Alarms
+from aggregator.app import serve
+from aggregator.books import Books
+from aggregator.feed import Feed
+from aggregator.ingest import Committed, Ingest
+from aggregator.ledger import Ledger, LedgerError
+from aggregator.live import AboutDevice, LiveState
+from aggregator.newest import NewestReadings
+from aggregator.services import Services
+from aggregator.settings import Settings, SettingsFaults, load
+from aggregator.settle import Settler
+from aggregator.settling import Noting, Settling
+from aggregator.stores.open import open_store
+from aggregator.stores.store import Store, StoreError
+from aggregator.trust import Trust, TrustedEdge
+from aggregator.watch import Watch
+from wire import topics
+from wire.clock import Clock
+from wire.messages import Ack, AggregatorStatus, EdgeStatus, MessageUnreadable, decode_edge_status, encode
+from wire.mqtt import Broker, Message, MqttError, MqttSession
+
+log = logging.getLogger(__name__)
+
+STATUS_TIMEOUT_S: Final = 5.0
+
+
+class CannotStart(Exception):
+    """Settings, store or address cannot be used; the message names each fault."""
+
+
+class Aggregator:
+    """All parts of one aggregator, wired. Objects are built here and nowhere else."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        """Raises CannotStart."""
+        self.settings = settings
+        self.clock = clock
+        try:
+            settings.data_directory.mkdir(parents=True, exist_ok=True)
+            self.store_id = settings.store_id or _kept_store_id(settings.data_directory)
+            self.store: Store = store_of(settings)
+            self.ledger = Ledger(settings.data_directory / "ledger.sqlite")
+            self.books = Books(self.ledger, settings.facilities, clock)
+        except (OSError, StoreError, LedgerError) as error:
+            raise CannotStart(str(error)) from error
+        self.newest = NewestReadings(self.store.keys)
+        self.newest.prime(self.store)
+        self.alarms = Alarms(self.ledger, clock)
+        self.live = LiveState(
+            settings.facilities,
+            self.newest,
+            clock,
+            speed=clock.speed,
+            alarms=self.alarms.open_as_json,
+        )
+        self.feed = Feed(self.live.frame, viewers_max=settings.http.viewers_max)
+        self.trust = Trust(
+            TrustedEdge(
+                edge.facility,
+                edge.edge,
+                () if edge.public_key is None else (edge.public_key,),
+                accept_unsigned=edge.accept_unsigned,
+            )
+            for edge in settings.edges
+        )
+        self.settler = Settler(self.store, self.ledger, settings.facilities, clock, self.alarms, self.books)
+        self.settling = Settling(self.settler, clock)
+        self._noting = Noting(self.store, self.settler, settings.facilities)
+        self.ingest = Ingest(self.store, self.store_id, self.trust, clock, self._answer, self._committed)
+        self.watch = Watch(
+            self.live, self.alarms, self.books, clock, speed=clock.speed, edges=lambda: self.ingest.figures().edges
+        )
+        self.session: MqttSession | None = None
+
+    def services(self) -> Services:
+        """What the routes are given."""
+        return Services(
+            http=self.settings.http,
+            facilities={facility.id: facility for facility in self.settings.facilities},
+            store=self.store,
+            books=self.books,
+            newest=self.newest,
+            live=self.live,
+            feed=self.feed,
+            alarms=self.alarms,
+            clock=self.clock,
+            ready=self._ready,
+            figures=self.ingest.figures,
+        )
+
+    # Called from the committer's thread.
+
+    def _answer(self, facility: str, edge: str, ack: Ack) -> None:
+        if self.session is not None:
+            self.session.post(topics.edge_topic(facility, edge, "ack"), encode(ack))
+
+    def _committed(self, committed: Committed) -> None:
+        rows = committed.rows
+        self.newest.update(rows.series, rows.at_ms, rows.value, rows.quality)
+        self._noting.note(rows)
+
+    # Called from the event loop.
+
+    def edge_status(self, facility: str, edge: str, payload: bytes) -> None:
+        """An edge tells its state; what cannot be read is logged and forgotten."""
+        try:
+            status = decode_edge_status(payload)
+        except MessageUnreadable as error:
+            log.warning("status unreadable facility=%s edge=%s reason=%s", facility, edge, error)
+            return
+        self.ingest.edge_status(facility, edge, status)
+        self.live.about(facility, edge, _about(status))
+
+    def _ready(self) -> dict[str, str | None]:
+        mqtt = None if self.session is not None and self.session.connected else "not connected to the broker"
+        return {"store": None, "mqtt": mqtt}
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[dict[str, Any]], None]) -> None:
+        """Work until `stop` is set; `ready` is told {"url"} once the pages are served. Raises CannotStart."""
+        loop = asyncio.get_running_loop()
+
+        def told(alarm: Alarm) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self.feed.alarm, alarm.facility, alarm.as_json())
+
+        self.alarms.told = told
+        try:
+            with self.ingest:
+                async with contextlib.AsyncExitStack() as stack:
+                    if self.settings.mqtt is not None:
+                        self.session = await stack.enter_async_context(self._mqtt(loop))
+                    background = [
+                        asyncio.create_task(self.watch.run(), name="watch"),
+                        asyncio.create_task(self.settling.run(), name="settling"),
+                    ]
+                    try:
+                        await serve(self.services(), lambda url: ready({"url": url}), stop)
+                    except OSError as error:
+                        raise CannotStart(str(error)) from error
+                    finally:
+                        for task in background:
+                            task.cancel()
+                        await asyncio.gather(*background, return_exceptions=True)
+                        await self._say("offline")
+        finally:
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self.settling.settle(patient=False)
+        self.store.close()
+        self.ledger.close()
+
+    def _mqtt(self, loop: asyncio.AbstractEventLoop) -> MqttSession:
+        wanted = self.settings.mqtt
+        assert wanted is not None
+
+        def message(topic: str, payload: bytes, _retained: bool) -> None:  # in the network thread
+            name = topics.parse(topic)
+            if name is None:
+                return
+            if name.kind == "batch":
+                self.ingest.offer(topic, payload)
+            elif name.kind == "status":
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self.edge_status, name.facility, name.edge, payload)
+
+        def connected() -> None:
+            self._saying = loop.create_task(self._come_online())
+
+        gone = AggregatorStatus(self.store_id, "offline")
+        return MqttSession(
+            Broker(wanted.host, wanted.port, wanted.tls, wanted.username, wanted.password),
+            f"wattline-aggregator-{self.store_id}",
+            subscriptions=[topics.all_edges("batch"), topics.all_edges("status"), f"{topics.all_edges('status')}/+"],
+            will=Message(topics.AGGREGATOR_STATUS, encode(gone), retain=True),
+            on_message=message,
+            on_connected=connected,
+        )
+
+    async def _come_online(self) -> None:
+        await self._say("online")
+        self.ingest.announce()
+
+    async def _say(self, state: str) -> None:
+        if self.session is None or not self.session.connected:
+            return
+        status = AggregatorStatus(self.store_id, "online" if state == "online" else "offline", self.clock())
+        try:
+            await self.session.publish(
+                topics.AGGREGATOR_STATUS, encode(status), retain=True, timeout_s=STATUS_TIMEOUT_S
+            )
+        except MqttError as error:
+            log.error("aggregator status not published state=%s reason=%s", state, error)
+
+
+async def run(
+    file: Path,
+    clock: Clock,
+    stop: asyncio.Event,
+    environment: Mapping[str, str],
+    ready: Callable[[dict[str, Any]], None],
+) -> None:
+    """`wattline aggregator run`. Raises CannotStart."""
+    try:
+        settings = load(file, environment)
+    except SettingsFaults as error:
+        raise CannotStart(str(error)) from error
+    await Aggregator(settings, clock).run(stop, ready)
+
+
+def store_of(settings: Settings) -> Store:
+    """The store that the settings name. Raises StoreUnavailable, StoreRefused."""
+    store = settings.store
+    return open_store(
+        store.kind,
+        settings.data_directory,
+        url=store.url,
+        database=store.database,
+        dialect=store.dialect,
+        org=store.org,
+        user=store.username,
+        token=store.token or "",
+    )
+
+
+def _about(status: EdgeStatus) -> dict[str, AboutDevice]:
+    return {device.name: AboutDevice(device.protocol, device.model) for device in status.devices}
+
+
+def _kept_store_id(directory: Path) -> str:
+    """The store's id, made up once and kept beside the data: edges obey one store."""
+    path = directory / "store_id"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    store_id = f"store-{secrets.token_hex(6)}"
+    path.write_text(store_id + "\n")
+    return store_id

@@ -1,0 +1,130 @@
+"""All processes of the demo, started in order and on ports that stay: each can be stopped, killed and started again. Not the report."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from wattline.broker import LocalBroker
+from wattline.demo_files import Gateway, Plan, gateways, write_aggregator, write_edge
+from wattline.parts import Part
+from wire.clock import VARIABLE, Clock
+
+DRAIN_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to start. `broker` is (host, port) of one that runs already; `profile` and `start_local` go to the simulator."""
+
+    directory: Path
+    site: Path
+    clock: Clock
+    poll_s: float = 1.0
+    http_port: int = 0
+    broker: tuple[str, int] | None = None
+    influxdb_url: str = ""
+    profile: Path | None = None
+    start_local: str | None = None
+
+
+class System:
+    """Broker, simulators, aggregator and one agent per simulated plant."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.directory = wanted.directory.absolute()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.answer_log = self.directory / "answers.jsonl"
+        self.broker: LocalBroker | None = None
+        self.gateways: list[Gateway] = []
+        self.edges: dict[str, Part] = {}
+        self.control_port = 0
+        self.url = ""
+        self._environment: Mapping[str, str] = {VARIABLE: wanted.clock.to_environment()}
+        self.sim = Part("simulator", self.directory, self._sim_words(), self._environment)
+        self.aggregator = Part(
+            "aggregator",
+            self.directory,
+            ["aggregator", "run", str(self.directory / "aggregator.toml")],
+            self._environment,
+        )
+
+    def _sim_words(self) -> list[str]:
+        words = ["sim", "run", str(self.wanted.site), "--answer-log", str(self.answer_log)]
+        if self.wanted.profile is not None:
+            words += ["--profile", str(self.wanted.profile.absolute())]
+        if self.wanted.start_local is not None:
+            words += ["--from", self.wanted.start_local]
+        return words
+
+    def start(self) -> None:
+        """Everything, each part ready before the next. Raises PartFailed, BrokerUnavailable."""
+        host, port = self._start_broker()
+        self.sim.start()
+        ready = self.sim.ready()
+        self.control_port = ready["control_port"]
+        self.gateways = gateways(ready)
+        self.plan = Plan(
+            self.directory, host, port, self.wanted.http_port, self.wanted.poll_s, self.wanted.influxdb_url
+        )
+        for gateway in self.gateways:
+            file = write_edge(self.plan, gateway)
+            words = ["edge", "run", str(file), "--drain-s", str(DRAIN_S)]
+            self.edges[gateway.edge] = Part(gateway.edge, self.directory, words, self._environment)
+        self._write_aggregator()
+        self.start_aggregator()
+        for edge in self.edges.values():
+            edge.start()
+
+    def _start_broker(self) -> tuple[str, int]:
+        if self.wanted.broker is not None:
+            return self.wanted.broker
+        self.broker = LocalBroker(self.directory / "broker")
+        return self.broker.host, self.broker.port
+
+    def restart_broker(self) -> None:
+        """A broker on the same port again, after it was killed."""
+        assert self.broker is not None
+        self.broker = LocalBroker(self.directory / "broker", port=self.broker.port)
+
+    def _write_aggregator(self) -> None:
+        write_aggregator(self.plan, self.gateways, self.wanted.site)
+
+    def start_aggregator(self) -> dict[str, Any]:
+        """The aggregator, on its first port again when it was started before."""
+        self.aggregator.start()
+        ready = self.aggregator.ready()
+        self.url = ready["url"]
+        if self.plan.http_port == 0:
+            self.plan = replace(self.plan, http_port=int(self.url.rsplit(":", 1)[1]))
+            self._write_aggregator()
+        return ready
+
+    def parts(self) -> list[Part]:
+        """All parts but the broker."""
+        return [self.sim, self.aggregator, *self.edges.values()]
+
+    def stop_polling(self) -> dict[str, int]:
+        """Agents stop reading, deliver what they have, and end: exit status of each."""
+        for part in self.parts():
+            part.measure()
+        for edge in self.edges.values():
+            edge.terminate()
+        return {name: edge.stop(DRAIN_S + 15) for name, edge in self.edges.items()}
+
+    def stop(self) -> None:
+        """End everything that still runs; harmless when nothing does."""
+        for edge in self.edges.values():
+            edge.terminate()
+        for edge in self.edges.values():
+            edge.stop(DRAIN_S + 15)
+        self.aggregator.stop()
+        self.sim.stop()
+        if self.broker is not None:
+            self.broker.stop()
+
+    def remove(self) -> None:
+        """Delete all files."""
+        shutil.rmtree(self.directory, ignore_errors=True)
