@@ -46,7 +46,13 @@ async def _read(served: Any, device: str) -> dict[str, float]:
 async def test_the_agent_reads_the_plants_truth(
     run_site: Any, works: dict[str, Any], device: str, node: str, step_kw: float
 ) -> None:
-    works["plant"][0]["battery"] |= {"without_set_point": "self_consumption", "capacity_kwh": 2000}  # not empty by then
+    # Too small to balance the grid, too large to be empty or full by then.
+    works["plant"][0]["battery"] |= {
+        "without_set_point": "self_consumption",
+        "capacity_kwh": 2000,
+        "charge_kw": 5,
+        "discharge_kw": 5,
+    }
     async with run_site(works) as served:
         served.clock.forward(9.5 * 3600)
         truth = await served.truth("works")
