@@ -51,8 +51,8 @@ class Measured:
         return _ratio(self.total_active_w, self.total_apparent_va)
 
 
-def _ratio(active: float, apparent: float) -> float:
-    return active / apparent if apparent else 1.0
+def _ratio(active_w: float, apparent_va: float) -> float:
+    return active_w / apparent_va if apparent_va else 1.0
 
 
 def _phases(value: float) -> tuple[float, float, float]:

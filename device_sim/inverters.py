@@ -160,21 +160,21 @@ class BatteryInverter:
         ac_w = view.measured.total_active_w
         discharge_dc_w = -ac_w * (battery.charge_ppm if ac_w > 0 else battery.discharge_ppm) / PPM
         rating_w = max(battery.charge_mw, battery.discharge_mw) / 1000
-        voltage = _DC_NOMINAL_V * (0.95 + 0.1 * battery.stored / battery.full)
+        voltage_v = _DC_NOMINAL_V * (0.95 + 0.1 * battery.stored / battery.full)
         charge_state = _charge_state(battery, ac_w)
         return self._chain.image(
             {
                 1: _common(view, "Battery inverter"),
                 103: _inverter(
-                    view.measured, view.counters.export_uj, rating_w, discharge_dc_w, voltage, 4 if ac_w else 8
+                    view.measured, view.counters.export_uj, rating_w, discharge_dc_w, voltage_v, 4 if ac_w else 8
                 ),
-                124: self._storage(view, battery, rating_w, voltage, charge_state),
-                802: _bank(battery, rating_w, voltage, discharge_dc_w, charge_state),
+                124: self._storage(view, battery, rating_w, voltage_v, charge_state),
+                802: _bank(battery, rating_w, voltage_v, discharge_dc_w, charge_state),
             }
         )
 
     def _storage(
-        self, view: View, battery: Battery, rating_w: float, voltage: float, charge_state: int
+        self, view: View, battery: Battery, rating_w: float, voltage_v: float, charge_state: int
     ) -> dict[str, int | str]:
         window, power = battery.window, scale_exponent(rating_w)
         return {
@@ -183,7 +183,7 @@ class BatteryInverter:
             "WDisChaGra": 100,
             "StorCtl_Mod": int(window.charge_limited) | int(window.discharge_limited) << 1,
             "ChaState": _rounded(battery.state_of_charge_percent, -2),
-            "InBatV": _rounded(voltage, -1),
+            "InBatV": _rounded(voltage_v, -1),
             "ChaSt": charge_state,
             "OutWRte": window.out_rate,
             "InWRte": window.in_rate,
@@ -230,7 +230,7 @@ class BatteryInverter:
 
 
 def _bank(
-    battery: Battery, rating_w: float, voltage: float, discharge_dc_w: float, charge_state: int
+    battery: Battery, rating_w: float, voltage_v: float, discharge_dc_w: float, charge_state: int
 ) -> dict[str, int | str]:
     capacity_wh = battery.capacity_kwh * 1000
     amp_hours, watt_hours = scale_exponent(capacity_wh / _DC_NOMINAL_V, 65_535), scale_exponent(capacity_wh, 65_535)
@@ -258,9 +258,9 @@ def _bank(
         "Evt2": 0,
         "EvtVnd1": 0,
         "EvtVnd2": 0,
-        "V": _rounded(voltage, -1),
+        "V": _rounded(voltage_v, -1),
         "V_SF": -1,
-        "A": _rounded(discharge_dc_w / voltage, -1),
+        "A": _rounded(discharge_dc_w / voltage_v, -1),
         "A_SF": -1,
         "W": _rounded(discharge_dc_w, power),
         "W_SF": power,

@@ -48,14 +48,14 @@ def _unbalance_percent(values: tuple[float, float, float]) -> tuple[float, float
     return one, two, three
 
 
-def _four_quadrants(power_factor: float, reactive: float) -> float:
+def _four_quadrants(power_factor: float, reactive_var: float) -> float:
     """Schneider's 4Q_FP_PF coding: quadrants 1 and 3 plain, 2 (export, Q > 0) -2 - PF, 4 (import, Q < 0) 2 - PF.
 
     PowerLogic PM5000 series user manual EAV15107-EN10, "Power factor register format". So -1.05 says: export at 0.95.
     """
     if power_factor >= 0:
-        return power_factor if reactive >= 0 else 2 - power_factor
-    return -2 - power_factor if reactive > 0 else power_factor
+        return power_factor if reactive_var >= 0 else 2 - power_factor
+    return -2 - power_factor if reactive_var > 0 else power_factor
 
 
 def _schneider_pm5560(measured: Measured, counters: Counters) -> Image:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("wire", "device_sim", "edge_agent", "aggregator", "wattline")
 
 UNIT = (
-    "kw|w|kwp|kwh|wh|kvar|kvarh|kva|v|mv|a|ma|ah|hz|degc|k|pa|kpa|bar|percent|ratio|factor|s|ms|us|ns|min|h|hours|days|kg|g|t|m|m2|m3|l|kj|mj|gj"
+    "kw|w|kwp|kwh|wh|mw|mwh|var|kvar|kvarh|va|kva|v|mv|a|ma|ah|hz|degc|k|pa|kpa|bar|percent|ratio|factor|s|ms|us|ns|min|h|hours|days|kg|g|t|m|m2|m3|l|kj|mj|gj"
     "|cny|eur|usd|lux|ppm|deg|m_per_s|mib|bytes|baud|hz|years"
 )
 ENDS_IN_UNIT = re.compile(rf"(^|_)({UNIT})(_per_({UNIT}))?$")
@@ -21,6 +21,8 @@ WITHOUT_UNIT = {
     "value": "of a quantity that stands beside it: its unit is the quantity's (wire.quantities)",
     "low": "of a quantity's range: its unit is the quantity's",
     "high": "of a quantity's range: its unit is the quantity's",
+    "default": "of a key that a file lacks: its unit stands in the key's name",
+    "largest": "of a SunSpec point: its unit is the point's",
     "speed": "simulated seconds per real second",
 }
 
