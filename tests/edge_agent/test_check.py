@@ -1,0 +1,101 @@
+"""`wattline edge check`: what can be said without a device, as text, as JSON and as an exit status."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_agent.check import check, run_check
+
+TWO_BUSES = """
+facility = "works"
+edge = "gw"
+mqtt = { host = "localhost", plain = true }
+spool = { directory = "spool" }
+[[bus]]
+name = "switchroom"
+protocol = "modbus_tcp"
+host = "10.0.0.5"
+[[bus.device]]
+name = "incomer"
+model = "schneider_pm5560"
+period_s = 1
+[[bus.device]]
+name = "press"
+model = "eastron_sdm120"
+unit = 2
+period_s = 10
+[[bus]]
+name = "roof"
+protocol = "modbus_tcp"
+host = "10.0.0.6"
+[[bus.device]]
+name = "pv"
+model = "sunspec_103"
+period_s = 2
+"""
+
+
+@pytest.fixture
+def edge_file(tmp_path: Path) -> Path:
+    path = tmp_path / "edge.toml"
+    path.write_text(TWO_BUSES)
+    return path
+
+
+def test_the_share_of_a_bus_is_requests_times_answer_time_over_period(edge_file: Path) -> None:
+    """At 20 ms per answer: 2 requests a second are 4 %, 2 in ten seconds 0.4 %, 1 in two seconds 1 %."""
+    outcome = check(edge_file)
+    assert outcome.faults == ()
+    switchroom, roof = outcome.buses
+    assert [device.requests for device in switchroom.devices] == [2, 2]
+    assert [device.busy_percent for device in switchroom.devices] == [4.0, 0.4]
+    assert switchroom.busy_percent == 4.4
+    assert (roof.devices[0].requests, roof.busy_percent) == (1, 1.0)
+
+
+def test_the_plan_names_registers_and_holes(edge_file: Path) -> None:
+    """PM5560: 2999..3110 and 3203..3238 on the wire, 112 + 36 registers; 23 floats and 5 counters of 4 are wanted."""
+    incomer = check(edge_file).buses[0].devices[0]
+    assert (incomer.registers, incomer.holes) == (148, 148 - 23 * 2 - 5 * 4)
+    assert (incomer.rows, incomer.confirmed) == (28, 13)
+
+
+def test_a_sound_file_exits_0_and_says_that_it_fits(edge_file: Path) -> None:
+    out = io.StringIO()
+    assert run_check(edge_file, False, out) == 0
+    assert "bus switchroom (10.0.0.5:502): 4.4 % busy at 20 ms per answer: fits" in out.getvalue()
+    assert "pv: sunspec_103, 21 quantities (2 confirmed by a second source) every 2 s in 1 requests" in out.getvalue()
+
+
+def test_a_bus_that_cannot_keep_its_periods_exits_1(edge_file: Path) -> None:
+    edge_file.write_text(
+        TWO_BUSES.replace("period_s = 1\n", "period_s = 0.1\n").replace("period_s = 10", "period_s = 0.1")
+    )
+    out = io.StringIO()
+    assert check(edge_file).overloaded == ()  # 2 x 20 ms and 2 x 20 ms in 100 ms are 80 %
+    edge_file.write_text(edge_file.read_text().replace("eastron_sdm120", "eastron_sdm630"))
+    assert run_check(edge_file, False, out) == 0  # 5 requests are 100 %, which just fits
+    edge_file.write_text(edge_file.read_text().replace("schneider_pm5560", "schneider_iem3155"))
+    assert run_check(edge_file, False, out) == 1
+    assert "120.0 % busy at 20 ms per answer: the periods cannot be kept" in out.getvalue()
+
+
+def test_a_file_with_faults_exits_2_with_one_line_each(edge_file: Path) -> None:
+    edge_file.write_text(TWO_BUSES.replace('"gw"', '"g w"').replace("unit = 2", "unit = 1"))
+    out = io.StringIO()
+    assert run_check(edge_file, False, out) == 2
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_for_programs_there_is_json(edge_file: Path) -> None:
+    out = io.StringIO()
+    run_check(edge_file, True, out)
+    answer = json.loads(out.getvalue())
+    assert answer["faults"] == []
+    assert [bus["bus"] for bus in answer["buses"]] == ["switchroom", "roof"]
+    edge_file.write_text("facility = 1")
+    faults = io.StringIO()
+    run_check(edge_file, True, faults)
+    assert {"file", "key", "expected", "seen"} == set(json.loads(faults.getvalue())["faults"][0])
