@@ -33,7 +33,7 @@ PRIORITIES: Final[dict[str, int]] = {
     "conflict": 1,  # one batch number with two contents
     "edge_offline": 2,
     "device_offline": 2,
-    "batch_held": 2,  # unknown key or bad signature: nothing of it is counted
+    "key_unknown": 2,  # its batches are held: nothing of them is counted until somebody accepts the key
     "counter_held": 2,  # a counter jumped; its energy waits for confirmation
     "gap": 2,  # readings that the edge had to give up
     "residual": 3,  # the meters do not add up
@@ -114,7 +114,9 @@ class Alarms:
             for alarm in reversed(book.alarms(None, 0, open_only=True, limit=10_000))
         }
         self._by_id = {alarm.id: alarm for alarm in self._open.values()}
-        self._last = max((alarm.raised_at_ms for alarm in book.alarms(None, 0, open_only=False, limit=1)), default=0)
+        # Names go on from the latest ones; an earlier clock (a replay) must not give an old name again.
+        latest = book.alarms(None, 0, open_only=False, limit=1000)
+        self._last = max((int(alarm.id.removeprefix("A-")) for alarm in latest), default=0)
 
     def raise_alarm(self, facility: str, code: str, source: str, *arguments: str) -> Alarm:
         """The alarm is active. Raising it again changes nothing, unless it had returned to normal."""
@@ -171,8 +173,8 @@ class Alarms:
 
     def open(self, facility: str) -> list[Alarm]:
         """Open alarms of a facility: the most urgent first, then the newest."""
-        with self._lock:
-            return sorted((alarm for alarm in self._by_id.values() if alarm.facility == facility), key=_urgency)
+        # No lock: a change puts a new table in place, and the feed must not wait for the book.
+        return sorted((alarm for alarm in self._by_id.values() if alarm.facility == facility), key=_urgency)
 
     def history(self, facility: str, from_ms: int, limit: int) -> Sequence[Alarm]:
         """Alarms raised since `from_ms`, open or over, newest first."""
@@ -185,12 +187,12 @@ class Alarms:
     def _keep(self, alarm: Alarm) -> Alarm:
         key = (alarm.facility, alarm.code, alarm.source)
         self._book.save_alarm(alarm)
+        by_id = {name: other for name, other in self._by_id.items() if name != alarm.id}
         if alarm.state is AlarmState.NORMAL:
             self._open.pop(key, None)
-            self._by_id.pop(alarm.id, None)
         else:
-            self._open[key] = alarm
-            self._by_id[alarm.id] = alarm
+            self._open[key] = by_id[alarm.id] = alarm
+        self._by_id = by_id
         self.told(alarm)
         return alarm
 

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from aggregator.routes.edges import current
 from aggregator.services import Services
 
 _DEVICE_STATES = ("online", "late", "offline")
@@ -30,18 +31,34 @@ class _Present(Collector):
 
     def _ingest(self) -> Iterator[Metric]:
         figures = self._given.figures()
-        for name, value, text in (
-            ("readings", figures.readings, "Readings in batches that were committed"),
-            ("readings_new", figures.rows_new, "Readings that the store had not known"),
-            ("batches_committed", figures.batches_committed, "Batches committed"),
-            ("batches_refused", figures.batches_refused, "Batches refused for ever"),
-            ("batches_held", figures.batches_held, "Batches asked for again later"),
-            ("batch_conflicts", figures.conflicts, "Batch numbers that came with two contents"),
-        ):
-            yield CounterMetricFamily(f"wattline_{name}", text, value=value)
-        yield GaugeMetricFamily(
-            "wattline_ingest_queue_batches", "Batches that wait for a commit", value=figures.queue_batches
-        )
+        if figures is not None:
+            for name, value, text in (
+                ("readings", figures.readings, "Readings in batches that were committed"),
+                ("readings_new", figures.new_rows, "Readings that the store had not known"),
+                ("batches", figures.batches, "Batches committed"),
+                ("batches_repeated", figures.repeated, "Batches that came again"),
+                ("batches_refused", figures.refused, "Batches refused for ever"),
+                ("batches_held", figures.held, "Batches to be sent again later"),
+                ("batches_forged", figures.forged, "Batches with a signature that is not the edge's"),
+                ("batches_unreadable", figures.unreadable, "Batches that are not what the contract says"),
+                ("batch_conflicts", figures.conflicts, "Batch numbers that came with two contents"),
+                ("commits", figures.commits, "Commits of the store"),
+            ):
+                yield CounterMetricFamily(f"wattline_{name}", text, value=value)
+            left_out = CounterMetricFamily(
+                "wattline_readings_left_out", "Readings left out, by cause", labels=["cause"]
+            )
+            for cause, count in figures.left_out.items():
+                left_out.add_metric([cause], count)
+            yield left_out
+            yield GaugeMetricFamily("wattline_batches_waiting", "Batches that wait for a commit", value=figures.waiting)
+            lateness = GaugeMetricFamily(
+                "wattline_lateness_seconds", "From answer of the device to commit", labels=["quantile"]
+            )
+            for quantile, late_ms in (("0.5", figures.lateness_p50_ms), ("0.95", figures.lateness_p95_ms)):
+                if late_ms is not None:
+                    lateness.add_metric([quantile], late_ms / 1000)
+            yield lateness
         ready = GaugeMetricFamily("wattline_ready", "1 where a part can work", labels=["part"])
         for part, reason in self._given.ready().items():
             ready.add_metric([part], reason is None)
@@ -56,13 +73,12 @@ class _Present(Collector):
         )
         gaps = GaugeMetricFamily("wattline_edge_gaps", "Named gaps of this edge", labels=labels)
         for facility in self._given.facilities:
-            for edge, state in {**self._given.live.edges(facility), **self._given.edges(facility)}.items():
+            for edge, state in current(self._given, facility).items():
                 up.add_metric([facility, edge], bool(state.online))
                 gaps.add_metric([facility, edge], state.gaps)
+                watermark.add_metric([facility, edge], state.watermark)
                 if state.backlog is not None:
                     backlog.add_metric([facility, edge], state.backlog)
-                if state.watermark is not None:
-                    watermark.add_metric([facility, edge], state.watermark)
         yield from (up, backlog, watermark, gaps)
 
     def _plants(self) -> Iterator[Metric]:

@@ -1,67 +1,110 @@
-"""What is watched for on the live state: silent devices and edges, meters that do not add up, a missing factor. Not the alarms' states (`aggregator.alarms`)."""
+"""Looks at the live state once a second: tells it what ingest and books know, raises and clears alarms. Not the alarms' states (`aggregator.alarms`)."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aggregator.alarms import Alarms
-from aggregator.live import EdgeState, LiveState
+from aggregator.books import Books
+from aggregator.intervals.local_time import day_span_ms, local_day
+from aggregator.live import Booked, LiveState
+from aggregator.numbering import EdgeFigures
 
 RESIDUAL_RATIO: Final = 0.02  # of what flows; below it the meters' own accuracy explains the difference
 RESIDUAL_FOR_MS: Final = 30_000  # meters are read one after another: a ramp alone gives a residual for seconds
 RESIDUAL_LEAST_KW: Final = 0.5
-START_MS: Final = 60_000  # devices may be silent for so long after the start of the aggregator
+START_MS: Final = 60_000  # devices and edges may be silent for so long after the start of the aggregator
 
 
 class Watch:
-    """Raises and clears alarms from the live state of `facilities`; `edges` gives the present state of a facility's edges."""
+    """Looks at every facility of `books`; `edges` gives the figures of all edges. `clock` is UTC ms, `speed` how fast it runs."""
 
     def __init__(
         self,
-        facilities: Sequence[str],
         live: LiveState,
         alarms: Alarms,
+        books: Books,
         clock: Callable[[], int],
         *,
         speed: float = 1.0,
-        edges: Callable[[str], Mapping[str, EdgeState]] = lambda _: {},
+        edges: Callable[[], Sequence[EdgeFigures]] = tuple,
     ) -> None:
-        self._facilities = facilities
         self._live = live
         self._alarms = alarms
+        self._books = books
         self._clock = clock
         self._speed = speed
         self._edges = edges
         self._started_at_ms = clock()
         self._apart_since_ms: dict[str, int] = {}
+        self._counted: dict[tuple[str, str, str], int] = {}
 
     async def run(self, every_s: float = 1.0) -> None:
-        """Looks every `every_s` real seconds until cancelled."""
+        """Looks every `every_s` real seconds until cancelled, in a thread: the ledger may be busy."""
         while True:
-            for facility in self._facilities:
-                self.look(facility)
+            await asyncio.to_thread(self.look)
             await asyncio.sleep(every_s)
 
-    def look(self, facility: str) -> None:
-        """One look at one facility."""
-        for edge, state in self._edges(facility).items():
-            self._live.edge(facility, edge, state)
+    def look(self) -> None:
+        """One look at everything."""
+        figures = self._edges()
+        self._live.delivery(figures)
+        for edge in figures:
+            self._look_at_delivery(edge)
+        for facility in self._books.facilities:
+            self._tell(facility)
+            self._look_at_devices(facility)
+            self._look_at_balance(facility)
+
+    def _tell(self, facility: str) -> None:
+        factor = self._books.factor_now(facility)
+        self._live.factor(facility, factor)
+        self._alarms.set(factor.kg_per_kwh is None, facility, "factor_missing", facility, factor.reason)
+        entry = self._books.facilities[facility]
+        now_ms = self._clock()
+        from_ms, to_ms = day_span_ms(local_day(now_ms, entry.zone), entry.zone)
+        total = self._books.total(facility, from_ms, to_ms)
+        until_ms = min(total.until_ms or from_ms, now_ms)
+        expected = (until_ms - from_ms) // entry.interval_ms * len(entry.main_meters())
+        self._live.booked(facility, Booked(from_ms, until_ms, float(total.kg or 0), max(0, expected - total.covered)))
+
+    def _look_at_delivery(self, edge: EdgeFigures) -> None:
+        """What has no end of its own is raised and cleared at once: it waits for somebody to acknowledge it."""
+        if edge.facility not in self._books.facilities:
+            return
+        for code, count in (
+            ("gap", edge.gaps),
+            ("conflict", edge.conflicts),
+            ("batch_refused", edge.refused),
+        ):
+            key = (edge.facility, edge.edge, code)
+            # What was so at the first look was so before this start, and has had its alarm.
+            if count > self._counted.get(key, count):
+                self._alarms.raise_alarm(edge.facility, code, edge.edge, str(count))
+                self._alarms.clear(edge.facility, code, edge.edge)
+            self._counted[key] = count
+        self._alarms.set(bool(edge.unknown_key), edge.facility, "key_unknown", edge.edge, edge.unknown_key)
+
+    def _look_at_devices(self, facility: str) -> None:
         settled = self._clock() - self._started_at_ms > START_MS * self._speed
-        edges = self._live.edges(facility)
-        for edge, state in edges.items():
-            if state.online is not None or settled:
-                self._alarms.set(not state.online, facility, "edge_offline", edge)
-        for (edge, device), word in self._live.device_states(facility).items():
+        states = self._live.device_states(facility)
+        silent: set[str] = set()
+        for edge, figures in self._live.edges(facility).items():
+            # An edge that never sent a status is judged by its devices.
+            heard = any(state != "offline" for (behind, _), state in states.items() if behind == edge)
+            lost = figures.online is False or (figures.online is None and not heard)
+            if lost:
+                silent.add(edge)
+            if settled or not lost or figures.online is False:
+                self._alarms.set(lost, facility, "edge_offline", edge)
+        for (edge, device), state in states.items():
             # A silent edge is one alarm, not one for each device behind it.
-            if edges[edge].online is False or (edge in edges and edges[edge].online is None and word == "offline"):
-                self._alarms.clear(facility, "device_offline", device)
-            elif word == "online" or settled:
-                self._alarms.set(word == "offline", facility, "device_offline", device, edge)
-        self._alarms.set(self._live.lacks_factor(facility), facility, "factor_missing", facility)
-        self._look_at_balance(facility)
+            lost = state == "offline" and edge not in silent
+            if settled or not lost:
+                self._alarms.set(lost, facility, "device_offline", device, edge)
 
     def _look_at_balance(self, facility: str) -> None:
-        balance = self._live.balance(facility)
+        balance = self._live.balance_kw(facility)
         now_ms = self._clock()
         if balance is None or abs(balance[0]) <= max(RESIDUAL_LEAST_KW, RESIDUAL_RATIO * balance[1]):
             self._apart_since_ms.pop(facility, None)

@@ -2,6 +2,8 @@
 
 from fastapi import APIRouter, Depends
 
+from aggregator.live import state_word
+from aggregator.numbering import EdgeFigures
 from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader
 from aggregator.routes.query import Answer, no_parameters
@@ -12,17 +14,28 @@ router = APIRouter(
 
 
 class EdgeAnswer(Answer):
-    """One edge; counts are of batches. `watermark`: everything up to this number arrived or is a named gap."""
+    """One edge. `watermark`: every batch up to this number of its newest spool is committed or named in a gap; `backlog`: batches
+    that it has numbered beyond. Counts are since the aggregator's start, but for watermark and gaps."""
 
     edge: str
     state: str
-    last_contact_ms: int | None
-    watermark: int | None
+    epoch: str
+    watermark: int
     backlog: int | None
+    last_batch_at_ms: int | None
+    batches: int
+    repeated: int
+    readings: int
     gaps: int
+    gap_readings: int
     held: int
     refused: int
     conflicts: int
+    chain_breaks: int
+    forged: int
+    left_out: int
+    proven: bool
+    unknown_key: str
 
 
 class EdgesAnswer(Answer):
@@ -33,21 +46,19 @@ class EdgesAnswer(Answer):
     edges: list[EdgeAnswer]
 
 
+def current(given: Given, facility: str) -> dict[str, EdgeFigures]:
+    """The edges of a facility, with what ingest says of them this moment."""
+    figures = given.figures()
+    fresh = {} if figures is None else {edge.edge: edge for edge in figures.edges if edge.facility == facility}
+    return {**given.live.edges(facility), **fresh}
+
+
 @router.get("")
-async def edges(given: Given, named: Named) -> EdgesAnswer:
+def edges(given: Given, named: Named) -> EdgesAnswer:
     """The delivery of every edge of a facility."""
+    shown = set(EdgeAnswer.model_fields) - {"state"}
     found = [
-        EdgeAnswer(
-            edge=name,
-            state="unknown" if state.online is None else "online" if state.online else "offline",
-            last_contact_ms=state.contact_at_ms,
-            watermark=state.watermark,
-            backlog=state.backlog,
-            gaps=state.gaps,
-            held=state.held,
-            refused=state.refused,
-            conflicts=state.conflicts,
-        )
-        for name, state in {**given.live.edges(named.id), **given.edges(named.id)}.items()
+        EdgeAnswer(state=state_word(figures), **{name: getattr(figures, name) for name in shown})
+        for figures in current(given, named.id).values()
     ]
     return EdgesAnswer(facility=named.id, at_ms=given.clock(), edges=found)

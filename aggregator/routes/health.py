@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from aggregator.metrics import exposition
 from aggregator.routes.guard import Given, Reader
 from aggregator.routes.query import Answer
 
@@ -40,6 +41,4 @@ async def readyz(given: Given, response: Response) -> Ready:
 @router.get("/metrics", dependencies=[Reader], response_class=Response)
 def metrics(given: Given) -> Response:
     """Everything that is counted, in Prometheus' text format."""
-    from aggregator.metrics import exposition
-
     return Response(exposition(given), media_type="text/plain; version=0.0.4; charset=utf-8")

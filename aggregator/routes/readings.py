@@ -239,8 +239,7 @@ def _known_quantity(quantity: str | None) -> None:
 
 
 def _letter(quality: Quality) -> Literal["g", "u", "b", "s"]:
-    letter: Literal["g", "u", "b", "s"] = LETTER[quality]
-    return letter
+    return LETTER[quality]
 
 
 def _values(column: Floats) -> list[float | None]:

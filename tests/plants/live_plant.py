@@ -3,26 +3,30 @@
 import asyncio
 import math
 import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
-from aggregator.alarms import Alarm, Alarms, AlarmState
+from aggregator.alarms import Alarms
 from aggregator.app import serve
+from aggregator.books import Books
 from aggregator.facility import Facility, MeterSpec, Role
 from aggregator.feed import Feed
-from aggregator.live import AboutDevice, Booked, EdgeState, FactorInForce, LiveState
+from aggregator.intervals.boundaries import Grade
+from aggregator.ledger import IntervalRow, Ledger
+from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
+from aggregator.numbering import EdgeFigures
 from aggregator.services import Services
 from aggregator.settings import Http
 from aggregator.stores.duckdb_store import DuckDBStore
 from aggregator.stores.store import Rows, SeriesKey
+from aggregator.watch import Watch
+from wire.reading import Quality
 
 START_MS = 1_795_248_000_000  # 2026-11-21 16:00 at the plant
-FACTOR = FactorInForce("elec.cn.js", "2023", "0.5827", 2023, ("provisional", "fallback_latest"), "MEE announcement 2025 No. 47")
 # device -> (edge, role, show, protocol, model)
 METERS = {
     "incomer": ("gw-01", Role.MAIN, "grid", "Modbus TCP", "schneider_pm5560"),
@@ -32,26 +36,6 @@ METERS = {
     "battery": ("gw-02", Role.SUB, "storage", "Modbus TCP", "sunspec_802"),
     "charger": ("gw-02", Role.SUB, "ev", "Modbus TCP", "abb_b23"),
 }
-
-
-class Book:
-    """Alarms kept in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Alarm] = {}
-
-    def save_alarm(self, alarm: Alarm) -> None:
-        self.kept[alarm.id] = alarm
-
-    def alarms(self, facility: str | None, from_ms: int, open_only: bool, limit: int) -> Sequence[Alarm]:
-        found = [
-            alarm
-            for alarm in self.kept.values()
-            if facility in {None, alarm.facility}
-            and alarm.raised_at_ms >= from_ms
-            and not (open_only and alarm.state is AlarmState.NORMAL)
-        ]
-        return sorted(found, key=lambda alarm: -alarm.raised_at_ms)[:limit]
 
 
 def works(**changes: object) -> Facility:
@@ -79,15 +63,20 @@ def powers_kw(at_s: float) -> dict[str, float]:
 class LivePlant:
     """The plant, its clock and the services over it. Time moves only by `run_to`."""
 
-    def __init__(self, directory: Path, *, facility: Facility | None = None, http: Http | None = None, tick_s: float = 1.0) -> None:
+    def __init__(
+        self, directory: Path, *, facility: Facility | None = None, http: Http | None = None, tick_s: float = 1.0
+    ) -> None:
         self.now_ms = START_MS
         self.facility = facility or works()
         self.store = DuckDBStore(directory / "readings.duckdb")
         self.newest = NewestReadings(self.store.keys)
-        self.book = Book()
-        self.alarms = Alarms(self.book, self.clock)
+        self.ledger = Ledger(directory / "ledger.sqlite")
+        self.books = Books(self.ledger, [self.facility], self.clock)
+        self.alarms = Alarms(self.ledger, self.clock)
         self.live = LiveState([self.facility], self.newest, self.clock, alarms=self.alarms.open_as_json)
         self.feed = Feed(self.live.frame, tick_s=tick_s)
+        self.edges = {edge: EdgeFigures("works", edge, "e1", 4711, 2, True, START_MS) for edge in ("gw-01", "gw-02")}
+        self.watch = Watch(self.live, self.alarms, self.books, self.clock, edges=lambda: tuple(self.edges.values()))
         self.silent: set[str] = set()
         self.import_kwh = 500_000.0
         self.not_ready: dict[str, str | None] = {"store": None, "mqtt": None}
@@ -95,6 +84,7 @@ class LivePlant:
             http=http or Http(port=0),
             facilities={self.facility.id: self.facility},
             store=self.store,
+            books=self.books,
             newest=self.newest,
             live=self.live,
             feed=self.feed,
@@ -107,13 +97,34 @@ class LivePlant:
         return self.now_ms
 
     def announce(self) -> None:
-        """What edges and the settler say: devices, edges online, the factor, the day so far."""
-        for edge in ("gw-01", "gw-02"):
-            about = {name: AboutDevice(protocol, model, None) for name, (at, _, _, protocol, model) in METERS.items() if at == edge}
+        """What edges say of their devices, and one look at everything."""
+        for edge in self.edges:
+            about = {
+                name: AboutDevice(protocol, model) for name, (at, _, _, protocol, model) in METERS.items() if at == edge
+            }
             self.live.about("works", edge, about)
-            self.live.edge("works", edge, EdgeState(True, self.now_ms, 4711, 2))
-        self.live.factor("works", FACTOR)
-        self.live.booked("works", Booked(self.live.day_from_ms("works"), START_MS, 1236.0, 2121.2, 64, 0))
+        self.watch.look()
+
+    def book(self, start_ms: int, *energies_kwh: str, device: str = "incomer") -> None:
+        """Final interval energies from `start_ms` on."""
+        step_ms = self.facility.interval_ms
+        rows = [
+            IntervalRow(
+                "works",
+                device,
+                "energy_import_kwh",
+                at_ms,
+                at_ms + step_ms,
+                Decimal(kwh),
+                Grade(Quality.GOOD),
+                True,
+                "measured",
+            )
+            for at_ms, kwh in zip(
+                range(start_ms, start_ms + step_ms * len(energies_kwh), step_ms), energies_kwh, strict=True
+            )
+        ]
+        self.books.enter(rows)
 
     def run_to(self, now_ms: int, step_ms: int = 1000) -> None:
         """Advance the clock; every device that is not silent answers every `step_ms`."""
@@ -131,7 +142,9 @@ class LivePlant:
                     columns["series"].append(int(self.store.ids([key])[0]))
                     columns["at_ms"].append(self.now_ms)
                     columns["value"].append(value)
-        self.take(np.array(columns["series"], np.int32), np.array(columns["at_ms"], np.int64), np.array(columns["value"]))
+        self.take(
+            np.array(columns["series"], np.int32), np.array(columns["at_ms"], np.int64), np.array(columns["value"])
+        )
 
     def take(self, series: np.ndarray, at_ms: np.ndarray, value: np.ndarray) -> None:
         """Commit these rows, all good, and show them."""
@@ -140,13 +153,21 @@ class LivePlant:
             self.store.commit(Rows(series, at_ms, value, codes, codes), [])
             self.newest.update(series, at_ms, value, codes)
 
-    def put(self, device: str, value: float, quantity: str = "active_power_kw", edge: str | None = None, at_ms: int | None = None) -> None:
+    def put(
+        self,
+        device: str,
+        value: float,
+        quantity: str = "active_power_kw",
+        edge: str | None = None,
+        at_ms: int | None = None,
+    ) -> None:
         """One reading of one device, now."""
         key = SeriesKey(self.facility.id, edge or METERS[device][0], device, quantity)
         self.take(self.store.ids([key]), np.array([at_ms or self.now_ms], np.int64), np.array([value]))
 
     def close(self) -> None:
         self.store.close()
+        self.ledger.close()
 
 
 class Server:
@@ -193,5 +214,3 @@ class Server:
             self._started.set()
 
         await serve(services, ready, self._stop)
-
-

@@ -1,5 +1,6 @@
 // The open alarms: priority by shape, number and word; what nobody has acknowledged stands out. Wording comes from codes.
 import { byId, h, put, s, set } from "./dom.js";
+import { logIn, post } from "./session.js";
 import { day, hm, say, WORDS, language } from "./words.js";
 
 const SHAPES = {
@@ -20,33 +21,14 @@ export function wording(alarm) {
   return WORDS[language][`alarm_${alarm.code}`] ? say(`alarm_${alarm.code}`, ...alarm.args) : [alarm.code, ...alarm.args].join(" ");
 }
 
+// Null, or why it failed.
 export async function acknowledge(alarm) {
-  const token = sessionStorage.getItem("token");
-  const headers = { "Content-Type": "application/json", "X-Wattline-Write": "1" };
-  if (token) headers.Authorization = `Bearer ${token}`;
-  const answer = await fetch(`/api/v1/alarms/${encodeURIComponent(alarm.id)}/acknowledge`, { method: "POST", headers, body: "{}" });
+  const answer = await post(`/api/v1/alarms/${encodeURIComponent(alarm.id)}/acknowledge`, {}).catch(() => null);
+  if (!answer) return say("wait");
   if (answer.ok || answer.status === 409) return null; // the feed brings the new state
-  if (answer.status === 401 && (await askToken())) return acknowledge(alarm);
+  if (answer.status === 401 && (await logIn())) return acknowledge(alarm);
   const problem = await answer.json().catch(() => ({}));
   return problem.error ?? String(answer.status);
-}
-
-function askToken() {
-  const dialog = byId("token");
-  const field = byId("token-text");
-  field.value = "";
-  return new Promise((resolve) => {
-    dialog.addEventListener(
-      "close",
-      () => {
-        const given = dialog.returnValue === "ok" && field.value;
-        if (given) sessionStorage.setItem("token", field.value);
-        resolve(Boolean(given));
-      },
-      { once: true },
-    );
-    dialog.showModal();
-  });
 }
 
 export function alarmList() {

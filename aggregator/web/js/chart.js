@@ -2,7 +2,7 @@
 import { h, put, s, set } from "./dom.js";
 import { hm, hms, num, say, signed } from "./words.js";
 
-const MARGIN = { left: 46, right: 84, top: 8, bottom: 22 };
+const MARGIN = { left: 46, right: 96, top: 8, bottom: 22 };
 const TICKS_S = [1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
 const LABEL_HEIGHT = 27;
 
@@ -147,7 +147,6 @@ export class TimeChart {
     for (let time = Math.ceil(from / step) * step; time <= to; time += step) {
       texts.push(s("text", { x: this.x(time), y: this.height - 6, "text-anchor": "middle" }, step < 60000 ? hms(time) : hm(time)));
     }
-    texts.push(s("text", { x: this.right + 8, y: this.height - 6 }, this.unit));
     this.layers.grid.replaceChildren(...lines);
     this.layers.axis.replaceChildren(...texts);
   }
@@ -161,7 +160,8 @@ export class TimeChart {
       const width = this.x(Math.min(end, to)) - left;
       if (width < 1.5) continue;
       drawn.push(s("rect", { x: left, y: MARGIN.top, width, height: this.bottom - MARGIN.top, class: "gap", "data-from": start, "data-to": end }));
-      if (width > 50) drawn.push(s("text", { x: left + 5, y: this.bottom - 8 }, say("no_data")));
+      // Inside the gap where there is room, else beside it.
+      drawn.push(s("text", { x: width > 50 ? left + 5 : left + width + 4, y: this.bottom - 8 }, say("no_data")));
     }
     this.layers.gaps.replaceChildren(...drawn);
   }
@@ -180,16 +180,17 @@ export class TimeChart {
       }
       set(this.paths.get(part.key), "d", path || "M0 0");
       const end = kept.findLast((i) => i !== null);
-      if (end !== undefined) ends.push({ part, value: values[end], y: this.vertical(values[end]) });
+      // A part that has no value now is labelled where its line ended, with words instead of a number.
+      if (end !== undefined) ends.push({ part, text: values[last] == null ? say("no_data") : signed(values[end], 0), y: this.vertical(values[end]) });
     }
     // End labels are pushed apart, then up again as far as they hang below the axis.
     ends.sort((a, b) => a.y - b.y);
     for (let i = 1; i < ends.length; i++) ends[i].y = Math.max(ends[i].y, ends[i - 1].y + LABEL_HEIGHT);
     for (let i = ends.length - 1, floor = this.bottom - 8; i >= 0; i--, floor -= LABEL_HEIGHT) ends[i].y = Math.min(ends[i].y, floor);
     this.layers.ends.replaceChildren(
-      ...ends.flatMap(({ part, value, y: at }) => [
+      ...ends.flatMap(({ part, text, y: at }) => [
         s("text", { x: this.right + 8, y: at - 1, class: `end part-${part.key}` }, part.label()),
-        s("text", { x: this.right + 8, y: at + 12, class: "endvalue" }, signed(value, 0)),
+        s("text", { x: this.right + 8, y: at + 12, class: "endvalue" }, text),
       ]),
     );
   }

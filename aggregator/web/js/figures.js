@@ -17,7 +17,7 @@ const TRUST = { u: "?", s: "≈", e: "≈", b: "✕" };
 export const markWord = (mark) => WORDS[language][`mark_${mark}`] ?? mark;
 
 // The site's load is what the plant uses and what its chargers draw.
-export const siteLoad = (flow) => (flow.load == null ? undefined : flow.load + (flow.ev ?? 0));
+export const siteLoad = (flow) => (flow.load == null ? undefined : Math.round((flow.load + (flow.ev ?? 0)) * 1000) / 1000);
 
 export function figureStrip(root) {
   const tiles = {};
@@ -54,7 +54,8 @@ export function figureStrip(root) {
     power("pv", "pv", flow.pv, fq.pv);
     const charge = soc == null ? "" : ` · ${say("soc", num(soc, 0))}`;
     power("sto", "sto", flow.sto, fq.sto, `${arrow("sto", flow.sto)} ${say(doing("sto", flow.sto))}${charge}`.trim());
-    power("site", "load", siteLoad(flow), fq.load === "s" ? "g" : fq.load, fq.load === "s" ? say("unmetered") : say("using"));
+    const site = siteLoad(flow);
+    power("site", "load", site, fq.load === "s" ? "g" : fq.load, site == null ? say("no_value") : fq.load === "s" ? say("unmetered") : say("using"));
     power("ev", "ev", flow.ev, fq.ev);
     const marks = (em.f_marks ?? []).map(markWord);
     const named = em.f_id ? [say("factor_named", em.f_id, em.f_ver)] : [];

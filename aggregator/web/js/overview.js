@@ -7,6 +7,7 @@ import { edgeList } from "./edges.js";
 import { follow } from "./feed.js";
 import { figureStrip, siteLoad } from "./figures.js";
 import { flowDrawing } from "./flow.js";
+import { logIn } from "./session.js";
 import { hms, language, num, say, signed, speak, useZone } from "./words.js";
 
 const HOUR_MS = 3600000;
@@ -144,7 +145,8 @@ useLanguage(query.get("language") ?? localStorage.getItem("language") ?? (naviga
 async function start() {
   const answer = await fetch("/api/v1/facilities").catch(() => null);
   if (!answer?.ok) {
-    setTimeout(start, 2000);
+    if (answer?.status === 401) await logIn();
+    setTimeout(start, answer?.status === 401 ? 0 : 2000);
     return;
   }
   const { facilities } = await answer.json();

@@ -1,0 +1,118 @@
+"""What raises alarms: silence, imbalance, a missing factor, trouble with delivery; and what clears them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from live_plant import START_MS, LivePlant, works
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[LivePlant]:
+    made = LivePlant(tmp_path)
+    yield made
+    made.close()
+
+
+def codes(plant: LivePlant) -> set[tuple[str, str, str]]:
+    return {(alarm.code, alarm.source, alarm.state.value) for alarm in plant.alarms.open("works")}
+
+
+def look_for(plant: LivePlant, seconds: int) -> None:
+    """Run the plant and look once a second."""
+    for _ in range(seconds):
+        plant.run_to(plant.now_ms + 1000)
+        plant.watch.look()
+
+
+def test_a_healthy_plant_raises_nothing(plant: LivePlant) -> None:
+    look_for(plant, 90)
+    assert codes(plant) == set()
+
+
+def test_a_device_that_falls_silent_is_an_alarm_and_clears_when_it_is_back(plant: LivePlant) -> None:
+    look_for(plant, 3)
+    plant.silent = {"offices"}
+    look_for(plant, 62)
+    assert codes(plant) == {("device_offline", "offices", "unack")}
+    plant.silent = set()
+    look_for(plant, 2)
+    assert codes(plant) == {("device_offline", "offices", "rtn")}
+
+
+def test_nothing_is_called_silent_in_the_first_minute(plant: LivePlant) -> None:
+    plant.silent = {"offices"}
+    look_for(plant, 55)
+    assert codes(plant) == set()
+    look_for(plant, 10)
+    assert codes(plant) == {("device_offline", "offices", "unack")}
+
+
+def test_a_lost_edge_is_one_alarm_not_one_per_device(plant: LivePlant) -> None:
+    look_for(plant, 3)
+    plant.edges["gw-02"] = replace(plant.edges["gw-02"], online=False)
+    look_for(plant, 70)
+    assert codes(plant) == {("edge_offline", "gw-02", "unack")}
+
+
+def test_an_edge_that_never_said_it_is_there_is_judged_by_its_devices(plant: LivePlant) -> None:
+    plant.edges.clear()
+    plant.silent = {"roof", "battery", "charger"}
+    look_for(plant, 65)
+    assert codes(plant) == {("edge_offline", "gw-02", "unack")}
+
+
+def test_meters_that_do_not_add_up_for_half_a_minute_are_an_alarm(plant: LivePlant) -> None:
+    look_for(plant, 3)
+    plant.silent = {"workshop"}
+    for _ in range(29):
+        plant.run_to(plant.now_ms + 1000)
+        plant.put("workshop", 200.0)
+        plant.watch.look()
+    assert codes(plant) == set()
+    for _ in range(3):
+        plant.run_to(plant.now_ms + 1000)
+        plant.put("workshop", 200.0)
+        plant.watch.look()
+    assert codes(plant) == {("residual", "works", "unack")}
+    plant.silent = set()
+    look_for(plant, 2)
+    assert codes(plant) == {("residual", "works", "rtn")}
+
+
+def test_a_facility_without_a_factor_has_an_alarm_that_says_why(tmp_path: Path) -> None:
+    plant = LivePlant(tmp_path, facility=works(place=""))
+    plant.watch.look()
+    (alarm,) = plant.alarms.open("works")
+    assert (alarm.code, alarm.priority) == ("factor_missing", 1)
+    assert alarm.arguments[0]
+    plant.close()
+
+
+@pytest.mark.parametrize(("field", "code"), [("gaps", "gap"), ("conflicts", "conflict"), ("refused", "batch_refused")])
+def test_what_went_wrong_with_delivery_waits_to_be_acknowledged(plant: LivePlant, field: str, code: str) -> None:
+    look_for(plant, 2)
+    plant.edges["gw-01"] = replace(plant.edges["gw-01"], **{field: 2})
+    look_for(plant, 2)
+    assert codes(plant) == {(code, "gw-01", "rtn")}
+
+
+def test_gaps_from_before_the_start_are_no_news(plant: LivePlant) -> None:
+    plant.edges["gw-01"] = replace(plant.edges["gw-01"], gaps=5)
+    look_for(plant, 3)
+    assert codes(plant) == set()
+
+
+def test_a_key_that_nobody_accepted_is_an_alarm_with_its_fingerprint(plant: LivePlant) -> None:
+    plant.edges["gw-01"] = replace(plant.edges["gw-01"], unknown_key="ed25519:00ff")
+    plant.watch.look()
+    (alarm,) = plant.alarms.open("works")
+    assert (alarm.code, alarm.arguments) == ("key_unknown", ("ed25519:00ff",))
+    plant.edges["gw-01"] = replace(plant.edges["gw-01"], unknown_key="")
+    plant.watch.look()
+    assert codes(plant) == {("key_unknown", "gw-01", "rtn")}
+
+
+def test_the_start_of_the_watch_is_the_injected_clocks(plant: LivePlant) -> None:
+    assert plant.watch._started_at_ms == START_MS
