@@ -50,7 +50,7 @@ class _Connection:
                 request = await self._requests.get()
                 if request is not None:
                     await self._answer(request)
-        except (OSError, TimeoutError):
+        except (ConnectionError, TimeoutError):
             pass  # the client has gone or does not take its answers: nothing is owed to it
         finally:
             reading.cancel()
@@ -150,4 +150,9 @@ class ModbusTcpServer:
             return
         task = asyncio.create_task(_Connection(self, reader, writer).run(), name=f"modbus-{self.port}")
         self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # such as a log on a full disk
+            log.error("modbus connection failed port=%d", self.port, exc_info=error)

@@ -10,7 +10,7 @@ from device_sim.answer_log import AnswerLog
 from device_sim.control import ControlServer
 from device_sim.device import Device
 from device_sim.modbus_tcp import ModbusTcpServer
-from device_sim.site import DevicePlan, Site
+from device_sim.plan import DevicePlan, Site
 
 
 async def serve(

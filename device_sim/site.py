@@ -1,4 +1,4 @@
-"""A site file (TOML) checked as a whole and turned into plants and devices. It neither opens ports nor moves time."""
+"""A site file (TOML) checked as a whole and turned into plans. It builds nothing, opens no port and moves no time."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -10,169 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from device_sim.battery import Battery, Unasked
-from device_sim.device import KINDS, Device
-from device_sim.plant import Node, Plant
-from device_sim.profile import (
-    UJ_PER_KWH,
-    AfterEnd,
-    CsvLoad,
-    IntervalEnergies,
-    NoPower,
-    ProfileFaults,
-    Segment,
-    SyntheticLoad,
-    read_intervals,
-)
+from device_sim.battery import Unasked
+from device_sim.device import KINDS
+from device_sim.plan import BatteryPlan, CsvPlan, DevicePlan, PlantPlan, Site, SunPlan, SyntheticPlan, VehiclePlan
+from device_sim.plant import Node
+from device_sim.profile import UJ_PER_KWH, AfterEnd, IntervalEnergies, ProfileFaults, read_intervals
 from device_sim.site_table import SiteFault, SiteFaults, Table
-from device_sim.sun import Sun
-from device_sim.vehicles import Pattern, Vehicles
+from device_sim.vehicles import Pattern
 
 PROFILES: Final = Path(__file__).parent / "profiles"
 SITES: Final = Path(__file__).parent / "sites"
 SHIPPED: Final = "shipped:"  # a profile file of this package: "shipped:steel_plant_week.csv"
 _OWN_NODE: Final = {"sunspec_pv": Node.PV, "sunspec_battery": Node.BATTERY}
-
-
-@dataclass(frozen=True, slots=True)
-class CsvPlan:
-    """A load from a CSV."""
-
-    intervals: IntervalEnergies
-    after_end: AfterEnd
-    start_local: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class SyntheticPlan:
-    """A made-up load."""
-
-    base_kw: float
-    peak_kw: float
-    noise_ratio: float
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class SunPlan:
-    """A PV plant."""
-
-    peak_kw: float
-    latitude_deg: float
-    longitude_deg: float
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class VehiclePlan:
-    """Charging points."""
-
-    points: int
-    max_kw: float
-    mean_need_kwh: float
-    pattern: Pattern
-    seed: int
-    tan_per_mille: int
-
-
-@dataclass(frozen=True, slots=True)
-class BatteryPlan:
-    """A battery, in the order of `Battery.build`."""
-
-    capacity_kwh: float
-    charge_kw: float
-    discharge_kw: float
-    charge_efficiency_ratio: float
-    discharge_efficiency_ratio: float
-    state_of_charge_percent: float
-    floor_percent: float
-    unasked: Unasked
-
-
-@dataclass(frozen=True, slots=True)
-class DevicePlan:
-    """A device and where it is reached. Devices of a plant with the same `bus` share a port."""
-
-    name: str
-    kind: str
-    measures: Node
-    unit: int
-    bus: str
-    port: int
-    start_import_uj: int
-    start_export_uj: int
-    modulus_uj: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlantPlan:
-    """One facility as configured."""
-
-    name: str
-    zone: ZoneInfo
-    load: CsvPlan | SyntheticPlan
-    load_tan_per_mille: int
-    pv: SunPlan | None
-    battery: BatteryPlan | None
-    ev: VehiclePlan | None
-    devices: tuple[DevicePlan, ...]
-
-    def build(self, origin_ms: int) -> Plant:
-        """The plant as it stands at `origin_ms` (UTC ms), the instant the simulation begins."""
-        none = NoPower()
-        return Plant(
-            self.name,
-            origin_ms,
-            self._load(origin_ms),
-            Sun(self.pv.peak_kw, self.pv.latitude_deg, self.pv.longitude_deg, self.pv.seed) if self.pv else none,
-            Vehicles(self.ev.points, self.ev.max_kw, self.ev.mean_need_kwh, self.ev.pattern, self.ev.seed, self.zone)
-            if self.ev
-            else none,
-            round(self.pv.peak_kw * 1e6) if self.pv else 0,
-            self._battery(),
-            self.load_tan_per_mille,
-            self.ev.tan_per_mille if self.ev else 0,
-        )
-
-    def _load(self, origin_ms: int) -> Segment:
-        load = self.load
-        if isinstance(load, CsvPlan):
-            return CsvLoad(load.intervals, self.zone, load.after_end, origin_ms, load.start_local)
-        return SyntheticLoad(load.base_kw, load.peak_kw, load.noise_ratio, load.seed, self.zone)
-
-    def _battery(self) -> Battery | None:
-        b = self.battery
-        if b is None:
-            return None
-        return Battery.build(
-            b.capacity_kwh,
-            b.charge_kw,
-            b.discharge_kw,
-            b.charge_efficiency_ratio,
-            b.discharge_efficiency_ratio,
-            b.state_of_charge_percent,
-            b.floor_percent,
-            b.unasked,
-        )
-
-    def build_devices(self, plant: Plant) -> list[tuple[DevicePlan, Device]]:
-        """The devices of a built plant, each beside its plan."""
-        return [
-            (
-                d,
-                Device(
-                    d.name, KINDS[d.kind], d.unit, plant, d.measures, d.modulus_uj, d.start_import_uj, d.start_export_uj
-                ),
-            )
-            for d in self.devices
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """All plants that one process simulates."""
-
-    plants: tuple[PlantPlan, ...]
 
 
 def load_site(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,15 +145,3 @@ def works() -> dict[str, Any]:
             }
         ]
     }
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[None]]:
-    """Polls a condition until it holds; fails after five seconds."""
-
-    async def wait(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not condition():
-                await asyncio.sleep(0.005)
-
-    return wait

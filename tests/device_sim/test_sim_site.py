@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from device_sim.plan import CsvPlan
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH
-from device_sim.site import SITES, CsvPlan, load_site
+from device_sim.site import SITES, load_site
 from device_sim.site_table import SiteFaults
 
 
