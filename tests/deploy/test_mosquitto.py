@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 
 from wattline import certs
 from wattline.broker import found_mosquitto, free_port
+from wire import mqtt
 
 pytestmark = pytest.mark.skipif(found_mosquitto() is None, reason="mosquitto is not installed")
 
@@ -327,6 +328,18 @@ def test_nobody_is_thrown_out_by_another_who_takes_the_same_client_id(connected:
     assert edge.publish("wattline/v1/works/gw-01/batch", b"still here") == "Success"
     assert aggregator.payloads(1) == [b"still here"]
     assert edge.answers.empty()
+
+
+async def test_our_own_session_delivers_over_it_and_sees_the_refusal(server: Server, folder: Path) -> None:
+    """The session that agent and aggregator share, with the files of a gateway's folder."""
+    inner = folder / "edges" / "works.gw-01"
+    tls = mqtt.Tls(inner / "ca.pem", inner / "gw-01.pem", inner / "gw-01.key")
+    session = mqtt.MqttSession(mqtt.Broker("127.0.0.1", server.port, tls), "works-gw-01", on_message=lambda *_: None)
+    async with session:
+        await session.wait_connected(WAIT_S)
+        await session.publish("wattline/v1/works/gw-01/batch", b"42")
+        with pytest.raises(mqtt.PublishRefused, match="Not authorized"):
+            await session.publish("wattline/v1/works/gw-02/batch", b"forged")
 
 
 # ---- a gateway is stolen
