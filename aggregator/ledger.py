@@ -26,9 +26,10 @@ from wire.reading import Quality
 LOCK_TIMEOUT_S: Final = 20.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 _INSTRUCTIONS_BETWEEN_LOOKS: Final = 50_000
-CHECKPOINTS_KEPT: Final = 8  # per series, besides the first of each UTC day for a week
+CHECKPOINTS_KEPT: Final = 8  # per series, besides the first of each day for a week and of each 30 days for good
 _DAY_MS: Final = 86_400_000
-_DAYS_OF_CHECKPOINTS: Final = 7
+_WEEK_MS: Final = 7 * _DAY_MS
+_MONTH_MS: Final = 30 * _DAY_MS
 
 
 class LedgerError(Exception):
@@ -209,16 +210,16 @@ class Ledger:
         ]
 
     def put_checkpoint(self, series: SeriesKey, at_ms: int, state: str) -> None:
-        """Keeps the state after the reading at `at_ms`, and forgets all but the last few and one a day for a week."""
-        week_ago_ms = at_ms - _DAYS_OF_CHECKPOINTS * _DAY_MS
+        """Keeps the state after the reading at `at_ms`; of older ones the last few, one a day for a week and one a month."""
         where = "facility = ? AND edge = ? AND device = ? AND quantity = ?"
+        first_of = f"(SELECT min(at_ms) FROM checkpoint WHERE {where} AND at_ms >= ? GROUP BY at_ms / ?)"
         with self.transaction() as db:
             db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?,?,?,?,?,?)", (*series, at_ms, state))
             db.execute(
                 f"DELETE FROM checkpoint WHERE {where} AND at_ms NOT IN"
-                f" (SELECT at_ms FROM checkpoint WHERE {where} ORDER BY at_ms DESC LIMIT ?) AND at_ms NOT IN"
-                f" (SELECT min(at_ms) FROM checkpoint WHERE {where} AND at_ms >= ? GROUP BY at_ms / ?)",
-                (*series, *series, CHECKPOINTS_KEPT, *series, week_ago_ms, _DAY_MS),
+                f" (SELECT at_ms FROM checkpoint WHERE {where} ORDER BY at_ms DESC LIMIT ?)"
+                f" AND at_ms NOT IN {first_of} AND at_ms NOT IN {first_of}",
+                (*series, *series, CHECKPOINTS_KEPT, *series, at_ms - _WEEK_MS, _DAY_MS, *series, -(2**62), _MONTH_MS),
             )
 
     def checkpoint(self, series: SeriesKey, before_ms: int | None = None) -> tuple[int, str] | None:

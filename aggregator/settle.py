@@ -1,0 +1,394 @@
+"""Settlement: from committed readings to boundaries, interval energies and emissions in the ledger, series by series.
+
+Not the rules (see `intervals`, `emissions`): this decides what has to be computed again, reads only that, and keeps it.
+
+    note(series, from, to) --> dirty --> settle(): read what is new, go on from the state kept in memory
+                                                   late readings: go back to the checkpoint before them
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from aggregator.alarms import Alarms
+from aggregator.books import Books, Entered
+from aggregator.emissions.booking import Emission
+from aggregator.facility import Facility, MeterSpec
+from aggregator.intervals.boundaries import IntervalEnergy
+from aggregator.intervals.counter import CounterChange, CounterEvent, CounterReading
+from aggregator.intervals.power import IntegratedLine, energy_between
+from aggregator.intervals.series import CounterIntervals, Settled, displayed
+from aggregator.ledger import IntervalRow, Ledger
+from aggregator.stores.store import Columns, SeriesKey, Store
+from wire.reading import REASONS, Quality
+
+IMPORT_EDGE: Final = "import"  # the edge under which imported counter readings are stored
+POWER: Final = "active_power_kw"
+IMPORT: Final = "energy_import_kwh"
+EXPORT: Final = "energy_export_kwh"
+COUNTERS: Final[dict[str, tuple[str, ...]]] = {
+    "electricity": (IMPORT, EXPORT),
+    "heat": ("heat_energy_kwh",),
+    "cooling": ("cooling_energy_kwh",),
+}
+SIGN: Final = {IMPORT: 1, EXPORT: -1}
+POWER_MARGIN_MS: Final = 180_000  # power readings on both sides of a span, so that its ends are reached
+DAY_MS: Final = 86_400_000
+LOOK_BACK_MS: Final = 31 * DAY_MS  # how far a series without any checkpoint is read back
+PROVISIONAL_EVERY_MS: Final = 5_000  # an interval that has only grown is written this often
+# After an outage the backlog arrives in pieces behind the newest readings: late readings wait until no more came for
+# this long, so that a piece does not compute the whole outage again each time.
+LATE_QUIET_MS: Final = 10_000
+LATE_LONGEST_MS: Final = 120_000
+
+Span: TypeAlias = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Changed:
+    """What a settlement has changed. `held` are counters whose newest readings wait for confirmation."""
+
+    intervals: list[IntervalRow] = field(default_factory=list)
+    emissions: list[Emission] = field(default_factory=list)
+    events: list[tuple[SeriesKey, CounterEvent]] = field(default_factory=list)
+    facilities: set[str] = field(default_factory=set)
+    without_factor: dict[str, str] = field(default_factory=dict)  # facility -> why
+    held: set[SeriesKey] = field(default_factory=set)
+    series: int = 0
+    readings: int = 0
+
+    def add(self, facility: str, entered: Entered) -> None:
+        self.intervals += entered.intervals
+        self.emissions += entered.emissions
+        if entered.intervals:
+            self.facilities.add(facility)
+        for emission in entered.emissions:
+            if emission.kg is None:
+                self.without_factor[facility] = emission.resolution.reason
+
+    def __bool__(self) -> bool:
+        return bool(self.intervals or self.events)
+
+
+@dataclass(slots=True)
+class _Late:
+    from_ms: int
+    first_noted_ms: int
+    last_noted_ms: int
+
+
+@dataclass(slots=True)
+class _Line:
+    """One series on its way: the state after the reading at `watermark_ms`."""
+
+    engine: CounterIntervals | IntegratedLine
+    watermark_ms: int
+    provisional_ms: int = -(2**62)
+
+
+class Settler:
+    """Settles what has been noted. `note` may be called from any thread, `settle` from one at a time. `clock` gives UTC ms."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        facilities: Iterable[Facility],
+        clock: Callable[[], int],
+        alarms: Alarms | None = None,
+        books: Books | None = None,
+    ) -> None:
+        self.store = store
+        self.ledger = ledger
+        self.clock = clock
+        self.facilities = {facility.id: facility for facility in facilities}
+        self.books = Books(ledger, self.facilities.values(), clock) if books is None else books
+        self._alarms = alarms
+        self._noting = threading.Lock()
+        self._settling = threading.Lock()
+        self._dirty: dict[SeriesKey, Span] = {}
+        self._power_noted: dict[SeriesKey, Span] = {}
+        self._late: dict[SeriesKey, _Late] = {}
+        self._lines: dict[SeriesKey, _Line] = {}
+        self._resumed = False
+
+    # -- what has to be computed ----------------------------------------------------------------------------------
+
+    def note(self, series: SeriesKey, from_ms: int, to_ms: int) -> None:
+        """Readings of this series with from_ms <= at_ms <= to_ms have been committed. Series that count nothing are ignored."""
+        meter = self._meter(series)
+        if meter is None:
+            return
+        if series.quantity == POWER:
+            with self._noting:
+                _widen(self._power_noted, series, from_ms, to_ms)
+        elif meter.counted and series.quantity in COUNTERS.get(meter.carrier, ()):
+            with self._noting:
+                _widen(self._dirty, series, from_ms, to_ms)
+
+    def declare_exchange(self, series: SeriesKey, from_ms: int) -> None:
+        """An operator says that another meter took the place of this one at or after `from_ms`."""
+        with self._settling:
+            line = self._line(series, from_ms)
+            if isinstance(line.engine, CounterIntervals):
+                line.engine.declare_exchange(from_ms)
+                self._checkpoint(series, line)
+
+    def pending(self) -> bool:
+        """Whether anything noted waits to be settled, late readings included."""
+        with self._noting:
+            return bool(self._dirty or self._power_noted or self._late)
+
+    def settle(self, *, patient: bool = True) -> Changed:
+        """Settles what is dirty. Late readings wait a little for more of their kind, unless `patient` is False.
+
+        Raises StoreError or LedgerError; what was not settled stays dirty.
+        """
+        with self._settling:
+            if not self._resumed:
+                self._resume()
+                self._resumed = True
+            changed = Changed()
+            todo = self._take(patient)
+            while todo:
+                series, span = todo[-1]
+                try:
+                    self._settle_series(series, span, changed)
+                except Exception:
+                    self._lines.pop(series, None)  # the ledger's checkpoint is the truth again
+                    self._put_back(todo)
+                    raise
+                todo.pop()
+            self._tell(changed)
+            return changed
+
+    def _meter(self, series: SeriesKey) -> MeterSpec | None:
+        facility = self.facilities.get(series.facility)
+        meter = None if facility is None else facility.meter(series.device)
+        return meter if meter is not None and series.edge in (meter.edge, IMPORT_EDGE) else None
+
+    def _resume(self) -> None:
+        """Readings that were committed before this process, and not settled by the last one."""
+        for series, point in self.store.latest(None).items():
+            meter = self._meter(series)
+            if meter is None:
+                continue
+            derived = series if meter.counted else series._replace(quantity=IMPORT)
+            kept = self.ledger.checkpoint(derived)
+            if kept is None:
+                self.note(series, point.at_ms, point.at_ms)
+            elif kept[0] < point.at_ms:
+                self.note(series, kept[0] + 1, point.at_ms)
+
+    def _take(self, patient: bool) -> list[tuple[SeriesKey, Span]]:
+        """What to settle now, and puts late spans aside until they are ripe."""
+        now_ms = self.clock()
+        with self._noting:
+            dirty, self._dirty = self._dirty, {}
+            power, self._power_noted = self._power_noted, {}
+        try:
+            self._heed_power(power, dirty)
+            return self._ripe(dirty, now_ms, patient)
+        except Exception:
+            self._put_back(dirty.items())
+            raise
+
+    def _ripe(self, dirty: dict[SeriesKey, Span], now_ms: int, patient: bool) -> list[tuple[SeriesKey, Span]]:
+        ready: list[tuple[SeriesKey, Span]] = []
+        for series, (from_ms, to_ms) in dirty.items():
+            line = self._line(series, from_ms)
+            if from_ms > line.watermark_ms:
+                ready.append((series, (from_ms, to_ms)))
+                continue
+            late = self._late.setdefault(series, _Late(from_ms, now_ms, now_ms))
+            late.from_ms, late.last_noted_ms = min(late.from_ms, from_ms), now_ms
+            if to_ms > line.watermark_ms:
+                ready.append((series, (line.watermark_ms + 1, to_ms)))
+        for series, late in list(self._late.items()):
+            quiet = now_ms - late.last_noted_ms >= LATE_QUIET_MS or now_ms - late.first_noted_ms >= LATE_LONGEST_MS
+            if quiet or not patient:
+                del self._late[series]
+                spans = dict(ready)
+                to_ms = max(self._line(series, late.from_ms).watermark_ms, spans.get(series, (0, late.from_ms))[1])
+                ready = [(other, span) for other, span in ready if other != series]
+                ready.append((series, (late.from_ms, to_ms)))
+        return ready
+
+    def _put_back(self, todo: Iterable[tuple[SeriesKey, Span]]) -> None:
+        with self._noting:
+            for series, span in todo:
+                _widen(self._dirty, series, *span)
+
+    def _heed_power(self, noted: dict[SeriesKey, Span], dirty: dict[SeriesKey, Span]) -> None:
+        """Power makes a meter without a counter dirty, and a counter where its absence made us guess."""
+        for series, (from_ms, to_ms) in noted.items():
+            meter = self._meter(series)
+            assert meter is not None
+            for quantity in COUNTERS.get(meter.carrier, ()):
+                if quantity not in SIGN:
+                    continue
+                counter = series._replace(quantity=quantity)
+                if not meter.counted:
+                    _widen(dirty, counter, from_ms, to_ms)
+                elif counter in self._lines and isinstance(engine := self._lines[counter].engine, CounterIntervals):
+                    guessed = [span for span in engine.boundaries.guessed if span[0] <= to_ms and span[1] >= from_ms]
+                    if guessed:
+                        engine.boundaries.guessed = [span for span in engine.boundaries.guessed if span not in guessed]
+                        _widen(dirty, counter, min(span[0] for span in guessed), max(span[1] for span in guessed))
+
+    # -- one series -----------------------------------------------------------------------------------------------
+
+    def _settle_series(self, series: SeriesKey, span: Span, changed: Changed) -> None:
+        line = self._line(series, span[0])
+        from_ms = line.watermark_ms + 1
+        if span[0] <= line.watermark_ms:
+            line = self._rewound(series, span[0])
+            from_ms = line.watermark_ms + 1
+        meter = self._meter(series)
+        assert meter is not None
+        source = series if meter.counted else series._replace(quantity=POWER)
+        columns = self.store.history(source, from_ms, span[1] + 1)
+        changed.series += 1
+        changed.readings += len(columns)
+        for first, last in _days(columns):
+            settled = _offer(line.engine, columns, first, last)
+            line.watermark_ms = int(columns.at_ms[last - 1])
+            self._keep(series, line, settled, changed)
+        if isinstance(line.engine, CounterIntervals) and line.engine.counter.holding:
+            changed.held.add(series)
+
+    def _keep(self, series: SeriesKey, line: _Line, settled: Settled, changed: Changed) -> None:
+        now_ms = self.clock()
+        intervals = list(settled.intervals)
+        if intervals or now_ms - line.provisional_ms >= PROVISIONAL_EVERY_MS:
+            intervals += line.engine.provisional()
+            line.provisional_ms = now_ms
+        with self.ledger.transaction():
+            self.ledger.put_boundaries(series, settled.boundaries, now_ms)
+            if settled.events:
+                self.ledger.put_events(series, settled.events, now_ms)
+            changed.add(series.facility, self.books.enter([_row(series, interval) for interval in intervals]))
+            if settled.intervals or settled.events:
+                self._checkpoint(series, line)
+        changed.events += [(series, event) for event in settled.events]
+
+    def _checkpoint(self, series: SeriesKey, line: _Line) -> None:
+        self.ledger.put_checkpoint(series, line.watermark_ms, json.dumps(line.engine.to_json(), separators=(",", ":")))
+
+    def _line(self, series: SeriesKey, from_ms: int) -> _Line:
+        """The series as it stands in memory, else as the ledger has it, else a new one that looks back from `from_ms`."""
+        line = self._lines.get(series)
+        if line is None:
+            line = self._restored(series, self.ledger.checkpoint(series), from_ms)
+            self._lines[series] = line
+        return line
+
+    def _rewound(self, series: SeriesKey, from_ms: int) -> _Line:
+        """The series as it stood before the readings at and after `from_ms`."""
+        self.ledger.forget_checkpoints(series, from_ms)
+        line = self._restored(series, self.ledger.checkpoint(series, from_ms), from_ms)
+        self._lines[series] = line
+        return line
+
+    def _restored(self, series: SeriesKey, kept: tuple[int, str] | None, from_ms: int) -> _Line:
+        facility, meter = self.facilities[series.facility], self._meter(series)
+        assert meter is not None
+        if not meter.counted:
+            sign = SIGN[series.quantity]
+            if kept is None:
+                return _Line(IntegratedLine(facility.interval_ms, sign), from_ms - LOOK_BACK_MS)
+            return _Line(IntegratedLine.from_json(facility.interval_ms, sign, json.loads(kept[1])), kept[0])
+        power = _StoredPower(self.store, series)
+        if kept is None:
+            return _Line(CounterIntervals(meter, facility.interval_ms, power), from_ms - LOOK_BACK_MS)
+        return _Line(CounterIntervals.from_json(meter, facility.interval_ms, power, json.loads(kept[1])), kept[0])
+
+    # -- telling --------------------------------------------------------------------------------------------------
+
+    def _tell(self, changed: Changed) -> None:
+        if self._alarms is None:
+            return
+        for facility, device in {(row.facility, row.device) for row in changed.intervals}:
+            lacking = next(
+                (
+                    e
+                    for e in changed.emissions
+                    if e.device == device and e.kg is None and e.resolution.facility == facility
+                ),
+                None,
+            )
+            if lacking is not None:
+                self._alarms.raise_alarm(facility, "factor_missing", device, lacking.resolution.reason)
+            elif any(e.device == device and e.resolution.facility == facility for e in changed.emissions):
+                self._alarms.clear(facility, "factor_missing", device)
+        for series, event in changed.events:
+            if event.change in (CounterChange.RESET, CounterChange.EXCHANGE, CounterChange.JUMP):
+                self._alarms.raise_alarm(
+                    series.facility,
+                    "counter_reset",
+                    series.device,
+                    event.change.value,
+                    str(event.before),
+                    str(event.after),
+                )
+        for series, line in self._lines.items():
+            if isinstance(line.engine, CounterIntervals):
+                held = series in changed.held or line.engine.counter.holding
+                self._alarms.set(held, series.facility, "counter_held", series.device, series.quantity)
+
+
+class _StoredPower:
+    """The power integral of a counter's own device, read from the store when it is asked for; in displayed kWh."""
+
+    def __init__(self, store: Store, counter: SeriesKey) -> None:
+        self._store = store
+        self._key = counter._replace(quantity=POWER)
+        self._sign = SIGN.get(counter.quantity)
+
+    def __call__(self, from_ms: int, to_ms: int) -> Decimal | None:
+        if self._sign is None:
+            return None
+        columns = self._store.history(self._key, from_ms - POWER_MARGIN_MS, to_ms + POWER_MARGIN_MS)
+        usable = columns.quality != Quality.BAD
+        return energy_between(columns.at_ms[usable], columns.value[usable], from_ms, to_ms, sign=self._sign)
+
+
+def _offer(engine: CounterIntervals | IntegratedLine, columns: Columns, first: int, last: int) -> Settled:
+    """Feeds rows first..last to an engine; nulls and bad values are left out."""
+    usable = ~np.isnan(columns.value[first:last]) & (columns.quality[first:last] != Quality.BAD)
+    rows = (np.flatnonzero(usable) + first).tolist()
+    at_ms, value = columns.at_ms[rows].tolist(), columns.value[rows].tolist()
+    if isinstance(engine, IntegratedLine):
+        fed = zip(at_ms, value, strict=True)
+        return Settled(intervals=[interval for at, kw in fed for interval in engine.feed(at, kw)])
+    quality, reason = columns.quality[rows].tolist(), columns.reason[rows].tolist()
+    return engine.offer(
+        CounterReading(at, displayed(v), Quality(q), REASONS[r] if r < len(REASONS) else "")
+        for at, v, q, r in zip(at_ms, value, quality, reason, strict=True)
+    )
+
+
+def _days(columns: Columns) -> list[Span]:
+    """Row ranges of one UTC day each, so that a long stretch leaves checkpoints on its way."""
+    if not len(columns):
+        return []
+    cuts = (np.flatnonzero(np.diff(columns.at_ms // DAY_MS)) + 1).tolist()
+    return list(zip([0, *cuts], [*cuts, len(columns)], strict=True))
+
+
+def _row(series: SeriesKey, interval: IntervalEnergy) -> IntervalRow:
+    source = "import" if series.edge == IMPORT_EDGE else "measured"
+    return IntervalRow(
+        series.facility, series.device, series.quantity, interval.start_ms, interval.end_ms, interval.energy_kwh,
+        interval.grade, interval.final, source,
+    )  # fmt: skip
+
+
+def _widen(spans: dict[SeriesKey, Span], series: SeriesKey, from_ms: int, to_ms: int) -> None:
+    standing = spans.get(series)
+    spans[series] = (from_ms, to_ms) if standing is None else (min(standing[0], from_ms), max(standing[1], to_ms))
