@@ -1,0 +1,553 @@
+"""From a batch as it came to an answer that holds: verified, stored, then acknowledged. Knows no broker and no HTTP.
+
+```
+offer -> inbox -> [workers: verify, decode] -> ready -> [committer: gather, Store.commit] -> on_committed, answer
+```
+While one commit runs the next group gathers. An edge is answered `committed` only after the store's commit (and its
+`durable_after_s`); `held` when the same batch is welcome later; `refused` when it never is; a forged batch gets no answer.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+
+from aggregator.gather import Gatherer, no_rows
+from aggregator.numbering import GAP, EdgeFigures, EdgeNumbers
+from aggregator.stores.store import CommittedBatch, Rows, Spool, Store, StoreRefused, StoreUnavailable
+from aggregator.trust import Trust
+from wire.batch import Batch, BatchUnreadable, KeyUnknown, Numbered, SignatureForged, frame_digest, numbered, unseal
+from wire.messages import Ack, EdgeStatus, Held, Refused
+from wire.reading import Event
+from wire.topics import parse, valid_id
+
+TICK_S: Final = 0.03
+INBOX_BATCHES: Final = 8_192
+INBOX_BYTES: Final = 64 << 20
+GROUP_BATCHES: Final = 512  # about 100,000 readings: larger commits cost no less per reading
+LATENESS_KEPT: Final = 1 << 16
+_LATENESS_PER_GROUP: Final = 256
+_INT64: Final = 2**63
+
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[str, str, Ack], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What has just become durable. Rows may repeat what came before: deliveries are at least once."""
+
+    rows: Rows
+    batches: tuple[CommittedBatch, ...]
+    new_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestFigures:
+    """Counts since the start, and how late readings were when they were stored (ms of the injected clock, newest 65,536 looked at).
+
+    `left_out` counts readings by cause: unknown_quantity, impossible_time, not_finite, event_time.
+    """
+
+    batches: int
+    repeated: int
+    readings: int
+    new_rows: int
+    commits: int
+    overflowed: int
+    unreadable: int
+    forged: int
+    refused: int
+    held: int
+    conflicts: int
+    left_out: dict[str, int]
+    waiting: int
+    lateness_p50_ms: float | None
+    lateness_p95_ms: float | None
+    edges: tuple[EdgeFigures, ...]
+
+
+@dataclass(slots=True)
+class _Arrival:
+    batch: Batch
+    spool: Spool
+
+    @property
+    def identity(self) -> tuple[Spool, int, str]:
+        return self.spool, self.batch.content.seq, self.batch.sha256
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one round of the committer takes."""
+
+    arrivals: list[_Arrival] = field(default_factory=list)
+    asked: list[Spool] = field(default_factory=list)  # who wants to be told what the store has
+
+
+@dataclass(slots=True)
+class _Counts:
+    batches: int = 0
+    repeated: int = 0
+    readings: int = 0
+    new_rows: int = 0
+    commits: int = 0
+    overflowed: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+class Ingest:
+    """Started by `with`. `answer` and `on_committed` are called from the committer's thread, one at a time, and must be quick."""
+
+    def __init__(
+        self,
+        store: Store,
+        store_id: str,
+        trust: Trust,
+        clock: Callable[[], int],
+        answer: Answer,
+        on_committed: Callable[[Committed], None] = lambda _: None,
+        *,
+        tick_s: float = TICK_S,
+        workers: int = 1,
+        inbox_batches: int = INBOX_BATCHES,
+    ) -> None:
+        self._store, self._store_id, self._trust, self._clock = store, store_id, trust, clock
+        self._answer, self._on_committed = answer, on_committed
+        self._tick_s, self._inbox_batches = tick_s, inbox_batches
+        self._gatherer = Gatherer(store.ids)
+        self._lock = threading.Lock()
+        self._inbox_changed = threading.Condition(self._lock)
+        self._group_changed = threading.Condition(self._lock)
+        self._idle = threading.Condition(self._lock)
+        self._inbox: deque[tuple[str, bytes]] = deque()
+        self._inbox_bytes = 0
+        self._group = _Group()
+        self._open = 0  # offered and not finished
+        self._stopping = False
+        self._settling: deque[tuple[float, list[_Arrival], list[CommittedBatch]]] = deque()
+        self._edges: OrderedDict[tuple[str, str], EdgeNumbers] = OrderedDict()
+        self._counts = _Counts()
+        self._lateness_ms = np.full(LATENESS_KEPT, np.nan)
+        self._lateness_at = 0
+        self._threads = [
+            threading.Thread(target=self._work, name=f"ingest-worker-{n}", daemon=True) for n in range(workers)
+        ]
+        self._threads.append(threading.Thread(target=self._commit_for_ever, name="ingest-committer", daemon=True))
+        for facility, edge in trust.edges():
+            self._edge(facility, edge)
+        self._restore()
+
+    def _restore(self) -> None:
+        facilities = set()
+        for spool in self._store.spools():
+            self._edge(spool.facility, spool.edge).restore(spool.epoch, self._store.committed(spool))
+            facilities.add(spool.facility)
+        for facility in sorted(facilities):
+            for stored in self._store.events(facility, -_INT64, _INT64 - 1, GAP):
+                self._edge(facility, stored.edge).restore_gap(stored)
+
+    # --- from outside
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Finish what was offered (at most 10 s), then stop."""
+        self.drain(10.0)
+        with self._lock:
+            self._stopping = True
+            self._inbox_changed.notify_all()
+            self._group_changed.notify_all()
+        for thread in self._threads:
+            thread.join(10.0)
+
+    def offer(self, topic: str, payload: bytes) -> bool:
+        """Take a batch as it came. False where there is no room: the edge sends it again."""
+        with self._lock:
+            if (
+                self._stopping
+                or len(self._inbox) >= self._inbox_batches
+                or self._inbox_bytes + len(payload) > INBOX_BYTES
+            ):
+                self._counts.overflowed += 1
+                return False
+            self._inbox.append((topic, payload))
+            self._inbox_bytes += len(payload)
+            self._open += 1
+            self._inbox_changed.notify()
+        return True
+
+    def edge_status(self, facility: str, edge: str, status: EdgeStatus) -> None:
+        """What an edge says of itself. One that comes online is told what the store has of its epoch."""
+        self._trust.offered(facility, edge, status.public_key)
+        known = self._edge(facility, edge)
+        known.says(status.epoch, status.next_seq, online=status.state == "online")
+        if status.state == "online" and status.page == 1 and valid_id(status.epoch):
+            self.ask_have(Spool(facility, edge, status.epoch))
+
+    def ask_have(self, spool: Spool) -> None:
+        """Have `have` answered for a spool, in its place among the other answers."""
+        with self._lock:
+            if spool not in self._group.asked:
+                self._group.asked.append(spool)
+            self._group_changed.notify()
+
+    def announce(self) -> None:
+        """Answer `have` for the newest spool of each known edge: at the aggregator's start."""
+        newest = {(spool.facility, spool.edge): spool for spool in self._store.spools()}
+        for spool in newest.values():
+            self.ask_have(spool)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until all that was offered is answered; False where that takes longer."""
+        with self._lock:
+            return self._idle.wait_for(lambda: self._open == 0, timeout_s)
+
+    def figures(self) -> IngestFigures:
+        """Counts and lateness for /metrics, the page and the report."""
+        with self._lock:
+            edges = tuple(edge.figures() for edge in self._edges.values())
+            counts, waiting = self._counts, self._open
+            kept = self._lateness_ms[~np.isnan(self._lateness_ms)]
+            left_out = dict(counts.left_out)
+        p50, p95 = (float(p) for p in np.percentile(kept, (50, 95))) if len(kept) else (None, None)
+        return IngestFigures(
+            batches=counts.batches,
+            repeated=counts.repeated,
+            readings=counts.readings,
+            new_rows=counts.new_rows,
+            commits=counts.commits,
+            overflowed=counts.overflowed,
+            unreadable=sum(edge.unreadable for edge in edges),
+            forged=sum(edge.forged for edge in edges),
+            refused=sum(edge.refused for edge in edges),
+            held=sum(edge.held for edge in edges),
+            conflicts=sum(edge.conflicts for edge in edges),
+            left_out=left_out,
+            waiting=waiting,
+            lateness_p50_ms=p50,
+            lateness_p95_ms=p95,
+            edges=edges,
+        )
+
+    def _edge(self, facility: str, edge: str) -> EdgeNumbers:
+        known = self._edges.get((facility, edge))
+        if known is None:
+            with self._lock:
+                known = self._edges.setdefault((facility, edge), EdgeNumbers(facility, edge))
+        return known
+
+    def _finish(self, count: int) -> None:
+        with self._lock:
+            self._open -= count
+            if self._open == 0:
+                self._idle.notify_all()
+
+    # --- workers: from bytes to content
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._inbox_changed.wait_for(
+                    lambda: self._stopping or (self._inbox and len(self._group.arrivals) < 2 * GROUP_BATCHES)
+                )
+                if self._stopping:
+                    return
+                taken = [self._inbox.popleft() for _ in range(min(32, len(self._inbox)))]
+                self._inbox_bytes -= sum(len(payload) for _, payload in taken)
+            arrivals = [arrival for topic, payload in taken if (arrival := self._arrival(topic, payload)) is not None]
+            with self._lock:
+                self._group.arrivals += arrivals
+                self._group_changed.notify()
+            self._finish(len(taken) - len(arrivals))
+
+    def _arrival(self, topic: str, payload: bytes) -> _Arrival | None:
+        name = parse(topic)
+        if name is None or name.kind != "batch":
+            _log.warning("batch on a topic that is none topic=%r", topic[:200])
+            return None
+        facility, edge = name.facility, name.edge
+        known = self._edge(facility, edge)
+        try:
+            batch = unseal(
+                payload,
+                topic,
+                lambda key_id: self._trust.key(facility, edge, key_id),
+                accept_unsigned=self._trust.accepts_unsigned(facility, edge),
+            )
+        except SignatureForged as error:
+            known.forged += 1
+            _log.error("forged batch facility=%s edge=%s reason=%s", facility, edge, error)
+            return None
+        except KeyUnknown as error:
+            known.unknown_key = f"ed25519:{error.key_id.hex()}" if any(error.key_id) else "unsigned"
+            self._hold_stranger(known, payload, str(error))
+            return None
+        except BatchUnreadable as error:
+            self._refuse_unreadable(known, topic, payload, str(error))
+            return None
+        except Exception:  # noqa: BLE001 - one message must not end the worker; whatever it was, the edge keeps its batch
+            known.unreadable += 1
+            _log.exception("batch broke the reader facility=%s edge=%s bytes=%d", facility, edge, len(payload))
+            return None
+        content = batch.content
+        if (content.facility, content.edge) != (facility, edge) or not -_INT64 <= content.sealed_at_ms < _INT64:
+            reason = f"expected facility {facility}, edge {edge} and a time, got {content.facility}, {content.edge}, {content.sealed_at_ms}"
+            self._refuse(known, content.epoch, Refused(content.seq, batch.sha256, reason[:200]))
+            return None
+        return _Arrival(batch, Spool(facility, edge, content.epoch))
+
+    def _hold_stranger(self, known: EdgeNumbers, payload: bytes, reason: str) -> None:
+        named = _named(known, payload)
+        known.held += 1
+        if named is not None:
+            self._tell(
+                known.facility, known.edge, Ack(self._store_id, named.epoch, held=[Held(named.seq, reason[:200])])
+            )
+
+    def _refuse_unreadable(self, known: EdgeNumbers, topic: str, payload: bytes, reason: str) -> None:
+        known.unreadable += 1
+        _log.error("unreadable batch facility=%s edge=%s reason=%s", known.facility, known.edge, reason)
+        named = _named(known, payload)
+        if named is not None:
+            self._refuse(known, named.epoch, Refused(named.seq, frame_digest(payload, topic).hex(), reason[:200]))
+
+    def _refuse(self, known: EdgeNumbers, epoch: str, refused: Refused) -> None:
+        known.refused += 1
+        _log.error(
+            "refused batch facility=%s edge=%s seq=%d reason=%s",
+            known.facility,
+            known.edge,
+            refused.seq,
+            refused.reason,
+        )
+        self._tell(known.facility, known.edge, Ack(self._store_id, epoch, refused=[refused]))
+
+    def _tell(self, facility: str, edge: str, ack: Ack) -> None:
+        try:
+            self._answer(facility, edge, ack)
+        except Exception:  # noqa: BLE001 - an answer that is lost is asked for again; the ingest goes on
+            _log.exception("answer failed facility=%s edge=%s", facility, edge)
+
+    # --- committer: from content to answers
+
+    def _commit_for_ever(self) -> None:
+        last = time.monotonic() - self._tick_s
+        while True:
+            with self._lock:
+                self._group_changed.wait_for(
+                    lambda: self._stopping or self._group.arrivals or self._group.asked, self._until_due()
+                )
+                self._group_changed.wait_for(
+                    lambda: self._stopping or len(self._group.arrivals) >= GROUP_BATCHES,
+                    max(0.0, last + self._tick_s - time.monotonic()),
+                )
+                if self._stopping:
+                    return
+                taken = _Group(self._group.arrivals[:GROUP_BATCHES], self._group.asked)
+                self._group = _Group(self._group.arrivals[GROUP_BATCHES:])
+                self._inbox_changed.notify_all()
+            last = time.monotonic()
+            try:
+                self._settle_due()
+                self._take(taken)
+            except Exception:  # noqa: BLE001 - a group that breaks us is held, or one bad batch would end all storing
+                _log.exception("group broke the committer batches=%d", len(taken.arrivals))
+                self._hold(taken.arrivals, "the aggregator failed on it")
+                self._finish(len(taken.arrivals))
+
+    def _until_due(self) -> float | None:
+        return max(0.0, self._settling[0][0] - time.monotonic()) if self._settling else None
+
+    def _take(self, group: _Group) -> None:
+        fresh, repeated = self._sorted_out(group.arrivals)
+        self._acknowledge(repeated)
+        self._finish(len(repeated))
+        if fresh:
+            try:
+                self._commit(fresh)
+            except StoreUnavailable as error:
+                self._store_is_down(fresh, str(error))
+            except StoreRefused as error:
+                self._commit_one_by_one(fresh, str(error))
+        for spool in group.asked:
+            self._have(spool)
+
+    def _sorted_out(self, arrivals: Sequence[_Arrival]) -> tuple[list[_Arrival], list[_Arrival]]:
+        """Those to store and those that are stored already; what waits to be durable or stands twice in the group is let go."""
+        fresh: dict[tuple[Spool, int, str], _Arrival] = {}
+        repeated: list[_Arrival] = []
+        settling = {arrival.identity for _, waiting, _ in self._settling for arrival in waiting}
+        for arrival in arrivals:
+            identity = arrival.identity
+            hashes = self._store.sha256_of(arrival.spool, identity[1])
+            known = self._edge(arrival.spool.facility, arrival.spool.edge)
+            if bytes.fromhex(identity[2]) in hashes:
+                known.repeated += 1
+                repeated.append(arrival)
+                continue
+            if identity in settling or identity in fresh:
+                known.repeated += 1
+                self._finish(1)
+                continue
+            if hashes:
+                known.conflicts += 1
+                _log.error("conflict: one number, two batches spool=%s seq=%d sha256=%s", arrival.spool, *identity[1:])
+            fresh[identity] = arrival
+        self._counts.repeated += len(arrivals) - len(fresh)
+        return list(fresh.values()), repeated
+
+    def _commit(self, arrivals: list[_Arrival]) -> None:
+        now_ms = self._clock()
+        gathered = self._gatherer.gather([arrival.batch.content for arrival in arrivals], now_ms)
+        batches = [
+            self._record(arrival, readings, now_ms, gathered.left_out)
+            for arrival, readings in zip(arrivals, gathered.readings, strict=True)
+        ]
+        durable_after_s = self._store.durable_after_s
+        new_rows = self._store.commit(gathered.rows, [] if durable_after_s else batches)
+        self._count(gathered.rows, new_rows, gathered.left_out, batches)
+        try:
+            self._on_committed(Committed(gathered.rows, tuple(batches), new_rows))
+        except Exception:  # noqa: BLE001 - what follows can be made again from the store; the answer must not wait for it
+            _log.exception("what follows a commit failed batches=%d", len(batches))
+        if durable_after_s:
+            self._settling.append((time.monotonic() + durable_after_s, arrivals, batches))
+        else:
+            self._settled(arrivals)
+
+    def _record(self, arrival: _Arrival, readings: int, now_ms: int, left_out: Counter[str]) -> CommittedBatch:
+        content, sha256 = arrival.batch.content, arrival.batch.sha256
+        events = [
+            Event(event.id, event.at_ms, event.device, event.kind, event.body)
+            for event in content.events
+            if -_INT64 <= event.at_ms < _INT64
+        ]
+        left_out["event_time"] += len(content.events) - len(events)
+        for number, gap in enumerate(content.gaps):
+            body = {"own_epoch": content.epoch, **msgspec.to_builtins(gap)}
+            events.append(Event(f"gap-{sha256[:16]}-{number}", content.sealed_at_ms, "", GAP, body))
+        return CommittedBatch(
+            *arrival.spool, content.seq, bytes.fromhex(sha256), content.sealed_at_ms, now_ms, readings, tuple(events)
+        )
+
+    def _count(self, rows: Rows, new_rows: int, left_out: Counter[str], batches: Sequence[CommittedBatch]) -> None:
+        now_ms = self._clock()
+        with self._lock:
+            counts = self._counts
+            counts.commits += 1
+            counts.batches += len(batches)
+            counts.readings += len(rows)
+            counts.new_rows += new_rows
+            counts.left_out += left_out
+            if len(rows):
+                looked_at = rows.at_ms[:: max(1, len(rows) // _LATENESS_PER_GROUP)]
+                places = np.arange(self._lateness_at, self._lateness_at + len(looked_at)) % LATENESS_KEPT
+                self._lateness_ms[places] = now_ms - looked_at
+                self._lateness_at += len(looked_at)
+        for batch in batches:
+            known = self._edge(batch.facility, batch.edge)
+            known.batches += 1
+            known.readings += batch.readings
+            for event in batch.events:
+                if event.kind == GAP:
+                    known.gap(batch.epoch, dict(event.body))
+
+    def _settled(self, arrivals: Sequence[_Arrival]) -> None:
+        for arrival in arrivals:
+            content = arrival.batch.content
+            known = self._edge(arrival.spool.facility, arrival.spool.edge)
+            known.committed(content.epoch, content.seq, content.prev, arrival.batch.sha256, content.sealed_at_ms)
+            known.proven = arrival.batch.signed
+        self._acknowledge(arrivals)
+        self._finish(len(arrivals))
+
+    def _settle_due(self) -> None:
+        """Rows that have become durable by waiting get their ledger rows, then their answers."""
+        while self._settling and self._settling[0][0] <= time.monotonic():
+            _, arrivals, batches = self._settling.popleft()
+            try:
+                self._store.commit(no_rows(), batches)
+            except StoreUnavailable as error:
+                self._store_is_down(arrivals, str(error))
+            else:
+                self._settled(arrivals)
+
+    def _store_is_down(self, arrivals: Sequence[_Arrival], reason: str) -> None:
+        """All that is not known to be durable is held: what the store lost by going down comes again."""
+        held = [*arrivals, *(arrival for _, waiting, _ in self._settling for arrival in waiting)]
+        self._settling.clear()
+        _log.error("store unavailable batches=%d reason=%s", len(held), reason)
+        self._hold(held, reason)
+        self._finish(len(held))
+
+    def _commit_one_by_one(self, arrivals: Sequence[_Arrival], reason: str) -> None:
+        """The store refuses a group: find which batch it is, so that its neighbours are stored."""
+        for arrival in arrivals:
+            known = self._edge(arrival.spool.facility, arrival.spool.edge)
+            try:
+                if len(arrivals) > 1:
+                    self._commit([arrival])
+                    continue
+            except StoreUnavailable as error:
+                self._store_is_down([arrival], str(error))
+                continue
+            except StoreRefused as error:
+                reason = str(error)
+            content = arrival.batch.content
+            self._refuse(known, content.epoch, Refused(content.seq, arrival.batch.sha256, reason[:200]))
+            self._finish(1)
+
+    def _hold(self, arrivals: Sequence[_Arrival], reason: str) -> None:
+        by_spool: dict[Spool, list[Held]] = {}
+        for arrival in arrivals:
+            by_spool.setdefault(arrival.spool, []).append(Held(arrival.batch.content.seq, reason[:200]))
+        for spool, held in by_spool.items():
+            self._edge(spool.facility, spool.edge).held += len(held)
+            self._tell(spool.facility, spool.edge, Ack(self._store_id, spool.epoch, held=held))
+
+    def _acknowledge(self, arrivals: Sequence[_Arrival]) -> None:
+        by_spool: dict[Spool, list[tuple[int, str]]] = {}
+        for arrival in arrivals:
+            by_spool.setdefault(arrival.spool, []).append((arrival.batch.content.seq, arrival.batch.sha256))
+        for spool, numbers in by_spool.items():
+            self._tell(spool.facility, spool.edge, Ack(self._store_id, spool.epoch, committed=ranges_of(numbers)))
+
+    def _have(self, spool: Spool) -> None:
+        with contextlib.suppress(StoreUnavailable):  # an edge that is not told sends what it has, and that is harmless
+            ranges = [(first, last, sha256.hex()) for first, last, sha256 in self._store.committed(spool)]
+            self._tell(spool.facility, spool.edge, Ack(self._store_id, spool.epoch, committed=ranges, have=True))
+
+
+def ranges_of(numbers: Sequence[tuple[int, str]]) -> list[tuple[int, int, str]]:
+    """(first, last, hash of last) of runs of (seq, sha256); one number under two hashes ends a run, so that both are named."""
+    ranges: list[tuple[int, int, str]] = []
+    for seq, sha256 in sorted(numbers):
+        if ranges and ranges[-1][1] == seq - 1:
+            ranges[-1] = (ranges[-1][0], seq, sha256)
+        elif not ranges or ranges[-1][1:] != (seq, sha256):
+            ranges.append((seq, seq, sha256))
+    return ranges
+
+
+def _named(known: EdgeNumbers, payload: bytes) -> Numbered | None:
+    """What a batch that cannot be read or trusted says it is, where that fits the topic it came on."""
+    try:
+        named = numbered(payload)
+    except BatchUnreadable:
+        return None
+    fits = (
+        (named.facility, named.edge) == (known.facility, known.edge) and valid_id(named.epoch) and 0 < named.seq < 2**64
+    )
+    return named if fits else None
