@@ -278,7 +278,8 @@ class _BusTask:
         deadline_s = None if boundary else begin + polled.period_s
         try:
             answer = await self._driver.read(polled.plan, deadline_s, boundary)
-        except DriverError as fault:
+        except Exception as error:  # noqa: BLE001 - the one place that keeps a bus alive whatever a device sends
+            fault = error if isinstance(error, DriverError) else _unexpected(polled.plan, error)
             self._count(state, [fault])
             self._lost(polled, fault, loop.time() - begin)
         else:
@@ -338,6 +339,12 @@ class _BusTask:
     @staticmethod
     def _change(state: DeviceState, kind: str, body: dict[str, str | float]) -> Event:
         return Event(f"{kind}-{state.device}-{state.since_ms}", state.since_ms, state.device, kind, body)
+
+
+def _unexpected(plan: DevicePlan, error: Exception) -> DriverError:
+    """An error that no driver should let through, as one that the bus can live with."""
+    log.error("read_failed device=%s", plan.name, exc_info=error)
+    return DriverError(f"{plan.name}: {type(error).__name__}: {error}")
 
 
 def _wake(sleeper: asyncio.Future[None] | None) -> None:

@@ -45,6 +45,7 @@ _BEHIND_GATEWAY: Final = frozenset(
 _SILENCES: Final = (
     3  # so many time-outs in a row, over all devices: the connection itself is suspected (a black hole) and renewed
 )
+_LESSONS: Final = 3  # so many reads in which one request alone is not answered, and it is taken for a refusal
 _REPLAN_S: Final = 3600.0  # fields that a device refused are tried again after an hour: it may have been starting up
 _BUFFER_BYTES: Final = (
     2048  # pymodbus drops its buffer above 264 bytes, less than a late answer and the right one together
@@ -108,6 +109,10 @@ class _Connection:
         self._silences = 0
         if endpoint.connect_pause_ms:
             await asyncio.sleep(endpoint.connect_pause_ms / 1000)
+
+    def was_silence(self, took_s: float) -> bool:
+        """Whether a fault took about as long as the time-out: it cost the bus that time, whatever came instead of the answer."""
+        return took_s >= 0.5 * self._endpoint.timeout_s
 
     def close(self) -> None:
         if self._client is not None:
@@ -197,14 +202,28 @@ class _Connection:
 
 
 class _Planned:
-    """The requests of one device as they stand now: what a device refuses changes them."""
+    """The requests of one device as they stand now: what the device refuses, or never answers, changes them."""
 
-    __slots__ = ("first", "made_at_s", "requests")
+    __slots__ = ("first", "made_at_s", "requests", "silences")
 
     def __init__(self, requests: tuple[Request, ...], made_at_s: float) -> None:
         self.requests = list(requests)
         self.made_at_s = made_at_s
-        self.first = 0  # where the next read begins: what a deadline left out comes first
+        self.first = 0  # where the next read begins: behind what a deadline or a silence has stopped at
+        self.silences: dict[int, int] = {}  # per first register: reads in which only this request went unanswered
+
+    def turn(self, counters_only: bool) -> deque[Request]:
+        """The requests of one read in their order."""
+        turn = (*self.requests[self.first :], *self.requests[: self.first])
+        return deque(request for request in turn if not counters_only or request.decoder.has_counters)
+
+    def replace(self, request: Request) -> tuple[Request, ...]:
+        """Puts the two halves of `request` in its place and gives them; for a single field none: it is left out."""
+        parts = tuple(part for part in coalesce.split(request) if part.decoder.quantities)
+        at = self.requests.index(request)
+        self.requests[at : at + 1] = parts
+        self.first = 0
+        return parts
 
 
 class ModbusTcp:
@@ -225,13 +244,9 @@ class ModbusTcp:
         """See `Driver.read`. A request that is refused for its addresses is split, at once and for the reads to come."""
         loop = asyncio.get_running_loop()
         planned = self._planned.get(device.name)
-        if planned is None or loop.time() - planned.made_at_s > _REPLAN_S:
+        if planned is None or not planned.requests or loop.time() - planned.made_at_s > _REPLAN_S:
             planned = self._planned[device.name] = _Planned(await self._plan(device), loop.time())
-        turn = (*planned.requests[planned.first :], *planned.requests[: planned.first])
-        queue = deque(request for request in turn if not counters_only or request.decoder.has_counters)
-        answer = Answer()
-        silences = 0
-        planned.first = 0
+        queue, answer, silent = planned.turn(counters_only), Answer(), list[Request]()
         while queue:
             if deadline_s is not None and answer.requests and loop.time() >= deadline_s:
                 answer.left_out = len(queue)
@@ -239,23 +254,25 @@ class ModbusTcp:
                 break
             if device.limits.pause_ms and answer.requests:
                 await asyncio.sleep(device.limits.pause_ms / 1000)
-            request = queue.popleft()
+            request, begun_s = queue.popleft(), loop.time()
             answer.requests += 1
             try:
                 await self._one(device, request, answer)
-                silences = 0
             except DeviceRefused as refusal:
-                if refusal.code in _SPLITS:
-                    queue.extendleft(reversed(self._refused(device, planned, request, refusal, answer)))
+                if refusal.code not in _SPLITS:
+                    answer.faults.append(refusal)
+                elif parts := planned.replace(request):
+                    queue.extendleft(reversed(parts))
                 else:
                     answer.faults.append(refusal)
-            except DeviceUnreachable as fault:
+                    log.warning("register_refused device=%s reason=%s", device.name, refusal)
+            except DriverError as fault:
                 answer.faults.append(fault)
-                silences += 1
-                if not answer.blocks or silences > 1 or isinstance(fault, BusUnreachable):
+                if isinstance(fault, BusUnreachable) or self._connection.was_silence(loop.time() - begun_s):
+                    silent.append(request)
+                if silent and (not answer.blocks or len(silent) > 1):
                     break  # each further silence would cost the other devices of the bus a time-out
-            except DeviceMisanswered as fault:
-                answer.faults.append(fault)
+        self._heed(device, planned, silent, answer)
         if answer.faults and not answer.blocks:
             raise answer.faults[0]
         return answer
@@ -284,21 +301,33 @@ class ModbusTcp:
             fields, missing = sunspec.placed(fields, await sunspec.walk(read, device.name))
             if missing:
                 log.warning("sunspec_models_missing device=%s models=%s", device.name, sorted(missing))
-        return coalesce.plan(fields, device.limits, TCP_COST)
+        requests = coalesce.plan(fields, device.limits, TCP_COST)
+        return tuple(request for request in requests if request.decoder.quantities)
 
-    def _refused(
-        self, device: DevicePlan, planned: _Planned, request: Request, refusal: DeviceRefused, answer: Answer
-    ) -> tuple[Request, ...]:
-        """The parts that take the place of a refused request; none for a single field, which is left out until the next plan."""
-        parts = coalesce.split(request)
-        at = planned.requests.index(request)
-        planned.requests[at : at + 1] = parts
-        if not parts:
-            answer.faults.append(refusal)
+    @staticmethod
+    def _heed(device: DevicePlan, planned: _Planned, silent: list[Request], answer: Answer) -> None:
+        """Draws the lesson from silences: the next read begins elsewhere, and what alone is never answered is split like a refusal.
+
+        Some meters say nothing, and not "illegal address", when a request touches a register that they do not have.
+        """
+        if not silent:
+            return
+        request = silent[0]
+        if request in planned.requests:
+            planned.first = (planned.requests.index(request) + 1) % len(planned.requests)
+        if not answer.blocks:
+            return  # the whole device is silent: that says nothing about this request
+        count = planned.silences[request.start] = planned.silences.get(request.start, 0) + 1
+        if count >= _LESSONS and request in planned.requests:
+            del planned.silences[request.start]
+            parts = planned.replace(request)
             log.warning(
-                "register_refused device=%s quantities=%s reason=%s", device.name, request.decoder.quantities, refusal
+                "request_never_answered device=%s registers=%d..%d split_in=%d",
+                device.name,
+                request.start,
+                request.start + request.count - 1,
+                len(parts),
             )
-        return parts
 
 
 def open_driver(endpoint: Endpoint, clock: Callable[[], int]) -> ModbusTcp:

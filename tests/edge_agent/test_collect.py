@@ -291,3 +291,18 @@ async def test_a_read_under_way_is_finished_when_the_collection_stops() -> None:
     await asyncio.wait_for(task, 2)
     assert len(run.blocks) == 1
     assert run.drivers[0].closed
+
+
+async def test_a_driver_that_fails_in_an_unforeseen_way_costs_its_device_and_not_the_bus(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def behave(name: str) -> Answer | None:
+        if name == "odd":
+            raise ZeroDivisionError("never thought of")
+        return None
+
+    run = collect([[device("odd"), device("even", 2)]], behave)
+    await run.until(lambda: len(run.blocks) >= 5)
+    (lost,) = run.events
+    assert lost.body["reason"] == "odd: ZeroDivisionError: never thought of"
+    assert "read_failed device=odd" in caplog.text

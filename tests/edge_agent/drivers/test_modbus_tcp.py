@@ -293,3 +293,58 @@ async def test_a_shipped_model_is_read_with_its_units_converted(peer: Any, drive
     block = answer.blocks[0]
     assert block.columns[block.shape.quantities.index("active_power_kw")] == (12.3456,)
     assert peer.asked[0] == (1, 4, 0, 80)
+
+
+async def test_a_block_that_is_never_answered_does_not_make_the_device_dead(peer: Any, driver: ModbusTcp) -> None:
+    """Some meters are silent, and do not refuse, where a request touches a register that they lack."""
+    fill(peer)
+    peer.fault = lambda t, u, f, address, count: None if address == 0 else peer.answer(t, u, f, address, count)
+    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    with pytest.raises(DeviceUnreachable):
+        await driver.read(plan)
+    for _ in range(3):
+        answer = await driver.read(plan)
+        assert [block.shape.quantities for block in answer.blocks] == [("current_l1_a",), ("energy_import_kwh",)]
+    assert (await driver.read(plan)).faults == []  # after three lessons it is left out, until the next plan
+    assert [request.start for request in driver.requests(plan)] == [6, 72]
+
+
+async def test_a_request_that_alone_is_never_answered_is_split_until_its_good_part_comes(
+    peer: Any, driver: ModbusTcp
+) -> None:
+    fill(peer)
+    peer.fault = lambda t, u, f, address, count: (
+        None if address <= 6 < address + count else peer.answer(t, u, f, address, count)
+    )
+    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(max_registers=20))
+    with pytest.raises(DeviceUnreachable):
+        await driver.read(plan)
+    for _ in range(3):
+        await driver.read(plan)
+    answer = await driver.read(plan)
+    assert {quantity for block in answer.blocks for quantity in block.shape.quantities} == {
+        "voltage_l1_v",
+        "energy_import_kwh",
+    }
+
+
+async def test_a_device_that_refuses_everything_is_asked_for_everything_again(peer: Any, driver: ModbusTcp) -> None:
+    for _ in range(2):
+        with pytest.raises(DeviceRefused):
+            await driver.read(PLAN)
+    fill(peer)
+    assert len((await driver.read(PLAN)).blocks) == 1
+
+
+async def test_an_answer_of_the_wrong_length_costs_its_own_block_only(peer: Any, driver: ModbusTcp) -> None:
+    fill(peer)
+
+    def short(transaction: int, unit: int, function: int, address: int, count: int) -> bytes:
+        right: bytes = peer.answer(transaction, unit, function, address, 1 if address == 0 else count)
+        return right
+
+    peer.fault = short
+    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    answer = await driver.read(plan)
+    assert [block.shape.quantities for block in answer.blocks] == [("current_l1_a",), ("energy_import_kwh",)]
+    assert [type(fault) for fault in answer.faults] == [DeviceMisanswered]
