@@ -1,0 +1,182 @@
+"""Rows of a CSV file as instants and energies, with a fault for each row that is none. Not what becomes of them (`imports`)."""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TextIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+IMPORTABLE: Final = ("energy_import_kwh", "energy_export_kwh", "heat_energy_kwh", "cooling_energy_kwh")
+# Exact: powers of ten only. (Heat in GJ is no finite number of kWh; convert it before.)
+_KWH_PER: Final = {"Wh": Decimal("0.001"), "kWh": Decimal(1), "MWh": Decimal(1000), "GWh": Decimal(1_000_000)}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """One row that was not taken."""
+
+    file: str
+    line: int
+    column: str
+    expected: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.column}: expected {self.expected}, got {self.seen}"
+
+
+class FileUnusable(Exception):
+    """The file as a whole cannot be imported: it is not there, not text, or lacks a column."""
+
+
+class Kind(StrEnum):
+    """What a row of the file says."""
+
+    INTERVAL = "interval"  # the energy between the row's time and one interval later
+    COUNTER = "counter"  # what a display showed at the row's time
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How to read a file.
+
+    `time_zone` is that of times without an offset. `time_format` is a strptime format, "" for ISO 8601. `interval_s` is the
+    length of an interval. `decimal_comma` reads 1234,5 as a number, for files with another delimiter than the comma.
+    """
+
+    facility: str
+    device: str
+    quantity: str = "energy_import_kwh"
+    kind: Kind = Kind.INTERVAL
+    time_column: str = "start"
+    value_column: str = "energy_kwh"
+    unit: str = "kWh"
+    time_zone: str = "UTC"
+    time_format: str = ""
+    interval_s: int = 900
+    delimiter: str = ","
+    decimal_comma: bool = False
+    encoding: str = "utf-8-sig"
+
+    def __post_init__(self) -> None:
+        if self.unit not in _KWH_PER:
+            raise ValueError(f"import: unit must be one of {', '.join(_KWH_PER)}, is {self.unit!r}")
+        if self.interval_s <= 0 or 86_400 % self.interval_s:
+            raise ValueError(f"import: the interval must divide a day, is {self.interval_s} s")
+        if self.decimal_comma and self.delimiter == ",":
+            raise ValueError("import: with a decimal comma the delimiter must be another one, for example ';'")
+        if self.quantity not in IMPORTABLE:
+            raise ValueError(f"import: quantity must be one of {', '.join(IMPORTABLE)}, is {self.quantity!r}")
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(
+                f"import: time zone must be an IANA zone such as Asia/Shanghai, is {self.time_zone!r}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """A good row: energy or display in kWh at an instant (UTC ms)."""
+
+    line: int
+    at_ms: int
+    value: Decimal
+
+
+class _NotARow(Exception):
+    """What is wrong with one row: column, what was expected, what was seen."""
+
+    def __init__(self, column: str, expected: str, seen: str) -> None:
+        super().__init__(column, expected, seen)
+        self.column, self.expected, self.seen = column, expected, seen
+
+
+def csv_rows(
+    file: TextIO,
+    path: Path,
+    options: ImportOptions,
+    fault: Callable[[RowFault], None],
+    progress: Callable[[int, int], None],
+) -> Iterator[CsvRow]:
+    """The good rows in the file's order; lines that start with # are comments. Raises FileUnusable where a column lacks."""
+    size, comments, done = path.stat().st_size, 0, 0
+
+    def lines() -> Iterator[str]:
+        nonlocal comments, done
+        for line in file:
+            done += len(line)
+            if line.startswith("#"):
+                comments += 1
+            else:
+                yield line
+
+    reader = csv.reader(lines(), delimiter=options.delimiter, strict=True)
+    header = [name.strip() for name in next(reader, [])]
+    missing = [column for column in (options.time_column, options.value_column) if column not in header]
+    if missing:
+        seen = ", ".join(map(repr, header)) or "an empty file"
+        raise FileUnusable(f"{path.name}: expected a column {missing[0]!r}, got {seen}")
+    time_at, value_at = header.index(options.time_column), header.index(options.value_column)
+    cells_to_row = _Cells(options)
+    for number, cells in enumerate(reader, start=1):
+        if number % 1000 == 0:
+            progress(min(done, size), size)
+        if not cells:
+            continue
+        line = reader.line_num + comments
+        try:
+            if len(cells) != len(header):
+                raise _NotARow("row", f"{len(header)} columns", f"{len(cells)}")
+            yield CsvRow(line, *cells_to_row(cells[time_at], cells[value_at]))
+        except _NotARow as error:
+            fault(RowFault(path.name, line, error.column, error.expected, error.seen))
+    progress(size, size)
+
+
+class _Cells:
+    """Turns a time and an energy as written into UTC ms and kWh; remembers which ambiguous local times it has met."""
+
+    def __init__(self, options: ImportOptions) -> None:
+        self._options = options
+        self._zone = ZoneInfo(options.time_zone)
+        self._kwh_per = _KWH_PER[options.unit]
+        self._met: set[datetime] = set()
+
+    def __call__(self, time_text: str, value_text: str) -> tuple[int, Decimal]:
+        return self._instant_ms(time_text.strip()), self._energy(value_text.strip())
+
+    def _energy(self, text: str) -> Decimal:
+        try:
+            value = Decimal(text.replace(",", ".") if self._options.decimal_comma else text)
+        except InvalidOperation:
+            value = Decimal("NaN")
+        if not value.is_finite() or value < 0:
+            raise _NotARow(self._options.value_column, f"an energy in {self._options.unit}, 0 or above", repr(text))
+        return value * self._kwh_per
+
+    def _instant_ms(self, text: str) -> int:
+        """Of a local hour that comes twice the file's order decides; a local time that the clock skips is no time."""
+        form = self._options.time_format
+        try:
+            local = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 (zone follows)
+        except ValueError:
+            raise _NotARow(self._options.time_column, form or "a time such as 2026-03-05T00:15", repr(text)) from None
+        if local.tzinfo is not None:
+            return (local - _EPOCH) // _MS
+        first = local.replace(tzinfo=self._zone, fold=0)
+        second = first.replace(fold=1)
+        if first.utcoffset() == second.utcoffset():
+            return (first - _EPOCH) // _MS
+        if first.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None, fold=0) != local:
+            raise _NotARow(self._options.time_column, f"a time that exists in {self._options.time_zone}", repr(text))
+        if local in self._met:
+            return (second.astimezone(UTC) - _EPOCH) // _MS
+        self._met.add(local)
+        return (first.astimezone(UTC) - _EPOCH) // _MS

@@ -1,0 +1,231 @@
+"""Import of interval energies and of counter readings from CSV files. Not a restore: what stands is never overwritten.
+
+    interval file: start, energy     --> ledger and books at once            (source `import`)
+    counter file:  instant, display  --> store.commit under edge `import` --> settled like any counter
+
+A second import stores nothing new. A faulty row is reported with line and column, and stops nothing else.
+"""
+
+import csv
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from aggregator.books import Books
+from aggregator.csv_rows import CsvRow, FileUnusable, ImportOptions, Kind, RowFault, csv_rows
+from aggregator.intervals.boundaries import Grade
+from aggregator.ledger import IntervalRow
+from aggregator.settle import DAY_MS, IMPORT_EDGE
+from aggregator.stores.store import Rows, SeriesKey, Store
+from wire.reading import REASON_CODES, Quality
+
+__all__ = ["FileUnusable", "ImportOptions", "ImportResult", "Kind", "RowFault", "import_csv"]
+
+ROWS_AT_ONCE: Final = 10_000
+MAX_FAULTS_KEPT: Final = 1_000
+IMPORTED: Final = Grade(Quality.GOOD, "imported")
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What an import did: good `rows` of which `new` were not known, and `bad` ones.
+
+    `total_kwh` is the exact sum of the good rows of an interval file, new or not. `booked` emissions, of which
+    `without_factor` have no figure.
+    """
+
+    rows: int = 0
+    new: int = 0
+    bad: int = 0
+    total_kwh: Decimal = Decimal(0)
+    from_ms: int | None = None
+    to_ms: int | None = None
+    booked: int = 0
+    without_factor: int = 0
+    faults: list[RowFault] = field(default_factory=list)  # the first 1,000; `bad` counts all
+
+    @property
+    def exit_status(self) -> int:
+        return 1 if self.bad else 0
+
+    def fault(self, fault: RowFault) -> None:
+        self.bad += 1
+        if len(self.faults) < MAX_FAULTS_KEPT:
+            self.faults.append(fault)
+
+    def reaches(self, from_ms: int, to_ms: int) -> None:
+        self.from_ms = from_ms if self.from_ms is None else min(self.from_ms, from_ms)
+        self.to_ms = to_ms if self.to_ms is None else max(self.to_ms, to_ms)
+
+
+def import_csv(
+    path: Path,
+    options: ImportOptions,
+    books: Books,
+    store: Store | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _whole: None,
+    note: Callable[[SeriesKey, int, int], None] = lambda _series, _from_ms, _to_ms: None,
+) -> ImportResult:
+    """Imports one file and records the run. `progress` hears bytes done and bytes in all.
+
+    A counter file needs the store; `note` is the settler's, which turns its readings into intervals. Raises FileUnusable,
+    and what store and ledger raise.
+    """
+    _check_meter(options, books)
+    result = ImportResult()
+    try:
+        with path.open(encoding=options.encoding, newline="") as file:
+            rows = csv_rows(file, path, options, result.fault, progress)
+            if options.kind is Kind.INTERVAL:
+                _take_intervals(path, list(rows), options, books, result)
+            elif store is None:
+                raise FileUnusable(f"{path.name}: a counter file needs the store of readings")
+            else:
+                _take_readings(path, rows, options, store, result, note)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise FileUnusable(f"{path.name}: expected a readable CSV file in {options.encoding}, got {error}") from error
+    with books.ledger.transaction() as db:
+        db.execute(
+            "INSERT INTO import_run (file, sha256, kind, facility, device, quantity, rows_read, rows_new, rows_bad, total, at_ms)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (path.name, digest, options.kind.value, options.facility, options.device, options.quantity, result.rows, result.new,
+             result.bad, str(result.total_kwh), books.clock()),
+        )  # fmt: skip
+    return result
+
+
+def _check_meter(options: ImportOptions, books: Books) -> None:
+    facility = books.facilities.get(options.facility)
+    if facility is None:
+        known = ", ".join(books.facilities) or "none is configured"
+        raise FileUnusable(f"facility: expected a configured one ({known}), got {options.facility!r}")
+    if facility.meter(options.device) is None:
+        known = ", ".join(meter.device for meter in facility.meters) or "it has none"
+        raise FileUnusable(f"device: expected a meter of {options.facility} ({known}), got {options.device!r}")
+
+
+# -- intervals --------------------------------------------------------------------------------------------------------
+
+
+def _take_intervals(
+    path: Path, rows: Sequence[CsvRow], options: ImportOptions, books: Books, result: ImportResult
+) -> None:
+    """Rows that agree with each other, in pieces, into the ledger."""
+    length_ms = options.interval_s * 1000
+    good: list[CsvRow] = []
+    for row in sorted(rows, key=lambda row: (row.at_ms, row.line)):
+        before = good[-1] if good else None
+        if before is None or row.at_ms >= before.at_ms + length_ms:
+            good.append(row)
+        elif row.at_ms > before.at_ms:
+            expected = f"no overlap with the {options.interval_s} s from line {before.line}"
+            result.fault(RowFault(path.name, row.line, options.time_column, expected, _utc(row.at_ms)))
+        elif row.value == before.value:
+            result.fault(
+                RowFault(
+                    path.name, row.line, options.time_column, "each interval once", f"that of line {before.line} again"
+                )
+            )
+        else:
+            expected = f"{before.value} kWh as in line {before.line} for the same interval"
+            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+    for first in range(0, len(good), ROWS_AT_ONCE):
+        _enter(path, good[first : first + ROWS_AT_ONCE], length_ms, options, books, result)
+
+
+def _enter(
+    path: Path, rows: Sequence[CsvRow], length_ms: int, options: ImportOptions, books: Books, result: ImportResult
+) -> None:
+    """Takes rows that stand nowhere yet; one that repeats what stands is known, one that contradicts it is a fault."""
+    series = (options.facility, options.device, options.quantity)
+    starts = {row.at_ms for row in rows}
+    standing = books.ledger.intervals(*series, rows[0].at_ms - DAY_MS, rows[-1].at_ms + length_ms)
+    same = {row.start_ms: row for row in standing if row.start_ms in starts and row.end_ms - row.start_ms == length_ms}
+    others = [row for row in standing if same.get(row.start_ms) is not row and row.final]
+    other_starts = [row.start_ms for row in others]
+    fresh: list[IntervalRow] = []
+    for row in rows:
+        end_ms = row.at_ms + length_ms
+        at = bisect_right(other_starts, end_ms - 1) - 1
+        if at >= 0 and others[at].end_ms > row.at_ms:
+            expected = f"no overlap with what stands from {_utc(others[at].start_ms)} to {_utc(others[at].end_ms)}"
+            result.fault(
+                RowFault(
+                    path.name, row.line, options.time_column, expected, f"{options.interval_s} s from {_utc(row.at_ms)}"
+                )
+            )
+            continue
+        kept = same.get(row.at_ms)
+        if kept is not None and kept.final and kept.energy_kwh != row.value:
+            expected = f"{kept.energy_kwh} kWh, which stands for {_utc(row.at_ms)} ({kept.source})"
+            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+            continue
+        result.rows += 1
+        result.total_kwh += row.value
+        result.reaches(row.at_ms, end_ms)
+        if kept is None or not kept.final:
+            fresh.append(IntervalRow(*series, row.at_ms, end_ms, row.value, IMPORTED, final=True, source="import"))
+    entered = books.enter(fresh)
+    result.new += len(entered.intervals)
+    result.booked += len(entered.emissions)
+    result.without_factor += sum(emission.kg is None for emission in entered.emissions)
+
+
+def _utc(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# -- counters ---------------------------------------------------------------------------------------------------------
+
+
+def _take_readings(
+    path: Path,
+    rows: Iterable[CsvRow],
+    options: ImportOptions,
+    store: Store,
+    result: ImportResult,
+    note: Callable[[SeriesKey, int, int], None],
+) -> None:
+    """Displays become readings of the series under edge `import`; an instant that stands with another value is a fault."""
+    series = SeriesKey(options.facility, IMPORT_EDGE, options.device, options.quantity)
+    ids = store.ids([series])
+    source = iter(rows)
+    while piece := list(islice(source, ROWS_AT_ONCE)):
+        first_ms, last_ms = min(row.at_ms for row in piece), max(row.at_ms for row in piece)
+        columns = store.history(series, first_ms, last_ms + 1)
+        standing = dict(zip(columns.at_ms.tolist(), columns.value.tolist(), strict=True))
+        fresh: dict[int, float] = {}
+        for row in piece:
+            value = float(row.value)
+            kept = standing.get(row.at_ms, fresh.get(row.at_ms))
+            if kept is not None and kept != value:
+                expected = f"{kept} kWh, which stands for {_utc(row.at_ms)}"
+                result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+                continue
+            result.rows += 1
+            if kept is None:
+                fresh[row.at_ms] = value
+        if not fresh:
+            continue
+        n = len(fresh)
+        result.new += store.commit(
+            Rows(
+                np.repeat(ids, n),
+                np.array(list(fresh), np.int64),
+                np.array(list(fresh.values()), np.float64),
+                np.full(n, int(Quality.GOOD), np.uint8),
+                np.full(n, REASON_CODES["imported"], np.uint8),
+            ),
+            [],
+        )
+        note(series, min(fresh), max(fresh))
+        result.reaches(min(fresh), max(fresh))
