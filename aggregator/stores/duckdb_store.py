@@ -54,6 +54,7 @@ select series::integer as series, max(at_ms) as at_ms, arg_max(struct_pack(v := 
 from readings where {which} group by series order by series
 """
 _REFUSED: Final = (
+    OverflowError,  # a number beyond its column
     duckdb.ConstraintException,
     duckdb.ConversionException,
     duckdb.InvalidInputException,
@@ -76,7 +77,7 @@ class DuckDBStore:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
-        self._write = threading.Lock()
+        self._write = threading.RLock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._closed = False
         self._table = SeriesTable()
@@ -164,6 +165,15 @@ class DuckDBStore:
         except (duckdb.Error, OSError) as error:
             raise StoreUnavailable(f"store {self._path}: {what}: {error}") from error
 
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        """The connection, opened anew where a failure had dropped it. The caller holds `_write`."""
+        if self._closed:
+            raise StoreUnavailable(f"store {self._path}: closed")
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        return self._connection
+
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -183,12 +193,7 @@ class DuckDBStore:
         """See Store. One transaction; of two rows with one key the first that came stays."""
         rows = ordered_once(checked(rows, len(self._table)))
         with self._write:
-            if self._closed:
-                raise StoreUnavailable(f"store {self._path}: closed")
-            if self._connection is None:
-                self._open()
-            connection = self._connection
-            assert connection is not None
+            connection = self._opened()
             with self._mapped("commit"):
                 fresh_batches = self._ledger.unknown(batches)
                 series_count = len(self._table)
@@ -282,7 +287,8 @@ class DuckDBStore:
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._connection
         if connection is None:
-            raise StoreUnavailable(f"store {self._path}: closed")
+            with self._write:
+                connection = self._opened()
         cursor = connection.cursor()
         try:
             yield cursor
