@@ -1,28 +1,46 @@
-"""The batches of one spool life (an epoch): segments by class, what is acknowledged, what is gone. Not which epoch is current."""
+"""The batches of one spool life (an epoch): segments by class, what is acknowledged, what is gone. Not which epoch is current.
+
+Every number from 1 to `last_seq` is settled (`committed` or `gone`) or lies in a segment and waits. Nothing here looks at every batch but
+`open`: sums are kept, and numbers are looked up by bisection.
+"""
 
 import bisect
 import contextlib
+import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from edge_agent.segment import Record, RecordUnreadable, Segment, scan
-from edge_agent.spans import Spans
+from edge_agent import checked_file
+from edge_agent.checked_file import Mark
+from edge_agent.segment import Record, Segment, scan
+from edge_agent.spans import Spans, joined
+from wire import batch as wire_batch
 from wire.content import CLASSES, BatchClass, Gap
+from wire.topics import valid_id
+
+log = logging.getLogger(__name__)
 
 SEGMENT_BYTES: Final = 1 << 20
 DROP_ORDER: Final[tuple[BatchClass, ...]] = ("gauge", "event", "counter")
+_NO_DIGEST: Final = bytes(32)
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Whose batches these are; the topic is part of every digest."""
+    """Whose batches these are (the topic is part of every digest), and the how many-th epoch of its spool this is."""
 
     epoch: str
     facility: str
     edge: str
+    number: int = 0
+
+
+class EpochUnreadable(ValueError):
+    """A directory that does not tell whose batches it holds, also not by any batch."""
 
 
 class _Answered(msgspec.Struct):
@@ -31,249 +49,299 @@ class _Answered(msgspec.Struct):
 
 
 class Epoch:
-    """A directory `<spool>/<epoch>` with `epoch.json`, `answered.json` and segments `<class>-<first number>.seg`."""
+    """A directory `<spool>/<epoch>` with `epoch.json`, `answered.json`, `mark` and segments `<class>-<first number>.seg`."""
 
-    def __init__(self, directory: Path, identity: Identity) -> None:
+    def __init__(self, directory: Path, identity: Identity, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.directory = directory
         self.identity = identity
         self.committed = Spans()  # the aggregator has them
         self.gone = Spans()  # dropped, refused or unreadable: a gap record names them
+        self._settled = Spans()  # both
         self.last_seq = 0
         self.last_digest = ""
-        self.torn = False
+        self.ended = ""  # why it takes no more batches
+        self.durable_to_ms = 0  # every answer up to this instant (UTC ms) was in a batch on disk; 0 where nothing was
         self.found_gaps: list[Gap] = []  # holes seen when it was opened
+        self.size_bytes = 0
+        self.answered_bytes = 0  # of the segments in which nothing waits
+        self._segment_bytes = segment_bytes
         self._segments: dict[BatchClass, list[Segment]] = {cls: [] for cls in CLASSES}
         self._files: dict[BatchClass, int] = {}
         self._unsynced: set[BatchClass] = set()
+        self._mark: int | None = None
         self._answers_changed = False
 
-    @classmethod
-    def create(cls, spool: Path, identity: Identity) -> "Epoch":
-        """A new, empty epoch on disk. Raises OSError."""
-        directory = spool / identity.epoch
-        directory.mkdir(parents=True)
-        _write_whole(directory / "epoch.json", msgspec.json.encode(identity))
-        return cls(directory, identity)
+    def create(self) -> None:
+        """Make the directory of a new, empty epoch. Raises OSError."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        checked_file.write(self.directory / "epoch.json", self.identity)
+        self._open_mark()
+        checked_file.sync_directory(self.directory)
+        checked_file.sync_directory(self.directory.parent)
 
     @classmethod
-    def open(cls, directory: Path) -> "Epoch":
-        """An epoch as it lies on disk, repaired where it can be. Raises OSError, ValueError."""
-        identity = msgspec.json.decode((directory / "epoch.json").read_bytes(), type=Identity)
-        epoch = cls(directory, identity)
-        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
-            answered = msgspec.json.decode((directory / "answered.json").read_bytes(), type=_Answered)
+    def open(cls, directory: Path, segment_bytes: int = SEGMENT_BYTES) -> "Epoch":
+        """An epoch as it lies on disk; what is damaged is read around and named in `found_gaps`. Raises EpochUnreadable, OSError."""
+        segments: dict[BatchClass, list[Segment]] = {
+            batch_class: [scan(path) for path in sorted(directory.glob(f"{batch_class}-*.seg"))]
+            for batch_class in CLASSES
+        }
+        epoch = cls(directory, _identity(directory, segments), segment_bytes)
+        mark = Mark.read(directory / "mark")
+        try:
+            answered = checked_file.read(directory / "answered.json", _Answered)
             epoch.committed, epoch.gone = Spans(answered.committed), Spans(answered.gone)
-        present = Spans()
-        for batch_class in CLASSES:
-            for path in sorted(directory.glob(f"{batch_class}-*.seg")):
-                segment = scan(path)
-                epoch.torn |= segment.torn
-                if not segment.seqs:
-                    path.unlink()
-                    continue
-                epoch._segments[batch_class].append(segment)
-                for seq in segment.seqs:
-                    present.add(seq, seq)
-                if segment.seqs[-1] > epoch.last_seq:
-                    epoch.last_seq = segment.seqs[-1]
-                    epoch.last_digest = segment.record(len(segment.seqs) - 1).digest.hex()
-        highest = max(epoch.committed.last, epoch.gone.last)
-        if highest > epoch.last_seq:
-            epoch.last_seq, epoch.last_digest = highest, ""
-        epoch._name_holes(present)
+        except (OSError, ValueError):
+            epoch._answers_changed = True
+        for batch_class, found in segments.items():
+            sound = [segment for segment in found if segment.seqs]
+            epoch._segments[batch_class] = sorted(sound, key=lambda segment: segment.first_seq)
+            if any(segment.torn for segment in found):
+                epoch.ended = "the last record was torn"
+        epoch._count_up(mark)
         return epoch
 
-    def _name_holes(self, present: Spans) -> None:
-        accounted = Spans([*present, *self.committed, *self.gone])
+    def _count_up(self, mark: Mark | None) -> None:
+        self._settled = Spans([*self.committed, *self.gone])
+        on_disk = joined(seq for segment in self._all() for seq in segment.seqs)
+        last = max((segment for segment in self._all()), key=lambda segment: segment.seqs[-1], default=None)
+        if last is not None:
+            self.last_seq = last.seqs[-1]
+            with contextlib.suppress(OSError):
+                self.last_digest = last.read(len(last.seqs) - 1)[0].digest.hex()
+        if mark is None:
+            self.ended = self.ended or "its mark was lost"
+        elif mark.seq > self.last_seq and mark.seq not in self._settled:
+            self.ended = self.ended or "its last batches were lost"
+        if mark is not None and mark.seq > self.last_seq:
+            self.last_seq, self.last_digest = mark.seq, "" if mark.digest == _NO_DIGEST else mark.digest.hex()
+        if self._settled.last > self.last_seq:
+            self.ended = self.ended or "its last batches were lost"
+            self.last_seq, self.last_digest = self._settled.last, ""
+        self.durable_to_ms = self._last_instant() if mark is None else mark.to_ms
+        self._name_holes(on_disk)
+        for segment in self._all():
+            segment.waiting = sum(seq not in self._settled for seq in segment.seqs)
+            self.size_bytes += segment.size
+            self.answered_bytes += 0 if segment.waiting else segment.size
+
+    def _last_instant(self) -> int:
+        """The class that is behind decides."""
+        lasts = [max(segment.last_ms for segment in found) for found in self._segments.values() if found]
+        return min(lasts, default=0)
+
+    def _name_holes(self, on_disk: Spans) -> None:
+        accounted = Spans([*on_disk, *self._settled])
         for first, last in list(accounted.missing(1, self.last_seq)):
-            gap = Gap(
-                "unreadable", "not in the spool when it was opened", self.identity.epoch, first_seq=first, last_seq=last
-            )
-            self.found_gaps.append(gap)
+            why = "not in the spool when it was opened"
+            self.found_gaps.append(Gap("unreadable", why, self.identity.epoch, first_seq=first, last_seq=last))
             self.gone.add(first, last)
+            self._settled.add(first, last)
             self._answers_changed = True
+
+    def resume(self) -> None:
+        """Before new batches follow those found on disk: make these survive a power cut, and write the mark. Raises OSError."""
+        for segments in self._segments.values():
+            for segment in segments[-1:]:
+                with segment.path.open("rb") as file:
+                    os.fdatasync(file.fileno())
+        self._open_mark()
+
+    def _open_mark(self) -> None:
+        if self._mark is None:
+            self._mark = os.open(self.directory / "mark", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._write_mark(Mark(self.last_seq, self._digest(), self.durable_to_ms))
+        os.fdatasync(self._mark)
+
+    def _digest(self) -> bytes:
+        return bytes.fromhex(self.last_digest) or _NO_DIGEST
+
+    def _write_mark(self, mark: Mark) -> None:
+        if self._mark is not None:
+            mark.write(self._mark)
+        self.durable_to_ms = mark.to_ms
 
     def append(self, batch_class: BatchClass, record: Record, payload: bytes) -> None:
         """Write one batch; `sync` makes it durable. Raises OSError with nothing written."""
         segments = self._segments[batch_class]
-        if not segments or segments[-1].size >= SEGMENT_BYTES or batch_class not in self._files:
-            self._roll(batch_class, record.seq)
-        segments[-1].append(self._files[batch_class], record, payload)
+        if batch_class not in self._files or segments[-1].size >= self._segment_bytes:
+            self.roll(batch_class, record.seq)
+        segment = segments[-1]
+        before = segment.size
+        was_answered = bool(segment.seqs) and not segment.waiting
+        segment.append(self._files[batch_class], record, payload)
+        self.size_bytes += segment.size - before
+        if was_answered:
+            self.answered_bytes -= before
         self._unsynced.add(batch_class)
         self.last_seq, self.last_digest = record.seq, record.digest.hex()
 
-    def _roll(self, batch_class: BatchClass, first_seq: int) -> None:
+    def roll(self, batch_class: BatchClass, first_seq: int) -> None:
+        """Go on in a new file. Raises OSError."""
         path = self.directory / f"{batch_class}-{first_seq:020d}.seg"
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        old = self._files.pop(batch_class, None)
-        if old is not None:
-            if batch_class in self._unsynced:
-                os.fdatasync(old)
-            os.close(old)
+        segments = self._segments[batch_class]
+        old = self._files.get(batch_class)
+        if old is not None and not segments[-1].seqs:
+            return
+        if old is not None and batch_class in self._unsynced:
+            os.fdatasync(old)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         self._files[batch_class] = file
-        self._segments[batch_class].append(Segment(path))
-        _sync_directory(self.directory)
+        segments.append(Segment(path))
+        if old is not None:
+            os.close(old)
+        checked_file.sync_directory(self.directory)
 
-    def sync(self) -> None:
-        """Make all that was appended survive a power cut. Raises OSError."""
-        for batch_class in list(self._unsynced):
-            os.fdatasync(self._files[batch_class])
+    def sync(self, to_ms: int = 0) -> None:
+        """Make all that was appended survive a power cut; every answer up to `to_ms` is in it. Raises OSError."""
+        mark = Mark(self.last_seq, self._digest(), max(to_ms, self.durable_to_ms))
+        unsynced = list(self._unsynced)
+        for batch_class in unsynced:
             self._unsynced.discard(batch_class)
+            try:
+                os.fdatasync(self._files[batch_class])
+            except OSError:
+                self._unsynced.update(unsynced)
+                raise
+        if unsynced:
+            self._write_mark(mark)
 
     def settled(self, seq: int) -> bool:
         """Whether nobody waits for this batch any more."""
-        return seq in self.committed or seq in self.gone
+        return seq in self._settled
 
-    def unsettled(self) -> list[int]:
-        """The numbers still to be delivered, lowest first."""
-        found = [
-            seq
-            for segments in self._segments.values()
-            for segment in segments
-            for seq in segment.seqs
-            if not self.settled(seq)
-        ]
-        return sorted(found)
+    @property
+    def waiting(self) -> int:
+        """How many batches are still to be delivered."""
+        return self.last_seq - self._settled.count
 
-    def read(self, seq: int) -> bytes | None:
-        """The frame of a batch, None where it is not in the spool. Raises RecordUnreadable, OSError."""
+    @property
+    def oldest_waiting(self) -> int:
+        """The lowest number still to be delivered; the next number where none is."""
+        return self._settled.first_missing
+
+    def waiting_downwards(self, last: int) -> Iterator[int]:
+        """The numbers still to be delivered, from `last` down. Must not outlive a change."""
+        return self._settled.missing_downwards(min(last, self.last_seq))
+
+    def read(self, seq: int) -> tuple[Record, bytes] | None:
+        """The facts and the frame of a batch, None where it is not in the spool. Raises RecordUnreadable, OSError."""
         place = self._find(seq)
-        return None if place is None else place[0].read(place[1])[1]
-
-    def record(self, seq: int) -> Record | None:
-        """The facts of a batch, None where it is not in the spool. Raises OSError."""
-        place = self._find(seq)
-        return None if place is None else place[0].record(place[1])
+        return None if place is None else place[0].read(place[1])
 
     def _find(self, seq: int) -> tuple[Segment, int] | None:
         for segments in self._segments.values():
-            for segment in reversed(segments):
-                if segment.seqs and segment.seqs[0] <= seq <= segment.seqs[-1]:
-                    index = _index(segment, seq)
-                    if index is not None:
-                        return segment, index
+            at = bisect.bisect_right(segments, seq, key=_first_seq) - 1
+            if at >= 0:
+                index = bisect.bisect_left(segments[at].seqs, seq)
+                if index < len(segments[at].seqs) and segments[at].seqs[index] == seq:
+                    return segments[at], index
         return None
+
+    def on_disk(self, first: int, last: int) -> Spans:
+        """Which numbers of a range are on disk."""
+        return joined(
+            seq
+            for segment in self._all()
+            for seq in segment.seqs[bisect.bisect_left(segment.seqs, first) : bisect.bisect_right(segment.seqs, last)]
+        )
 
     def commit(self, first: int, last: int) -> None:
         """The aggregator has `first` to `last`."""
         self.committed.add(first, last)
+        self._settle(first, last)
+
+    def give_up(self, first: int, last: int) -> None:
+        """Nobody will have `first` to `last`: a gap record names them."""
+        self.gone.add(first, last)
+        self._settle(first, last)
+
+    def _settle(self, first: int, last: int) -> None:
+        for low, high in list(self._settled.missing(first, last)):
+            self._count(low, high, -1)
+        self._settled.add(first, last)
         self._answers_changed = True
 
-    def uncommit(self, seq: int) -> None:
-        """The aggregator has lost it again."""
-        self.committed.remove(seq)
+    def uncommit(self, first: int, last: int) -> None:
+        """The aggregator has lost `first` to `last` again; none of them is gone."""
+        self.committed.discard(first, last)
+        self._settled.discard(first, last)
+        self._count(first, last, 1)
         self._answers_changed = True
 
-    def give_up(self, seq: int) -> None:
-        """A gap record names it from now on."""
-        self.gone.add(seq, seq)
-        self._answers_changed = True
-
-    def present(self) -> Iterator[int]:
-        """All numbers that are on disk."""
+    def _count(self, first: int, last: int, sign: int) -> None:
         for segments in self._segments.values():
-            for segment in segments:
-                yield from segment.seqs
+            at = max(0, bisect.bisect_right(segments, first, key=_first_seq) - 1)
+            while at < len(segments) and segments[at].first_seq <= last:
+                segment = segments[at]
+                was_answered = not segment.waiting
+                segment.waiting += sign * _within(segment, first, last)
+                if was_answered is not (not segment.waiting):
+                    self.answered_bytes += -segment.size if was_answered else segment.size
+                at += 1
 
-    def save_answers(self, *, durable: bool = False) -> None:
-        """Write down what is acknowledged. Losing it costs a second delivery, which the store absorbs. Raises OSError."""
+    def save_answers(self) -> None:
+        """Write down what is acknowledged and what is gone. Raises OSError."""
         if self._answers_changed:
-            raw = msgspec.json.encode(_Answered(list(self.committed), list(self.gone)))
-            _write_whole(self.directory / "answered.json", raw, durable=durable)
+            value = _Answered(list(self.committed), list(self.gone))
+            checked_file.write(self.directory / "answered.json", value)
             self._answers_changed = False
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all segments."""
-        return sum(segment.size for segments in self._segments.values() for segment in segments)
+    def _all(self) -> Iterator[Segment]:
+        for segments in self._segments.values():
+            yield from segments
 
-    @property
-    def answered_bytes(self) -> int:
-        """Bytes of the segments of which nothing is wanted any more."""
-        return sum(segment.size for _, segment in self._answered())
+    def delete_oldest_answered(self, *, keep_last: bool) -> int:
+        """Delete the oldest segment in which nothing waits; its bytes, 0 where there is none.
 
-    def _answered(self) -> list[tuple[BatchClass, Segment]]:
-        return [
-            (batch_class, segment)
+        With `keep_last` the segment of the last number stays. What is acknowledged is written down first, or it would be missed.
+        """
+        found = [
+            (segment.seqs[0], batch_class, segment)
             for batch_class, segments in self._segments.items()
             for segment in segments
-            if segment.seqs and all(self.settled(seq) for seq in segment.seqs) and self.last_seq not in segment.seqs
+            if segment.seqs and not segment.waiting and not (keep_last and segment.seqs[-1] == self.last_seq)
+        ]
+        if not found:
+            return 0
+        with contextlib.suppress(OSError):
+            self.save_answers()
+        _, batch_class, segment = min(found, key=lambda triple: triple[0])
+        return self.delete(batch_class, segment)
+
+    def oldest_waiting_segment(self, batch_class: BatchClass) -> Segment | None:
+        """The oldest segment of a class that holds something still wanted."""
+        return next((segment for segment in self._segments[batch_class] if segment.waiting), None)
+
+    def lost_with(self, batch_class: BatchClass, segment: Segment, reason: str) -> list[tuple[Gap, bytes]]:
+        """For each batch that would be lost with a segment its gap and its frame (gap records inside it are to be carried on)."""
+        return [
+            (_dropped(self.identity.epoch, batch_class, reason, seq, record), frame)
+            for seq, record, frame in segment.records()
+            if seq not in self._settled
         ]
 
-    def delete_oldest_answered(self) -> int:
-        """Delete the oldest wholly answered segment; its bytes, 0 where there is none."""
-        answered = self._answered()
-        if not answered:
-            return 0
-        batch_class, segment = min(answered, key=lambda pair: pair[1].seqs[0])
-        return self._delete(batch_class, segment)
-
-    def oldest_unanswered(self, batch_class: BatchClass) -> int | None:
-        """The last instant (UTC ms) in the oldest segment of a class that holds something still wanted."""
-        for segment in self._segments[batch_class]:
-            if segment.seqs and not all(self.settled(seq) for seq in segment.seqs):
-                return segment.last_ms
-        return None
-
-    def drop_oldest(self, batch_class: BatchClass, reason: str) -> tuple[int, list[tuple[Gap, bytes]]]:
-        """Delete the oldest segment of a class with what is wanted in it.
-
-        Gives the bytes freed, and for each lost batch its gap and its frame (so that gap records inside it can be carried on).
-        """
-        for segment in self._segments[batch_class]:
-            lost = [(index, seq) for index, seq in enumerate(segment.seqs) if not self.settled(seq)]
-            if not lost:
-                continue
-            gaps = []
-            for index, seq in lost:
-                try:
-                    record, frame = segment.read(index)
-                except (RecordUnreadable, OSError):
-                    record, frame = segment.record(index), b""
-                gaps.append(
-                    (
-                        Gap(
-                            "dropped",
-                            reason,
-                            self.identity.epoch,
-                            batch_class,
-                            seq,
-                            seq,
-                            record.digest.hex(),
-                            record.first_ms,
-                            record.last_ms,
-                            readings=record.readings,
-                        ),
-                        frame,
-                    )
-                )
-                self.give_up(seq)
-            return self._delete(batch_class, segment), gaps
-        return 0, []
-
-    def _delete(self, batch_class: BatchClass, segment: Segment) -> int:
+    def delete(self, batch_class: BatchClass, segment: Segment) -> int:
+        """Delete a segment of which nothing is wanted any more; its bytes. Raises OSError."""
         segments = self._segments[batch_class]
-        if segments and segments[-1] is segment and batch_class in self._files:
+        segment.path.unlink(missing_ok=True)
+        if segments[-1] is segment and batch_class in self._files:
             os.close(self._files.pop(batch_class))
             self._unsynced.discard(batch_class)
         segments.remove(segment)
-        segment.path.unlink(missing_ok=True)
+        self.size_bytes -= segment.size
+        self.answered_bytes -= segment.size
         return max(segment.size, 1)
 
     @property
-    def durable_to_ms(self) -> int:
-        """Every answer up to this instant (UTC ms) was in a batch on disk; 0 where nothing was. The class that is behind decides."""
-        lasts = [
-            max(segment.last_ms for segment in self._segments[cls])
-            for cls in ("counter", "gauge")
-            if self._segments[cls]
-        ]
-        return min(lasts, default=0)
+    def batches(self) -> int:
+        """How many batches are on disk."""
+        return sum(len(segment.seqs) for segment in self._all())
 
-    def counts(self) -> tuple[int, int]:
-        """How many batches wait, and the lowest number among them (0 where none does)."""
-        waiting = self.unsettled()
-        return len(waiting), waiting[0] if waiting else 0
+    def remove(self) -> None:
+        """Delete the whole directory. Raises OSError."""
+        self._close_files()
+        shutil.rmtree(self.directory)
 
     def close(self) -> None:
         """Sync and close. Raises OSError."""
@@ -281,31 +349,40 @@ class Epoch:
             self.sync()
             self.save_answers()
         finally:
-            for file in self._files.values():
-                os.close(file)
-            self._files.clear()
+            self._close_files()
+
+    def _close_files(self) -> None:
+        for file in (*self._files.values(), *(() if self._mark is None else (self._mark,))):
+            os.close(file)
+        self._files.clear()
+        self._mark = None
 
 
-def _index(segment: Segment, seq: int) -> int | None:
-    index = bisect.bisect_left(segment.seqs, seq)
-    return index if index < len(segment.seqs) and segment.seqs[index] == seq else None
+def _identity(directory: Path, segments: dict[BatchClass, list[Segment]]) -> Identity:
+    """What `epoch.json` says, else what the first readable batch says of itself."""
+    with contextlib.suppress(OSError, ValueError):
+        identity = checked_file.read(directory / "epoch.json", Identity)
+        if identity.epoch == directory.name and valid_id(identity.facility) and valid_id(identity.edge):
+            return identity
+    for segment in (segment for found in segments.values() for segment in found):
+        for index in range(len(segment.seqs)):
+            with contextlib.suppress(OSError, wire_batch.BatchUnreadable):
+                content = wire_batch.peek(segment.read(index)[1])
+                if content.epoch == directory.name:
+                    return Identity(content.epoch, content.facility, content.edge)
+    raise EpochUnreadable(f"{directory}: neither epoch.json nor any batch tells whose batches these are")
 
 
-def _write_whole(path: Path, raw: bytes, *, durable: bool = True) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(raw)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    fresh.replace(path)
-    if durable:
-        _sync_directory(path.parent)
+def _dropped(epoch: str, batch_class: BatchClass, reason: str, seq: int, record: Record | None) -> Gap:
+    if record is None:
+        return Gap("dropped", reason, epoch, batch_class, seq, seq)
+    at = record.first_ms, record.last_ms
+    return Gap("dropped", reason, epoch, batch_class, seq, seq, record.digest.hex(), *at, readings=record.readings)
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _first_seq(segment: Segment) -> int:
+    return segment.first_seq
+
+
+def _within(segment: Segment, first: int, last: int) -> int:
+    return bisect.bisect_right(segment.seqs, last) - bisect.bisect_left(segment.seqs, first)

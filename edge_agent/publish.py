@@ -1,7 +1,8 @@
 """Delivers the spool: newest first, at most 64 unanswered, again until committed. Not what a batch holds.
 
-What waits is a stack per epoch, newest on top: after an outage live batches go at once and the backlog follows behind them, at a
-bounded rate. A batch leaves the stack when it is sent, returns when no answer came in time, and is done when its answer came.
+What waits is what the spool says; the publisher keeps only which batches are in flight. After an outage live batches go at once and the
+backlog follows behind them, newest first, at a bounded rate and in all but a few places of the window. A batch is in flight from sending
+until its answer comes, or none has come in time, or the connection is lost.
 """
 
 import asyncio
@@ -9,10 +10,11 @@ import contextlib
 import logging
 import random
 import time
-from array import array
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
+from edge_agent.epoch import Epoch
 from edge_agent.spool import Spool, SpoolForeign
 from wire import topics
 from wire.messages import Ack, MessageUnreadable, decode_ack, decode_aggregator_status
@@ -21,25 +23,37 @@ from wire.mqtt import MqttError, MqttSession, PublishRefused
 log = logging.getLogger(__name__)
 
 WINDOW: Final = 64  # batches without an answer
+FRESH: Final = 8  # so many of the newest batches are live, not backlog; so many places of the window are theirs
 ANSWER_TIMEOUT_S: Final = 15.0
-HAVE_TIMEOUT_S: Final = 5.0  # how long the backlog waits to be told what the store has already
 BACKLOG_PER_S: Final = 200.0
-FRESH: Final = 8  # so many of the newest batches are live, not backlog
-HELD_MIN_S: Final = 5.0
-HELD_MAX_S: Final = 300.0
-REFUSED_PAUSE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How long nothing, or no backlog, is sent (real seconds)."""
+
+    have_s: float = 5.0  # the backlog waits so long to be told what the store has already
+    held_min_s: float = 5.0  # after `held`, doubled each time until something is committed
+    held_max_s: float = 300.0
+    refused_s: float = 30.0  # after the broker refused a batch
 
 
 class Publisher:
     """Sends from the spool through a session while the pinned aggregator is online."""
 
     def __init__(
-        self, spool: Spool, *, backlog_per_s: float = BACKLOG_PER_S, answer_timeout_s: float = ANSWER_TIMEOUT_S
+        self,
+        spool: Spool,
+        *,
+        backlog_per_s: float = BACKLOG_PER_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        pauses: Pauses | None = None,
     ) -> None:
         self._spool = spool
         self._backlog_per_s = backlog_per_s
         self._answer_timeout_s = answer_timeout_s
-        self._stacks: dict[str, array[int]] = {}
+        self._pauses = pauses or Pauses()
+        self._synced = {epoch_id: epoch.last_seq for epoch_id, epoch in spool.epochs.items()}
         self._in_flight: dict[tuple[str, int], float] = {}
         self._publishing: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -49,15 +63,14 @@ class Publisher:
         self._told = False
         self._allowance = backlog_per_s
         self._paused_until = 0.0
-        self._held_s = HELD_MIN_S
+        self._held_s = self._pauses.held_min_s
+        self._foreign_epoch = ""
         self.held_total = 0
         self.sent_total = 0
         self.sent_bytes = 0
         self.resent_total = 0
         self.foreign_store = ""
         self.on_change: Callable[[], None] = lambda: None
-        for epoch_id, epoch in spool.epochs.items():
-            self._stacks[epoch_id] = array("Q", epoch.unsettled())
 
     def subscriptions(self) -> list[str]:
         """What the session must subscribe: the aggregator's state, and answers for each identity that the spool holds."""
@@ -67,18 +80,13 @@ class Publisher:
     def sealed(self, made: Iterable[tuple[str, int]]) -> None:
         """New batches are in the spool, synced."""
         for epoch_id, seq in made:
-            self._stack(epoch_id).append(seq)
+            self._synced[epoch_id] = max(seq, self._synced.get(epoch_id, 0))
         self._wake.set()
-
-    def _stack(self, epoch_id: str) -> "array[int]":
-        return self._stacks.setdefault(epoch_id, array("Q"))
 
     @property
     def idle(self) -> bool:
         """Whether every batch of the spool has been answered."""
-        return not self._in_flight and not any(
-            not self._spool.epochs[epoch_id].settled(seq) for epoch_id, stack in self._stacks.items() for seq in stack
-        )
+        return not any(epoch.waiting for epoch in self._spool.epochs.values())
 
     @property
     def online(self) -> bool:
@@ -86,13 +94,8 @@ class Publisher:
         return self._online
 
     def lost_connection(self, _reason: str) -> None:
-        """All that has no answer goes back on the stack."""
+        """Nothing is in flight any more; the aggregator's state is unknown until it comes again."""
         self._online = False
-        self._return_all()
-
-    def _return_all(self) -> None:
-        for epoch_id, seq in sorted(self._in_flight):
-            self._stack(epoch_id).append(seq)
         self._in_flight.clear()
 
     def message(self, topic: str, payload: bytes) -> None:
@@ -114,7 +117,7 @@ class Publisher:
         if self._online and not was_online:
             self._online_since, self._told = time.monotonic(), False
         if was_online and not self._online:
-            self._return_all()
+            self._in_flight.clear()
         if was_online is not self._online:
             log.info("aggregator %s store=%s", status.state, status.store)
             self.on_change()
@@ -123,7 +126,7 @@ class Publisher:
         if not self._spool.store and store:
             self._spool.pin_store(store)
             log.warning("store pinned store=%s", store)
-        if store == self._spool.store:
+        if store and store == self._spool.store:
             self.foreign_store = ""
             return True
         if store != self.foreign_store:
@@ -133,38 +136,40 @@ class Publisher:
         return False
 
     def _answer(self, ack: Ack) -> None:
-        if not self._obeys(ack.store):
+        epoch = self._spool.epochs.get(ack.epoch)
+        if not self._obeys(ack.store) or epoch is None:
             return
         try:
-            again = self._spool.acknowledge(ack)
+            self._spool.acknowledge(ack)
         except SpoolForeign as error:
-            log.error("answer names a batch that this spool never wrote: %s", error)
-            if ack.epoch == self._spool.current.identity.epoch:
-                self._spool.begin_epoch("the aggregator has a batch that this spool never wrote")
-                self.on_change()
+            self._foreign(ack.epoch, error)
             return
-        if ack.have:
-            self._told = True
-            self._stack(ack.epoch).extend(array("Q", again))
+        self._told = self._told or ack.have
         for held in ack.held:
             self._held(ack.epoch, held.seq, held.reason)
-        epoch = self._spool.epochs.get(ack.epoch)
-        if epoch is not None:
-            for key in [key for key in self._in_flight if key[0] == ack.epoch and epoch.settled(key[1])]:
-                del self._in_flight[key]
-            if ack.committed:
-                self._held_s = HELD_MIN_S
+        for key in [key for key in self._in_flight if key[0] == ack.epoch and epoch.settled(key[1])]:
+            del self._in_flight[key]
+        if ack.committed and not ack.have:
+            self._held_s = self._pauses.held_min_s
+
+    def _foreign(self, epoch_id: str, error: SpoolForeign) -> None:
+        """A former epoch's batches are sent on: the store keeps both, and shows the conflict."""
+        if epoch_id != self._foreign_epoch:
+            log.error("answer names a batch that this spool never wrote: %s", error)
+            self._foreign_epoch = epoch_id
+        if epoch_id == self._spool.current.identity.epoch:
+            self._spool.begin_epoch("the aggregator has a batch that this spool never wrote")
+            self.on_change()
 
     def _held(self, epoch_id: str, seq: int, reason: str) -> None:
         if self._in_flight.pop((epoch_id, seq), None) is None:
             return
-        self._stack(epoch_id).append(seq)
         self.held_total += 1
         now = time.monotonic()
         if now >= self._paused_until:
             log.warning("aggregator holds batches reason=%s pause_s=%.0f", reason, self._held_s)
             self._paused_until = now + self._held_s * random.uniform(0.8, 1.2)
-            self._held_s = min(HELD_MAX_S, self._held_s * 2)
+            self._held_s = min(self._pauses.held_max_s, self._held_s * 2)
 
     async def run(self, session: MqttSession) -> None:
         """Send for ever; cancel to stop."""
@@ -188,60 +193,65 @@ class Publisher:
         for (epoch_id, seq), sent in list(self._in_flight.items()):
             if now - sent > self._answer_timeout_s:
                 del self._in_flight[epoch_id, seq]
-                self._stack(epoch_id).append(seq)
                 self.resent_total += 1
 
     def _send_some(self, now: float) -> None:
         if self._session is None or not self._session.connected or not self._online or now < self._paused_until:
             return
-        current = self._spool.current.identity.epoch
-        order = [current, *(epoch_id for epoch_id in self._stacks if epoch_id != current)]
-        for epoch_id in order:
-            stack, epoch = self._stacks.get(epoch_id), self._spool.epochs.get(epoch_id)
-            if stack is None or epoch is None:
+        current = self._spool.current
+        former = [epoch for epoch in self._spool.epochs.values() if epoch is not current]
+        for epoch in (current, *reversed(former)):
+            for seq in self._next(epoch, epoch is current, now):
+                self._send(epoch, seq, now)
+
+    def _next(self, epoch: Epoch, is_current: bool, now: float) -> list[int]:
+        """What of an epoch may be sent now, newest first."""
+        epoch_id = epoch.identity.epoch
+        synced = self._synced.get(epoch_id, 0)
+        chosen: list[int] = []
+        for seq in epoch.waiting_downwards(synced):
+            if (epoch_id, seq) in self._in_flight:
                 continue
-            while stack and len(self._in_flight) < WINDOW:
-                seq = stack[-1]
-                if epoch.settled(seq) or (epoch_id, seq) in self._in_flight:
-                    stack.pop()
-                    continue
-                if not (epoch_id == current and seq > epoch.last_seq - FRESH) and not self._may_send_backlog(now):
-                    break
-                stack.pop()
-                self._send(epoch_id, seq, now)
+            live = is_current and seq > synced - FRESH
+            if len(self._in_flight) + len(chosen) >= (WINDOW if live else WINDOW - FRESH):
+                break
+            if not live and not self._may_send_backlog(now):
+                break
+            chosen.append(seq)
+        return chosen
 
     def _may_send_backlog(self, now: float) -> bool:
-        if not self._told and now - self._online_since < HAVE_TIMEOUT_S:
+        if not self._told and now - self._online_since < self._pauses.have_s:
             return False
         if self._allowance < 1:
             return False
         self._allowance -= 1
         return True
 
-    def _send(self, epoch_id: str, seq: int, now: float) -> None:
-        frame = self._spool.read(epoch_id, seq)
+    def _send(self, epoch: Epoch, seq: int, now: float) -> None:
+        frame = self._spool.read(epoch.identity.epoch, seq)
         if frame is None:
             return
-        identity = self._spool.epochs[epoch_id].identity
-        topic = topics.edge_topic(identity.facility, identity.edge, "batch")
-        self._in_flight[epoch_id, seq] = now
+        key = (epoch.identity.epoch, seq)
+        topic = topics.edge_topic(epoch.identity.facility, epoch.identity.edge, "batch")
+        self._in_flight[key] = now
         self.sent_total += 1
         self.sent_bytes += len(frame)
-        task = asyncio.get_running_loop().create_task(self._publish(topic, frame, (epoch_id, seq)))
+        task = asyncio.get_running_loop().create_task(self._publish(topic, frame, key, now))
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)
 
-    async def _publish(self, topic: str, frame: bytes, key: tuple[str, int]) -> None:
+    async def _publish(self, topic: str, frame: bytes, key: tuple[str, int], sent: float) -> None:
         assert self._session is not None
         try:
             await self._session.publish(topic, frame, timeout_s=self._answer_timeout_s)
         except PublishRefused as error:
             log.error("broker refuses batches: %s", error)
-            self._paused_until = time.monotonic() + REFUSED_PAUSE_S
-            self._come_back(key)
+            self._paused_until = time.monotonic() + self._pauses.refused_s
+            self._come_back(key, sent)
         except MqttError:
-            self._come_back(key)
+            self._come_back(key, sent)
 
-    def _come_back(self, key: tuple[str, int]) -> None:
-        if self._in_flight.pop(key, None) is not None:
-            self._stack(key[0]).append(key[1])
+    def _come_back(self, key: tuple[str, int], sent: float) -> None:
+        if self._in_flight.get(key) == sent:
+            del self._in_flight[key]

@@ -2,27 +2,28 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from edge_agent.segment import Record
 from edge_agent.spool import Spool, SpoolFull
 from wire import content as wire_content
 from wire.batch import MAX_SEALED, Sealer
 from wire.block import Block
-from wire.content import CLASSES, MAX_READINGS, BatchClass, ClockJson, Content, EventJson, Gap
+from wire.content import MAX_READINGS, BatchClass, ClockJson, Content, EventJson, Gap
 from wire.keys import SigningKey
 from wire.reading import Event
 from wire.topics import edge_topic
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING_READINGS: Final = (
-    40_000  # about ten full batches; beyond it a spool that cannot write costs the oldest readings
-)
+MAX_WAITING_READINGS: Final = 40_000  # ten full batches; beyond it a spool that cannot write costs the oldest readings
 MAX_WAITING_EVENTS: Final = 2_000
-MAX_GAPS_PER_BATCH: Final = 200
+MAX_EVENT_BYTES: Final = 64 << 10
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -47,20 +48,26 @@ class Batcher:
         self._boot = boot_id()
         self._waiting: dict[BatchClass, deque[Block]] = {"counter": deque(), "gauge": deque()}
         self._waiting_readings = 0
-        self._events: deque[Event] = deque()
-        self._restart_from_ms = max((epoch.durable_to_ms for epoch in spool.epochs.values()), default=0)
+        self._events: deque[tuple[EventJson, int]] = deque()  # with their bytes of JSON
+        self._newest_ms = 0
+        self._restart_from_ms = spool.durable_to_ms
+        self._full = False
         self.sealed_readings = 0
         self.sealed_bytes = 0
 
     def add_block(self, block: Block) -> None:
         """Take what a device answered. Drops the oldest readings, with a gap, when the spool has not taken any for long."""
+        if not block.at_ms:
+            return
         if self._restart_from_ms:
-            first = block.at_ms[0]
-            self._spool.add_gap(Gap("restart", "the agent was away", from_ms=self._restart_from_ms, to_ms=first))
-            self._restart_from_ms = 0
+            away_from_ms, self._restart_from_ms = self._restart_from_ms, 0
+            to_ms = max(away_from_ms, block.at_ms[0])
+            self._spool.add_gap(Gap("restart", "the agent was away", from_ms=away_from_ms, to_ms=to_ms))
         for part in wire_content.split_by_class(block):
-            self._waiting[_class_of(part)].append(part)
-            self._waiting_readings += _readings(part)
+            for piece in _pieces(part):
+                self._waiting[_class_of(piece)].append(piece)
+                self._waiting_readings += _readings(piece)
+        self._newest_ms = max(self._newest_ms, block.at_ms[-1])
         while self._waiting_readings > MAX_WAITING_READINGS:
             self._lose_oldest()
 
@@ -80,20 +87,24 @@ class Batcher:
         self._spool.add_gap(gap)
 
     def add_event(self, event: Event) -> None:
-        """Take what happened."""
+        """Take what happened. Drops the oldest event, or this one where it cannot be carried, with a gap."""
+        content = EventJson(event.id, event.at_ms, event.kind, event.device, dict(event.body))
+        try:
+            size = len(msgspec.json.encode(content))
+        except (TypeError, ValueError, RecursionError) as error:
+            self._lose_event(content, f"the event has no JSON: {error}"[:200])
+            return
+        if size > MAX_EVENT_BYTES:
+            self._lose_event(content, f"an event is at most {MAX_EVENT_BYTES} bytes of JSON")
+            return
         if len(self._events) >= MAX_WAITING_EVENTS:
-            lost = self._events.popleft()
-            self._spool.add_gap(
-                Gap(
-                    "unsealed",
-                    "too many events",
-                    cls="event",
-                    from_ms=lost.at_ms,
-                    to_ms=lost.at_ms,
-                    devices=[lost.device],
-                )
-            )
-        self._events.append(event)
+            self._lose_event(self._events.popleft()[0], "too many events")
+        self._events.append((content, size))
+
+    def _lose_event(self, lost: EventJson, reason: str) -> None:
+        devices = [lost.device] if lost.device else []
+        gap = Gap("unsealed", reason, cls="event", from_ms=lost.at_ms, to_ms=lost.at_ms, devices=devices)
+        self._spool.add_gap(gap)
 
     @property
     def waiting(self) -> bool:
@@ -106,42 +117,49 @@ class Batcher:
         return self._waiting_readings
 
     def seal(self) -> list[tuple[str, int]]:
-        """Seal and spool all that waits: (epoch, number) of each new batch.
+        """Seal and spool all that waits: (epoch, number) of each new batch, to be sent after the spool's `sync`.
 
         When the spool has no room the rest keeps waiting; SpoolFull is logged, not raised, because reading goes on.
         """
         made: list[tuple[str, int]] = []
         try:
-            for batch_class in CLASSES:
-                made.extend(self._seal_class(batch_class))
-            if self._spool.gaps and not made:
-                made.append(self._seal_one("event", (), ()))
+            for batch in self._seal_all():
+                made.append(batch)  # noqa: PERF402 (what was made before the spool was full counts)
+            self._spool.sealed_to_ms = max(self._spool.sealed_to_ms, self._newest_ms)
+            if self._full:
+                log.warning("spool can be written again")
+            self._full = False
         except SpoolFull as error:
-            log.error("spool cannot be written: %s", error)
+            if not self._full:
+                log.error("spool cannot be written: %s", error)
+            self._full = True
         return made
 
-    def _seal_class(self, batch_class: BatchClass) -> list[tuple[str, int]]:
-        made = []
-        if batch_class == "event":
-            while self._events:
-                taken = [self._events[i] for i in range(min(len(self._events), 500))]
-                made.append(self._seal_one("event", (), taken))
-                for _ in taken:
-                    self._events.popleft()
-            return made
-        waiting = self._waiting[batch_class]
-        while waiting:
-            taken_blocks = _first_blocks(waiting)
-            made.append(self._seal_one(batch_class, taken_blocks, ()))
-            for _ in taken_blocks:
-                self._waiting_readings -= _readings(waiting.popleft())
-        return made
+    def _seal_all(self) -> Iterator[tuple[str, int]]:
+        sealed = False
+        for batch_class, waiting in self._waiting.items():
+            while waiting:
+                blocks = _first_blocks(waiting)
+                yield self._seal_one(batch_class, blocks, ())
+                sealed = True
+                for _ in blocks:
+                    self._waiting_readings -= _readings(waiting.popleft())
+        while self._events:
+            events = _first_events(self._events)
+            yield self._seal_one("event", (), events)
+            sealed = True
+            for _ in events:
+                self._events.popleft()
+        if self._spool.gaps and not sealed:
+            yield self._seal_one("event", (), ())
 
-    def _seal_one(self, batch_class: BatchClass, blocks: Sequence[Block], events: Sequence[Event]) -> tuple[str, int]:
+    def _seal_one(
+        self, batch_class: BatchClass, blocks: Sequence[Block], events: Sequence[EventJson]
+    ) -> tuple[str, int]:
         spool, epoch = self._spool, self._spool.current
         now_ms = self._clock()
-        gaps = spool.gaps[:MAX_GAPS_PER_BATCH]
         shapes, packed = wire_content.pack(blocks)
+        gaps = spool.take_gaps()
         content = Content(
             self._facility,
             self._edge,
@@ -154,21 +172,17 @@ class Batcher:
             gaps,
             shapes,
             packed,
-            [EventJson(event.id, event.at_ms, event.kind, event.device, dict(event.body)) for event in events],
+            list(events),
         )
-        frame, digest = self._sealer.seal(content)
-        instants = [at for block in blocks for at in (block.at_ms[0], block.at_ms[-1])] + [
-            event.at_ms for event in events
-        ]
+        instants = [at for block in blocks for at in (block.at_ms[0], block.at_ms[-1])]
+        instants += [event.at_ms for event in events]
         readings = sum(_readings(block) for block in blocks)
         first_ms, last_ms = (min(instants), max(instants)) if instants else (now_ms, now_ms)
-        carried = len(gaps)
-        before = spool.gaps
-        spool.gaps = before[carried:]
         try:
+            frame, digest = self._sealer.seal(content)
             spool.append(batch_class, Record(content.seq, first_ms, last_ms, readings, digest), frame)
-        except SpoolFull:
-            spool.gaps = gaps + spool.gaps
+        except BaseException:
+            spool.put_back_gaps(gaps)
             raise
         self.sealed_readings += readings
         self.sealed_bytes += len(frame)
@@ -183,13 +197,36 @@ def _readings(block: Block) -> int:
     return len(block.at_ms) * len(block.columns)
 
 
+def _pieces(block: Block) -> Iterator[Block]:
+    """A block of many instants as several, none of which passes a batch."""
+    step = max(1, MAX_READINGS // max(1, len(block.columns)))
+    if len(block.at_ms) <= step:
+        yield block
+        return
+    for at in range(0, len(block.at_ms), step):
+        cut = tuple(column[at : at + step] for column in block.columns)
+        yield Block(block.device, block.shape, block.at_ms[at : at + step], cut, block.quality)
+
+
 def _first_blocks(waiting: deque[Block]) -> list[Block]:
-    """As many of the first blocks as one batch holds: 4,000 readings, about 256 KiB of JSON at 20 bytes each at most."""
+    """As many of the first blocks as one batch holds: 4,000 readings, which stay below 256 KiB of JSON."""
     taken: list[Block] = []
     readings = 0
     for block in waiting:
         readings += _readings(block)
-        if taken and readings > min(MAX_READINGS, MAX_SEALED // 24):
+        if taken and readings > MAX_READINGS:
             break
         taken.append(block)
+    return taken
+
+
+def _first_events(waiting: deque[tuple[EventJson, int]]) -> list[EventJson]:
+    """As many of the first events as one batch holds."""
+    taken: list[EventJson] = []
+    size = 0
+    for event, event_bytes in islice(waiting, MAX_READINGS):
+        size += event_bytes
+        if taken and size > MAX_SEALED:
+            break
+        taken.append(event)
     return taken

@@ -6,11 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-import msgspec
-
-from edge_agent.epoch import Answered, Identity
-from edge_agent.segment import look
-from edge_agent.spans import Spans
+from edge_agent.epoch import Epoch, EpochUnreadable
+from edge_agent.segment import RecordUnreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +29,20 @@ def epochs(directory: Path) -> Iterator[EpochReport]:
     """The epochs in a spool directory. Raises OSError."""
     for path in sorted(directory.glob("*/epoch.json")):
         try:
-            identity = msgspec.json.decode(path.read_bytes(), type=Identity)
-        except msgspec.DecodeError:
+            epoch = Epoch.open(path.parent)
+            oldest = epoch.read(epoch.oldest_waiting)
+        except (EpochUnreadable, RecordUnreadable):
             continue
-        answered = Answered()
-        if (path.parent / "answered.json").is_file():
-            answered = msgspec.json.decode((path.parent / "answered.json").read_bytes(), type=Answered)
-        settled = Spans([*answered.committed, *answered.gone])
-        segments = sorted(path.parent.glob("*-*.seg"))
-        records = [record for segment in segments for record in look(segment)]
-        waiting = [record for record in records if record.seq not in settled]
         yield EpochReport(
-            identity.epoch,
-            identity.facility,
-            identity.edge,
-            len(records),
-            len(waiting),
-            min((record.seq for record in waiting), default=0),
-            max((record.seq for record in records), default=0),
-            min((record.first_ms for record in waiting), default=0),
-            sum(segment.stat().st_size for segment in segments),
+            epoch.identity.epoch,
+            epoch.identity.facility,
+            epoch.identity.edge,
+            epoch.batches,
+            epoch.waiting,
+            epoch.oldest_waiting if epoch.waiting else 0,
+            epoch.last_seq,
+            0 if oldest is None else oldest[0].first_ms,
+            epoch.size_bytes,
         )
 
 
@@ -59,7 +50,7 @@ def run_report(directory: Path, as_json: bool, out: TextIO) -> int:
     """Print the report; exit status 0, or 1 where there is no spool."""
     found = list(epochs(directory)) if directory.is_dir() else []
     if not found:
-        print(f"spool {directory}: expected a spool directory, found no epoch", file=out)  # noqa: T201 what the word is for
+        print(f"spool {directory}: expected a spool directory, found no epoch", file=out)
         return 1
     for report in found:
         if as_json:
@@ -69,5 +60,5 @@ def run_report(directory: Path, as_json: bool, out: TextIO) -> int:
                 f"epoch {report.epoch} of {report.facility}/{report.edge}: {report.waiting} of {report.batches} batches wait"
                 f" (numbers {report.first_waiting_seq or '-'} to {report.last_seq}), {report.bytes / 1e6:.1f} MB on disk"
             )
-        print(line, file=out)  # noqa: T201
+        print(line, file=out)
     return 0
