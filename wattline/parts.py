@@ -29,11 +29,13 @@ class Part:
         self._directory = directory
         self._environment = {**os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
+        self._told_to_end = False
         self.peak_mib = 0.0
         self.cpu_s = 0.0
 
     def start(self) -> None:
         """Start it; its standard output is kept for `ready`."""
+        self._told_to_end = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._arguments,
@@ -85,9 +87,10 @@ class Part:
             self.cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def terminate(self) -> None:
-        """SIGTERM without waiting."""
+        """SIGTERM without waiting, once: a second one could meet a process that no longer handles it."""
         self.measure()
-        if self.alive:
+        if self.alive and not self._told_to_end:
+            self._told_to_end = True
             os.kill(self.pid, signal.SIGTERM)
 
     def stop(self, timeout_s: float = 30.0) -> int:

@@ -27,10 +27,11 @@ SHOWN_ERRORS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was seen while the system ran: ages at the viewer, latency at the store, exit statuses, the profile's span (UTC ms)."""
+    """What was seen while the system ran: ages at the viewer, latency at the store, emissions on the page, exit statuses, the profile's span (UTC ms)."""
 
     viewer: Mapping[str, Any]
     stored: Mapping[str, Any]
+    live: Mapping[str, Mapping[str, Any]]
     statuses: Mapping[str, int]
     span: tuple[int, int] | None
 
@@ -48,7 +49,10 @@ def report(system: System, measured: Measured) -> dict[str, Any]:
             "readings": _readings(verdict),
             "gaps": _gaps(system, store),
             "agents": dict(measured.statuses),
-            "facilities": [_facility(books, store, gateway, measured.span) for gateway in system.gateways],
+            "facilities": [
+                _facility(books, store, gateway, measured.span) | _live(measured.live.get(gateway.facility, {}))
+                for gateway in system.gateways
+            ],
             "latency_ms": {"answer_to_stored": dict(measured.stored), "answer_to_live_feed": dict(measured.viewer)},
             "peak_memory_mib": {part.name: round(part.peak_mib, 1) for part in system.parts()},
             "cpu_s": {part.name: round(part.cpu_s, 2) for part in system.parts()},
@@ -108,6 +112,20 @@ def _facility(books: Books, store: Store, gateway: Gateway, span: tuple[int, int
         "intervals_without_figure": len(emissions) - len(kilograms),
         "factors": [dict(zip(keys, factor, strict=True)) for factor in sorted(factors, key=str)],
         "power_balance_error_percent": None if error is None else round(100 * error, 3),
+    }
+
+
+def _live(em: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of the page when the run ended."""
+    return {
+        "emissions_now_kg_per_h": em.get("kgph"),
+        "emissions_today_kg": em.get("kg_today"),
+        "factor_now": {
+            "id": em.get("f_id"),
+            "version": em.get("f_ver"),
+            "kg_per_kwh": em.get("f"),
+            "marks": em.get("f_marks", []),
+        },
     }
 
 
@@ -190,7 +208,10 @@ def summary(outcome: Mapping[str, Any]) -> str:
             f"{f['id']} {f['region']} {f['data_year'] or ''} {f['kg_per_kwh']} kg/kWh" for f in facility["factors"]
         )
         kg = "no figure" if facility["emissions_kg"] is None else f"{Decimal(facility['emissions_kg']):.3f} kg CO2e"
-        lines.append(f"{facility['facility']}: {kg} ({facility['intervals']} intervals; {factors or 'no factor'})")
+        lines.append(
+            f"{facility['facility']}: now {facility['emissions_now_kg_per_h']} kg/h with {facility['factor_now']['kg_per_kwh']} kg/kWh; "
+            f"booked {kg} ({facility['intervals']} intervals; {factors or 'none yet'})"
+        )
     if outcome["power_balance_error_percent"] is not None:
         lines.append(f"power balance: {outcome['power_balance_error_percent']} % of load")
     stored, feed = latency["answer_to_stored"], latency["answer_to_live_feed"]
