@@ -130,6 +130,8 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         try:
             facilities.append(entry.facility())
         except ValueError as error:
+            if any(fault.key.startswith(f"facility[{at}].") for fault in faults):
+                continue  # it is named already, and more precisely
             faults.append(Fault(name, f"facility[{at}]", "a facility that is consistent", str(error)))
     if faults:
         raise SettingsFaults(faults)

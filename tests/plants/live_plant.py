@@ -3,6 +3,7 @@
 import asyncio
 import math
 import threading
+import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -200,6 +201,11 @@ class Server:
         """Call something in the server's loop."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(call, *arguments)  # type: ignore[arg-type]
+
+    def cpu_s(self) -> float:
+        """CPU time that the server's thread has used."""
+        assert self._thread.ident is not None
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
     def _run(self) -> None:
         asyncio.run(self._serve())
