@@ -17,23 +17,21 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 import msgspec
-import numpy as np
 
+from aggregator.arrivals import Arrival, Reader
 from aggregator.gather import Gatherer, no_rows
-from aggregator.numbering import GAP, EdgeFigures, EdgeNumbers
+from aggregator.ingest_figures import IngestFigures, Tally
+from aggregator.numbering import GAP, EdgeNumbers
 from aggregator.stores.store import CommittedBatch, Rows, Spool, Store, StoreRefused, StoreUnavailable
 from aggregator.trust import Trust
-from wire.batch import Batch, BatchUnreadable, KeyUnknown, Numbered, SignatureForged, frame_digest, numbered, unseal
 from wire.messages import Ack, EdgeStatus, Held, Refused
 from wire.reading import Event
-from wire.topics import parse, valid_id
+from wire.topics import valid_id
 
 TICK_S: Final = 0.03
 INBOX_BATCHES: Final = 8_192
 INBOX_BYTES: Final = 64 << 20
 GROUP_BATCHES: Final = 512  # about 100,000 readings: larger commits cost no less per reading
-LATENESS_KEPT: Final = 1 << 16
-_LATENESS_PER_GROUP: Final = 256
 _INT64: Final = 2**63
 
 _log = logging.getLogger(__name__)
@@ -50,58 +48,12 @@ class Committed:
     new_rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class IngestFigures:
-    """Counts since the start, and how late readings were when they were stored (ms of the injected clock, newest 65,536 looked at).
-
-    `left_out` counts readings by cause: unknown_quantity, impossible_time, not_finite, event_time.
-    """
-
-    batches: int
-    repeated: int
-    readings: int
-    new_rows: int
-    commits: int
-    overflowed: int
-    unreadable: int
-    forged: int
-    refused: int
-    held: int
-    conflicts: int
-    left_out: dict[str, int]
-    waiting: int
-    lateness_p50_ms: float | None
-    lateness_p95_ms: float | None
-    edges: tuple[EdgeFigures, ...]
-
-
-@dataclass(slots=True)
-class _Arrival:
-    batch: Batch
-    spool: Spool
-
-    @property
-    def identity(self) -> tuple[Spool, int, str]:
-        return self.spool, self.batch.content.seq, self.batch.sha256
-
-
 @dataclass(slots=True)
 class _Group:
     """What one round of the committer takes."""
 
-    arrivals: list[_Arrival] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
     asked: list[Spool] = field(default_factory=list)  # who wants to be told what the store has
-
-
-@dataclass(slots=True)
-class _Counts:
-    batches: int = 0
-    repeated: int = 0
-    readings: int = 0
-    new_rows: int = 0
-    commits: int = 0
-    overflowed: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
 
 
 class Ingest:
@@ -133,11 +85,10 @@ class Ingest:
         self._group = _Group()
         self._open = 0  # offered and not finished
         self._stopping = False
-        self._settling: deque[tuple[float, list[_Arrival], list[CommittedBatch]]] = deque()
+        self._settling: deque[tuple[float, list[Arrival], list[CommittedBatch]]] = deque()
         self._edges: OrderedDict[tuple[str, str], EdgeNumbers] = OrderedDict()
-        self._counts = _Counts()
-        self._lateness_ms = np.full(LATENESS_KEPT, np.nan)
-        self._lateness_at = 0
+        self._tally = Tally()
+        self._reader = Reader(store_id, trust, self._edge, self._tell)
         self._threads = [
             threading.Thread(target=self._work, name=f"ingest-worker-{n}", daemon=True) for n in range(workers)
         ]
@@ -180,7 +131,7 @@ class Ingest:
                 or len(self._inbox) >= self._inbox_batches
                 or self._inbox_bytes + len(payload) > INBOX_BYTES
             ):
-                self._counts.overflowed += 1
+                self._tally.overflowed += 1
                 return False
             self._inbox.append((topic, payload))
             self._inbox_bytes += len(payload)
@@ -218,28 +169,7 @@ class Ingest:
         """Counts and lateness for /metrics, the page and the report."""
         with self._lock:
             edges = tuple(edge.figures() for edge in self._edges.values())
-            counts, waiting = self._counts, self._open
-            kept = self._lateness_ms[~np.isnan(self._lateness_ms)]
-            left_out = dict(counts.left_out)
-        p50, p95 = (float(p) for p in np.percentile(kept, (50, 95))) if len(kept) else (None, None)
-        return IngestFigures(
-            batches=counts.batches,
-            repeated=counts.repeated,
-            readings=counts.readings,
-            new_rows=counts.new_rows,
-            commits=counts.commits,
-            overflowed=counts.overflowed,
-            unreadable=sum(edge.unreadable for edge in edges),
-            forged=sum(edge.forged for edge in edges),
-            refused=sum(edge.refused for edge in edges),
-            held=sum(edge.held for edge in edges),
-            conflicts=sum(edge.conflicts for edge in edges),
-            left_out=left_out,
-            waiting=waiting,
-            lateness_p50_ms=p50,
-            lateness_p95_ms=p95,
-            edges=edges,
-        )
+            return self._tally.figures(edges, self._open)
 
     def _edge(self, facility: str, edge: str) -> EdgeNumbers:
         known = self._edges.get((facility, edge))
@@ -266,73 +196,13 @@ class Ingest:
                     return
                 taken = [self._inbox.popleft() for _ in range(min(32, len(self._inbox)))]
                 self._inbox_bytes -= sum(len(payload) for _, payload in taken)
-            arrivals = [arrival for topic, payload in taken if (arrival := self._arrival(topic, payload)) is not None]
+            arrivals = [
+                arrival for topic, payload in taken if (arrival := self._reader.read(topic, payload)) is not None
+            ]
             with self._lock:
                 self._group.arrivals += arrivals
                 self._group_changed.notify()
             self._finish(len(taken) - len(arrivals))
-
-    def _arrival(self, topic: str, payload: bytes) -> _Arrival | None:
-        name = parse(topic)
-        if name is None or name.kind != "batch":
-            _log.warning("batch on a topic that is none topic=%r", topic[:200])
-            return None
-        facility, edge = name.facility, name.edge
-        known = self._edge(facility, edge)
-        try:
-            batch = unseal(
-                payload,
-                topic,
-                lambda key_id: self._trust.key(facility, edge, key_id),
-                accept_unsigned=self._trust.accepts_unsigned(facility, edge),
-            )
-        except SignatureForged as error:
-            known.forged += 1
-            _log.error("forged batch facility=%s edge=%s reason=%s", facility, edge, error)
-            return None
-        except KeyUnknown as error:
-            known.unknown_key = f"ed25519:{error.key_id.hex()}" if any(error.key_id) else "unsigned"
-            self._hold_stranger(known, payload, str(error))
-            return None
-        except BatchUnreadable as error:
-            self._refuse_unreadable(known, topic, payload, str(error))
-            return None
-        except Exception:  # noqa: BLE001 - one message must not end the worker; whatever it was, the edge keeps its batch
-            known.unreadable += 1
-            _log.exception("batch broke the reader facility=%s edge=%s bytes=%d", facility, edge, len(payload))
-            return None
-        content = batch.content
-        if (content.facility, content.edge) != (facility, edge) or not -_INT64 <= content.sealed_at_ms < _INT64:
-            reason = f"expected facility {facility}, edge {edge} and a time, got {content.facility}, {content.edge}, {content.sealed_at_ms}"
-            self._refuse(known, content.epoch, Refused(content.seq, batch.sha256, reason[:200]))
-            return None
-        return _Arrival(batch, Spool(facility, edge, content.epoch))
-
-    def _hold_stranger(self, known: EdgeNumbers, payload: bytes, reason: str) -> None:
-        named = _named(known, payload)
-        known.held += 1
-        if named is not None:
-            self._tell(
-                known.facility, known.edge, Ack(self._store_id, named.epoch, held=[Held(named.seq, reason[:200])])
-            )
-
-    def _refuse_unreadable(self, known: EdgeNumbers, topic: str, payload: bytes, reason: str) -> None:
-        known.unreadable += 1
-        _log.error("unreadable batch facility=%s edge=%s reason=%s", known.facility, known.edge, reason)
-        named = _named(known, payload)
-        if named is not None:
-            self._refuse(known, named.epoch, Refused(named.seq, frame_digest(payload, topic).hex(), reason[:200]))
-
-    def _refuse(self, known: EdgeNumbers, epoch: str, refused: Refused) -> None:
-        known.refused += 1
-        _log.error(
-            "refused batch facility=%s edge=%s seq=%d reason=%s",
-            known.facility,
-            known.edge,
-            refused.seq,
-            refused.reason,
-        )
-        self._tell(known.facility, known.edge, Ack(self._store_id, epoch, refused=[refused]))
 
     def _tell(self, facility: str, edge: str, ack: Ack) -> None:
         try:
@@ -384,10 +254,10 @@ class Ingest:
         for spool in group.asked:
             self._have(spool)
 
-    def _sorted_out(self, arrivals: Sequence[_Arrival]) -> tuple[list[_Arrival], list[_Arrival]]:
+    def _sorted_out(self, arrivals: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
         """Those to store and those that are stored already; what waits to be durable or stands twice in the group is let go."""
-        fresh: dict[tuple[Spool, int, str], _Arrival] = {}
-        repeated: list[_Arrival] = []
+        fresh: dict[tuple[Spool, int, str], Arrival] = {}
+        repeated: list[Arrival] = []
         settling = {arrival.identity for _, waiting, _ in self._settling for arrival in waiting}
         for arrival in arrivals:
             identity = arrival.identity
@@ -405,10 +275,10 @@ class Ingest:
                 known.conflicts += 1
                 _log.error("conflict: one number, two batches spool=%s seq=%d sha256=%s", arrival.spool, *identity[1:])
             fresh[identity] = arrival
-        self._counts.repeated += len(arrivals) - len(fresh)
+        self._tally.repeated += len(arrivals) - len(fresh)
         return list(fresh.values()), repeated
 
-    def _commit(self, arrivals: list[_Arrival]) -> None:
+    def _commit(self, arrivals: list[Arrival]) -> None:
         now_ms = self._clock()
         gathered = self._gatherer.gather([arrival.batch.content for arrival in arrivals], now_ms)
         batches = [
@@ -427,7 +297,7 @@ class Ingest:
         else:
             self._settled(arrivals)
 
-    def _record(self, arrival: _Arrival, readings: int, now_ms: int, left_out: Counter[str]) -> CommittedBatch:
+    def _record(self, arrival: Arrival, readings: int, now_ms: int, left_out: Counter[str]) -> CommittedBatch:
         content, sha256 = arrival.batch.content, arrival.batch.sha256
         events = [
             Event(event.id, event.at_ms, event.device, event.kind, event.body)
@@ -443,19 +313,8 @@ class Ingest:
         )
 
     def _count(self, rows: Rows, new_rows: int, left_out: Counter[str], batches: Sequence[CommittedBatch]) -> None:
-        now_ms = self._clock()
         with self._lock:
-            counts = self._counts
-            counts.commits += 1
-            counts.batches += len(batches)
-            counts.readings += len(rows)
-            counts.new_rows += new_rows
-            counts.left_out += left_out
-            if len(rows):
-                looked_at = rows.at_ms[:: max(1, len(rows) // _LATENESS_PER_GROUP)]
-                places = np.arange(self._lateness_at, self._lateness_at + len(looked_at)) % LATENESS_KEPT
-                self._lateness_ms[places] = now_ms - looked_at
-                self._lateness_at += len(looked_at)
+            self._tally.add(rows, len(batches), new_rows, left_out, self._clock())
         for batch in batches:
             known = self._edge(batch.facility, batch.edge)
             known.batches += 1
@@ -464,7 +323,7 @@ class Ingest:
                 if event.kind == GAP:
                     known.gap(batch.epoch, dict(event.body))
 
-    def _settled(self, arrivals: Sequence[_Arrival]) -> None:
+    def _settled(self, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:
             content = arrival.batch.content
             known = self._edge(arrival.spool.facility, arrival.spool.edge)
@@ -484,7 +343,7 @@ class Ingest:
             else:
                 self._settled(arrivals)
 
-    def _store_is_down(self, arrivals: Sequence[_Arrival], reason: str) -> None:
+    def _store_is_down(self, arrivals: Sequence[Arrival], reason: str) -> None:
         """All that is not known to be durable is held: what the store lost by going down comes again."""
         held = [*arrivals, *(arrival for _, waiting, _ in self._settling for arrival in waiting)]
         self._settling.clear()
@@ -492,7 +351,7 @@ class Ingest:
         self._hold(held, reason)
         self._finish(len(held))
 
-    def _commit_one_by_one(self, arrivals: Sequence[_Arrival], reason: str) -> None:
+    def _commit_one_by_one(self, arrivals: Sequence[Arrival], reason: str) -> None:
         """The store refuses a group: find which batch it is, so that its neighbours are stored."""
         for arrival in arrivals:
             known = self._edge(arrival.spool.facility, arrival.spool.edge)
@@ -506,10 +365,10 @@ class Ingest:
             except StoreRefused as error:
                 reason = str(error)
             content = arrival.batch.content
-            self._refuse(known, content.epoch, Refused(content.seq, arrival.batch.sha256, reason[:200]))
+            self._reader.refuse(known, content.epoch, Refused(content.seq, arrival.batch.sha256, reason[:200]))
             self._finish(1)
 
-    def _hold(self, arrivals: Sequence[_Arrival], reason: str) -> None:
+    def _hold(self, arrivals: Sequence[Arrival], reason: str) -> None:
         by_spool: dict[Spool, list[Held]] = {}
         for arrival in arrivals:
             by_spool.setdefault(arrival.spool, []).append(Held(arrival.batch.content.seq, reason[:200]))
@@ -517,7 +376,7 @@ class Ingest:
             self._edge(spool.facility, spool.edge).held += len(held)
             self._tell(spool.facility, spool.edge, Ack(self._store_id, spool.epoch, held=held))
 
-    def _acknowledge(self, arrivals: Sequence[_Arrival]) -> None:
+    def _acknowledge(self, arrivals: Sequence[Arrival]) -> None:
         by_spool: dict[Spool, list[tuple[int, str]]] = {}
         for arrival in arrivals:
             by_spool.setdefault(arrival.spool, []).append((arrival.batch.content.seq, arrival.batch.sha256))
@@ -539,15 +398,3 @@ def ranges_of(numbers: Sequence[tuple[int, str]]) -> list[tuple[int, int, str]]:
         elif not ranges or ranges[-1][1:] != (seq, sha256):
             ranges.append((seq, seq, sha256))
     return ranges
-
-
-def _named(known: EdgeNumbers, payload: bytes) -> Numbered | None:
-    """What a batch that cannot be read or trusted says it is, where that fits the topic it came on."""
-    try:
-        named = numbered(payload)
-    except BatchUnreadable:
-        return None
-    fits = (
-        (named.facility, named.edge) == (known.facility, known.edge) and valid_id(named.epoch) and 0 < named.seq < 2**64
-    )
-    return named if fits else None

@@ -7,7 +7,7 @@ from aggregator.alarms import Alarms
 from aggregator.books import Books
 from aggregator.facility import Facility
 from aggregator.feed import Feed
-from aggregator.ingest import IngestFigures
+from aggregator.ingest_figures import IngestFigures
 from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
 from aggregator.settings import Http

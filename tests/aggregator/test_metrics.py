@@ -8,7 +8,7 @@ import pytest
 from live_plant import START_MS, LivePlant
 from prometheus_client.parser import text_string_to_metric_families
 
-from aggregator.ingest import IngestFigures
+from aggregator.ingest_figures import IngestFigures
 from aggregator.metrics import exposition
 
 
