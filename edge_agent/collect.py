@@ -31,7 +31,9 @@ BACK_OFF_FIRST_S: Final = 2.0  # 2 s to 5 min: what OpenEMS settled on for defec
 BACK_OFF_LAST_S: Final = 300.0
 _JITTER: Final = 0.25
 _LONGEST_SLEEP_S: Final = 1.0  # real; a step of the wall clock moves the next boundary and is noticed within this
-_BOUNDARY_WINDOW_MS: Final = 1000  # a counter read within 1 s of a boundary is the boundary's value
+_BOUNDARY_WINDOW_MS: Final = (
+    1000  # a counter read within 1 s of a boundary is the boundary's value; later it still narrows the gap
+)
 _LIFT_MS: Final = 1000  # an instant moved further than this to keep the order is marked uncertain
 _CLOCK: Final = (int(Quality.UNCERTAIN), REASON_CODES["clock"])
 
@@ -239,9 +241,10 @@ class _BusTask:
         return self.devices[index], at, boundary
 
     def _boundary_ms(self, polled: _Polled, now_ms: int) -> int:
-        """The boundary that the device's next extra poll belongs to. One whose window has passed unserved is given up."""
+        """The boundary that the device's next extra poll belongs to. One that the ordinary polls have overtaken is given up."""
         length_ms = polled.device.boundary_s * 1000
-        if now_ms > polled.boundary_ms + _BOUNDARY_WINDOW_MS or polled.boundary_ms - now_ms > length_ms:
+        window_ms = max(_BOUNDARY_WINDOW_MS, polled.device.period_s * 1000)
+        if now_ms > polled.boundary_ms + window_ms or polled.boundary_ms - now_ms > length_ms:
             polled.boundary_ms = self._next_boundary_ms(polled)
         return polled.boundary_ms
 

@@ -270,7 +270,7 @@ async def test_polls_that_the_bus_had_no_time_for_are_counted_and_not_made_up() 
         await asyncio.sleep(0.02)  # 2 s on this clock, four periods
         return await original(plan, deadline_s, counters_only)
 
-    run.drivers[0].read = read  # type: ignore[method-assign]
+    run.drivers[0].read = read  # type: ignore[assignment, method-assign]
     await run.until(lambda: run.drivers[0].count("a") >= 5)
     (state,) = run.collection.states()
     assert state.skipped >= 12
@@ -286,7 +286,7 @@ async def test_a_read_under_way_is_finished_when_the_collection_stops() -> None:
         await asyncio.sleep(0.05)
         return await original(plan, deadline_s, counters_only)
 
-    run.drivers[0].read = read  # type: ignore[method-assign]
+    run.drivers[0].read = read  # type: ignore[assignment, method-assign]
     task = asyncio.create_task(run.collection.run())
     await begun.wait()
     run.collection.stop()

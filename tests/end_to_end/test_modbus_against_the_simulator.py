@@ -101,8 +101,7 @@ async def running(directory: Path) -> AsyncIterator[Served]:
     task = asyncio.create_task(
         serve(load_site(WORKS), lambda: served[0].at_ms if served else NOON_MS, log_path, 0, ready.set_result)
     )
-    await asyncio.wait({task, ready}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
-    served.append(Served(await ready, log_path))
+    served.append(Served(await asyncio.wait_for(ready, 10), log_path))
     try:
         yield served[0]
     finally:
