@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 IMPORTABLE: Final = ("energy_import_kwh", "energy_export_kwh", "heat_energy_kwh", "cooling_energy_kwh")
 # Exact: powers of ten only. (Heat in GJ is no finite number of kWh; convert it before.)
 _KWH_PER: Final = {"Wh": Decimal("0.001"), "kWh": Decimal(1), "MWh": Decimal(1000), "GWh": Decimal(1_000_000)}
+_EPOCH_MS_PER: Final = {"epoch_s": 1000, "epoch_ms": 1}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 
@@ -46,7 +47,7 @@ class Kind(StrEnum):
 class ImportOptions:
     """How to read a file.
 
-    `time_zone` is that of times without an offset. `time_format` is a strptime format, "" for ISO 8601. `interval_s` is the
+    `time_zone` is that of times without an offset. `time_format` is iso, epoch_s, epoch_ms or a strptime format. `interval_s` is the
     length of an interval. `decimal_comma` reads 1234,5 as a number, for files with another delimiter than the comma.
     """
 
@@ -58,7 +59,7 @@ class ImportOptions:
     value_column: str = "energy_kwh"
     unit: str = "kWh"
     time_zone: str = "UTC"
-    time_format: str = ""
+    time_format: str = "iso"
     interval_s: int = 900
     delimiter: str = ","
     decimal_comma: bool = False
@@ -164,10 +165,13 @@ class _Cells:
     def _instant_ms(self, text: str) -> int:
         """Of a local hour that comes twice the file's order decides; a local time that the clock skips is no time."""
         form = self._options.time_format
+        if form in _EPOCH_MS_PER:
+            return self._since_1970(text, _EPOCH_MS_PER[form])
         try:
-            local = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 (zone follows)
+            local = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)  # noqa: DTZ007 (zone follows)
         except ValueError:
-            raise _NotARow(self._options.time_column, form or "a time such as 2026-03-05T00:15", repr(text)) from None
+            expected = "a time such as 2026-03-05T00:15" if form == "iso" else f"a time as {form}"
+            raise _NotARow(self._options.time_column, expected, repr(text)) from None
         if local.tzinfo is not None:
             return (local - _EPOCH) // _MS
         first = local.replace(tzinfo=self._zone, fold=0)
@@ -180,3 +184,10 @@ class _Cells:
             return (second.astimezone(UTC) - _EPOCH) // _MS
         self._met.add(local)
         return (first.astimezone(UTC) - _EPOCH) // _MS
+
+    def _since_1970(self, text: str, ms_per_unit: int) -> int:
+        try:
+            return round(Decimal(text) * ms_per_unit)
+        except (InvalidOperation, ValueError, OverflowError):
+            unit = "seconds" if ms_per_unit == 1000 else "milliseconds"
+            raise _NotARow(self._options.time_column, f"{unit} since 1970", repr(text)) from None

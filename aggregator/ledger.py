@@ -36,13 +36,13 @@ class LedgerError(Exception):
     """Root of what the ledger raises.
 
     LedgerError
-    ├── LedgerBusy       somebody held it too long: the same call may be tried again
+    ├── LedgerBusy       held too long, or the disk is full: the same call may be tried again
     └── LedgerUnusable   the file is of a later version, or no ledger
     """
 
 
 class LedgerBusy(LedgerError):
-    """Lock or statement took too long; nothing of the call was kept."""
+    """Lock or statement took too long, or the disk refused; nothing of the call was kept."""
 
 
 class LedgerUnusable(LedgerError):
@@ -130,12 +130,10 @@ class Ledger:
                 raise
             finally:
                 self._depth -= 1
-        except sqlite3.OperationalError as error:
-            if str(error) in ("interrupted", "database is locked", "database is busy"):
-                raise LedgerBusy(
-                    f"ledger: expected an answer within {STATEMENT_TIMEOUT_S:g} s, SQLite says {error}"
-                ) from error
-            raise
+        except sqlite3.OperationalError as error:  # locked, interrupted at the time limit, disk full, I/O error
+            raise LedgerBusy(
+                f"ledger: expected an answer within {STATEMENT_TIMEOUT_S:g} s, SQLite says {error}"
+            ) from error
         finally:
             self._lock.release()
 

@@ -162,6 +162,14 @@ def test_a_time_with_an_offset_needs_no_zone(desk: Desk) -> None:
     assert [row.start_ms for row in desk.intervals()] == [ms("2026-03-04T16:00"), ms("2026-03-04T16:15")]
 
 
+@pytest.mark.parametrize(("form", "text"), [("epoch_s", "1772640000"), ("epoch_ms", "1772640000000")])
+def test_times_may_count_from_1970(desk: Desk, form: str, text: str) -> None:
+    result = desk.put(f"{text},1", "NaN,1", "noon,1", options=replace(OPTIONS, time_format=form))
+    assert [row.start_ms for row in desk.intervals()] == [ms("2026-03-04T16:00")]
+    assert [fault.line for fault in result.faults] == [3, 4]
+    assert "since 1970, got 'noon'" in str(result.faults[1])
+
+
 def quarters(first_hour: int, last_hour: int, day: str) -> list[str]:
     return [f"{day}T{hour:02d}:{minute:02d},1" for hour in range(first_hour, last_hour) for minute in (0, 15, 30, 45)]
 

@@ -13,7 +13,7 @@ from aggregator.alarms import Alarms
 from aggregator.books import Books
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.ledger import IntervalRow, Ledger
-from aggregator.settle import DAY_MS, LATE_QUIET_MS, Changed, Settler
+from aggregator.settle import DAY_MS, LATE_QUIET_MS, PROVISIONAL_EVERY_MS, Changed, Settler
 from aggregator.stores.duckdb_store import DuckDBStore
 from aggregator.stores.store import Columns, Rows, SeriesKey
 from wire.reading import Quality
@@ -133,6 +133,24 @@ def test_each_reading_is_read_once_however_often_is_settled(plant: Plant) -> Non
         plant.settler.settle()
     assert plant.store.read == 1200
     assert plant.finals() == [D(90)] * 13
+
+
+def test_between_boundaries_a_series_has_its_turn_every_quarter_minute(plant: Plant) -> None:
+    plant.commit(COUNTER, steady(0, 100, 2, 360))
+    assert plant.settler.settle().series == 1
+    plant.commit(COUNTER, steady(100, 104, 2, 360))
+    assert plant.settler.settle().series == 0
+    assert plant.settler.pending()
+    plant.now_ms += PROVISIONAL_EVERY_MS
+    assert plant.settler.settle().readings == 2
+    plant.commit(COUNTER, steady(104, 902, 2, 360))
+    plant.settler.settle()
+    plant.commit(COUNTER, [(902, 1090.2)])  # no boundary, not yet its turn
+    assert plant.settler.settle().series == 0
+    assert plant.settler.settle(patient=False).readings == 1
+    plant.commit(COUNTER, steady(904, 1802, 2, 360))
+    plant.settler.settle()  # a boundary was passed
+    assert plant.finals() == [D(90), D(90)]
 
 
 def test_figures_do_not_depend_on_the_pieces_in_which_readings_come(tmp_path: Path) -> None:
