@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
-from aggregator.routes import alarms, edges, facilities, figures, health, live, problem, readings, session
+from aggregator.routes import alarms, edges, facilities, figures, health, imports, live, problem, readings, session
 from aggregator.routes.guard import Guard, Sessions
 from aggregator.services import Services
 
@@ -47,8 +47,9 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.sessions = Sessions()
+    app.state.importing = asyncio.Lock()
     problem.install(app)
-    for routes in (facilities, readings, figures, live, alarms, edges, session, health):
+    for routes in (facilities, readings, figures, imports, live, alarms, edges, session, health):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
 

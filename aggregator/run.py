@@ -94,6 +94,7 @@ class Aggregator:
             feed=self.feed,
             alarms=self.alarms,
             clock=self.clock,
+            note=self.settler.note,
             ready=self._ready,
             figures=self.ingest.figures,
         )

@@ -11,12 +11,12 @@ from aggregator.ingest_figures import IngestFigures
 from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
 from aggregator.settings import Http
-from aggregator.stores.store import Store
+from aggregator.stores.store import SeriesKey, Store
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `figures` is None where nothing is ingested."""
+    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested."""
 
     http: Http
     facilities: Mapping[str, Facility]
@@ -27,5 +27,6 @@ class Services:
     feed: Feed
     alarms: Alarms
     clock: Callable[[], int]
+    note: Callable[[SeriesKey, int, int], None] = field(default=lambda _series, _from_ms, _to_ms: None)
     ready: Callable[[], Mapping[str, str | None]] = field(default=dict)
     figures: Callable[[], IngestFigures | None] = field(default=lambda: None)
