@@ -74,17 +74,11 @@ class Http:
         elif server.user:
             self._headers |= urllib3.make_headers(basic_auth=f"{server.user}:{server.token}")
 
-    def _request(self, path: str, fields: dict[str, str], body: bytes | None = None) -> tuple[int, bytes]:
-        query = "&".join(f"{name}={_quoted(value)}" for name, value in fields.items())
-        headers = dict(self._headers)
-        url = f"{self._server.url.rstrip('/')}/{path}"
-        if body is None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            body = query.encode()
-        else:
-            url = f"{url}?{query}"
+    def _request(self, path: str, fields: dict[str, str], body: bytes, kind: str) -> tuple[int, bytes]:
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())
+        url = f"{self._server.url.rstrip('/')}/{path}?{query}"
         try:
-            answer = self._pool.request("POST", url, body=body, headers=headers)
+            answer = self._pool.request("POST", url, body=body, headers={**self._headers, "Content-Type": kind})
         except urllib3.exceptions.HTTPError as error:
             raise StoreUnavailable(f"influxdb {self._server.url}: {error}") from error
         return answer.status, answer.data
@@ -92,16 +86,18 @@ class Http:
     def write(self, body: bytes) -> None:
         """See Writer. A database that does not exist yet is made."""
         fields = {"db": self._server.database, "precision": "ms"}
-        status, answer = self._request("write", fields, body)
+        status, answer = self._request("write", fields, body, "text/plain; charset=utf-8")
         if status == 404 and b"database not found" in answer:
             self.query([f"CREATE DATABASE {identifier(self._server.database)}"])
-            status, answer = self._request("write", fields, body)
+            status, answer = self._request("write", fields, body, "text/plain; charset=utf-8")
         judge(self._server, status, _message(answer))
 
     def query(self, statements: Sequence[str]) -> list[list[dict[str, Any]]]:
         """The series that each InfluxQL statement answers with. Raises StoreUnavailable, StoreRefused."""
-        fields = {"db": self._server.database, "epoch": "ms", "q": ";".join(statements)}
-        status, answer = self._request("query", fields)
+        body = f"q={quote(';'.join(statements), safe='')}".encode()
+        status, answer = self._request(
+            "query", {"db": self._server.database, "epoch": "ms"}, body, "application/x-www-form-urlencoded"
+        )
         if status >= 500 or status in {401, 403, 404, 429}:
             raise StoreUnavailable(f"influxdb {self._server.url}: query: status {status}: {_message(answer)[:_SHOWN]}")
         if status != 200:
@@ -168,10 +164,6 @@ def identifier(name: str) -> str:
 def literal(text: str) -> str:
     """A string in InfluxQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="")
 
 
 def _message(answer: bytes) -> str:
