@@ -232,49 +232,51 @@ class Ingest:
             try:
                 self._settle_due()
                 self._take(taken)
-            except Exception:  # noqa: BLE001 - a group that breaks us is held, or one bad batch would end all storing
-                _log.exception("group broke the committer batches=%d", len(taken.arrivals))
-                self._hold(taken.arrivals, "the aggregator failed on it")
+            except Exception:  # noqa: BLE001 - whatever it was must not end all storing; edges send again what has no answer
+                _log.exception("round of the committer failed batches=%d", len(taken.arrivals))
                 self._finish(len(taken.arrivals))
 
     def _until_due(self) -> float | None:
         return max(0.0, self._settling[0][0] - time.monotonic()) if self._settling else None
 
     def _take(self, group: _Group) -> None:
-        fresh, repeated = self._sorted_out(group.arrivals)
+        try:
+            fresh, repeated = self._sorted_out(group.arrivals)
+        except StoreUnavailable as error:
+            self._store_is_down(group.arrivals, str(error))
+            return
         self._acknowledge(repeated)
-        self._finish(len(repeated))
+        self._finish(len(group.arrivals) - len(fresh))
         if fresh:
             try:
                 self._commit(fresh)
             except StoreUnavailable as error:
                 self._store_is_down(fresh, str(error))
-            except StoreRefused as error:
-                self._commit_one_by_one(fresh, str(error))
+            except Exception as error:  # noqa: BLE001 - refused, or a fault of ours: either way one batch must not cost the others
+                _log.warning("group fails, its batches are tried one by one batches=%d reason=%r", len(fresh), error)
+                self._commit_one_by_one(fresh)
         for spool in group.asked:
             self._have(spool)
 
     def _sorted_out(self, arrivals: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
-        """Those to store and those that are stored already; what waits to be durable or stands twice in the group is let go."""
+        """Those to store and those that are stored already; what waits to be durable or stands twice in the group is in neither."""
         fresh: dict[tuple[Spool, int, str], Arrival] = {}
         repeated: list[Arrival] = []
         settling = {arrival.identity for _, waiting, _ in self._settling for arrival in waiting}
         for arrival in arrivals:
-            identity = arrival.identity
-            hashes = self._store.sha256_of(arrival.spool, identity[1])
-            known = self._edge(arrival.spool.facility, arrival.spool.edge)
-            if bytes.fromhex(identity[2]) in hashes:
+            spool, seq, sha256 = identity = arrival.identity
+            hashes = self._store.sha256_of(spool, seq)
+            known = self._edge(spool.facility, spool.edge)
+            if bytes.fromhex(sha256) in hashes:
                 known.repeated += 1
                 repeated.append(arrival)
-                continue
-            if identity in settling or identity in fresh:
+            elif identity in settling or identity in fresh:
                 known.repeated += 1
-                self._finish(1)
-                continue
-            if hashes:
-                known.conflicts += 1
-                _log.error("conflict: one number, two batches spool=%s seq=%d sha256=%s", arrival.spool, *identity[1:])
-            fresh[identity] = arrival
+            else:
+                if hashes:
+                    known.conflicts += 1
+                    _log.error("conflict: one number, two batches spool=%s seq=%d sha256=%s", spool, seq, sha256)
+                fresh[identity] = arrival
         self._tally.repeated += len(arrivals) - len(fresh)
         return list(fresh.values()), repeated
 
@@ -351,22 +353,22 @@ class Ingest:
         self._hold(held, reason)
         self._finish(len(held))
 
-    def _commit_one_by_one(self, arrivals: Sequence[Arrival], reason: str) -> None:
-        """The store refuses a group: find which batch it is, so that its neighbours are stored."""
+    def _commit_one_by_one(self, arrivals: Sequence[Arrival]) -> None:
+        """A group that fails: find the batch that does it. One that the store refuses is refused; one that breaks us is held."""
         for arrival in arrivals:
-            known = self._edge(arrival.spool.facility, arrival.spool.edge)
             try:
-                if len(arrivals) > 1:
-                    self._commit([arrival])
-                    continue
+                self._commit([arrival])
             except StoreUnavailable as error:
                 self._store_is_down([arrival], str(error))
-                continue
             except StoreRefused as error:
-                reason = str(error)
-            content = arrival.batch.content
-            self._reader.refuse(known, content.epoch, Refused(content.seq, arrival.batch.sha256, reason[:200]))
-            self._finish(1)
+                known = self._edge(arrival.spool.facility, arrival.spool.edge)
+                _, seq, sha256 = arrival.identity
+                self._reader.refuse(known, arrival.spool.epoch, Refused(seq, sha256, str(error)[:200]))
+                self._finish(1)
+            except Exception:  # noqa: BLE001 - a fault of ours: the edge keeps its batch until we are mended
+                _log.exception("batch broke the committer spool=%s seq=%d", arrival.spool, arrival.batch.content.seq)
+                self._hold([arrival], "the aggregator failed on it")
+                self._finish(1)
 
     def _hold(self, arrivals: Sequence[Arrival], reason: str) -> None:
         by_spool: dict[Spool, list[Held]] = {}

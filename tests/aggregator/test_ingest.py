@@ -271,11 +271,13 @@ def test_while_the_store_is_away_batches_are_held(make: Make, tmp_path: Path) ->
 
 
 class Picky(DuckDBStore):
-    """Refuses a value of 13, for ever."""
+    """Refuses a value of 13, for ever, and breaks at 14."""
 
     def commit(self, rows: Rows, batches: Sequence[CommittedBatch]) -> int:
         if (rows.value == 13.0).any():
             raise StoreRefused("thirteen")
+        if (rows.value == 14.0).any():
+            raise RuntimeError("a fault of ours")
         return super().commit(rows, batches)
 
 
