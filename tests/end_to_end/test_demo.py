@@ -1,0 +1,135 @@
+"""`wattline demo` as a user runs it: the minute at real speed, and the steel plant's measured load at several poll periods.
+
+All runs go side by side, since most of their time is waiting.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_sim.site import PROFILES
+
+WEEK = PROFILES / "steel_plant_week.csv"
+# Three hours of Monday 5 March 2018 from 08:00: twelve intervals of 38 to 115 kWh.
+STEEL = ["--profile", str(WEEK), "--from", "2018-03-05T08:00", "--days", "0.125", "--speed", "60"]
+RUNS = {
+    "minute": ["--seconds", "60"],
+    "steel, polled every 6 s": [*STEEL],
+    "steel, polled every 7 s": [*STEEL, "--poll-s", "7"],
+    "steel, polled every 60 s": [*STEEL, "--poll-s", "60"],
+}
+POLLS = [name for name in RUNS if name != "minute"]
+# The CSV's own rows 33 to 44 of that day, added by hand with a desk calculator.
+STEEL_TOTAL_KWH = Decimal("827.01")
+
+pytestmark = pytest.mark.timeout(420)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The report of each run, with what it printed and its exit status."""
+    directory = tmp_path_factory.mktemp("demo")
+    processes = {}
+    for number, (name, words) in enumerate(RUNS.items()):
+        report = directory / f"{number}.json"
+        command = [
+            sys.executable,
+            "-m",
+            "wattline.command",
+            "demo",
+            "--no-browser",
+            "--port",
+            "0",
+            "--report",
+            str(report),
+        ]
+        command += ["--directory", str(directory / str(number)), *words]
+        with (directory / f"{number}.out").open("wb") as out:
+            processes[name] = (subprocess.Popen(command, stdout=out, stderr=out), report, directory / f"{number}.out")
+    try:
+        found = {}
+        for name, (process, report, out) in processes.items():
+            status = process.wait(360)
+            assert report.is_file(), f"{name}: status {status}: {out.read_text()[-2000:]}"
+            found[name] = {"status": status, "printed": out.read_text(), **json.loads(report.read_text())}
+        yield found
+    finally:
+        for process, _, _ in processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_answer_of_the_simulators_is_stored_once(reports: dict[str, Any], name: str) -> None:
+    report = reports[name]
+    assert report["status"] == 0, report["printed"]
+    assert report["readings"]["answers"] > 100
+    assert report["readings"]["stored"] == report["readings"]["produced"]
+    assert (report["readings"]["missing"], report["readings"]["duplicates"], report["gaps"]) == (0, 0, 0)
+    assert set(report["agents"].values()) == {0}
+
+
+def test_the_minute_tells_emissions_balance_latency_and_memory(reports: dict[str, Any]) -> None:
+    report = reports["minute"]
+    assert report["power_balance_error_percent"] <= 1
+    works = next(facility for facility in report["facilities"] if facility["facility"] == "works")
+    # Jiangsu, 0.5827 kg/kWh of 2023: Announcement No. 47 of 2025; 2023 is the last published year.
+    assert works["factor_now"]["kg_per_kwh"] == "0.5827"
+    assert "fallback_latest" in works["factor_now"]["marks"]
+    assert works["emissions_now_kg_per_h"] > 0
+    for place in ("answer_to_stored", "answer_to_live_feed"):
+        latency = report["latency_ms"][place]
+        assert 0 < latency["p50_ms"] <= latency["p95_ms"]
+    assert set(report["peak_memory_mib"]) == {"simulator", "aggregator", "gw-works", "gw-depot"}
+    assert all(mib > 5 for mib in report["peak_memory_mib"].values())
+
+
+@pytest.mark.parametrize("name", POLLS)
+def test_each_interval_of_the_steel_plant_is_within_2_percent_or_0_3_kwh(reports: dict[str, Any], name: str) -> None:
+    profile = reports[name]["profile"]
+    assert (profile["intervals"], profile["intervals_expected"]) == (12, 12)
+    assert profile["contiguous"]
+    assert profile["interval_errors_kwh"]["beyond_2_percent_or_0.3_kwh"] == 0, profile["interval_errors_kwh"]
+    assert Decimal(profile["csv_total_kwh"]) == STEEL_TOTAL_KWH
+    assert abs(Decimal(profile["total_kwh"]) - STEEL_TOTAL_KWH) < Decimal("0.6")
+
+
+@pytest.mark.parametrize("name", POLLS)
+def test_the_sum_of_intervals_is_the_counters_difference_and_emissions_the_sum_of_products(
+    reports: dict[str, Any], name: str
+) -> None:
+    report = reports[name]
+    profile = report["profile"]
+    assert profile["sum_is_counter_difference"], profile
+    assert Decimal(profile["total_kwh"]) == Decimal(profile["counter_difference_kwh"])
+    assert profile["emissions_are_sum_of_products"]
+    (steel,) = report["facilities"]
+    assert Decimal(steel["emissions_kg"]) == Decimal(profile["total_kwh"]) * Decimal("0.45848")
+    (factor,) = steel["factors"]
+    assert factor["marks"] == ["test data"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_two_days_of_the_steel_plant_at_speed_600(tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    command = [sys.executable, "-m", "wattline.command", "demo", "--no-browser", "--port", "0", "--report", str(report)]
+    command += ["--profile", str(WEEK), "--from", "2018-03-05", "--days", "2", "--speed", "600"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800)
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(report.read_text())
+    profile = found["profile"]
+    print(json.dumps(profile, indent=1))
+    assert (found["readings"]["missing"], found["readings"]["duplicates"], found["gaps"]) == (0, 0, 0)
+    assert (profile["intervals"], profile["contiguous"]) == (192, True)
+    assert abs(profile["total_error_percent"]) <= 0.1
+    assert profile["sum_is_counter_difference"]
+    assert profile["emissions_are_sum_of_products"]
