@@ -66,6 +66,7 @@ class EdgeNumbers:
         self.proven = False
         self.unknown_key = ""
         self._epochs: dict[str, _Epoch] = {}
+        self._born = False
 
     def restore(self, epoch: str, ranges: Iterable[Range]) -> None:
         """Take over what the store holds of an epoch."""
@@ -94,7 +95,10 @@ class EdgeNumbers:
         self.last_batch_at_ms = max(at_ms, self.last_batch_at_ms or at_ms)
 
     def gap(self, own_epoch: str, body: dict[str, Any]) -> None:
-        """A gap record: the watermark passes over the numbers that it names."""
+        """A gap record: the watermark passes over the numbers that it names. An edge's first spool has nothing before it: no gap."""
+        if not self._born and body.get("kind") == "new_spool" and body.get("epoch") in {None, "", "unknown"}:
+            self._born = True
+            return
         self.gaps += 1
         self.gap_readings += body.get("readings") or 0
         first, last = body.get("first_seq"), body.get("last_seq")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from live_plant import START_MS, LivePlant, works
 
+from aggregator.numbering import EdgeNumbers
+
 
 @pytest.fixture
 def plant(tmp_path: Path) -> Iterator[LivePlant]:
@@ -116,3 +118,17 @@ def test_a_key_that_nobody_accepted_is_an_alarm_with_its_fingerprint(plant: Live
 
 def test_the_start_of_the_watch_is_the_injected_clocks(plant: LivePlant) -> None:
     assert plant.watch._started_at_ms == START_MS
+
+
+def test_the_first_spool_of_an_edge_is_no_gap_and_a_second_one_is() -> None:
+    edge = EdgeNumbers("works", "gw-01")
+    edge.gap("e1", {"kind": "new_spool", "reason": "no spool here", "epoch": "unknown"})
+    assert edge.figures().gaps == 0
+    edge.gap("e2", {"kind": "new_spool", "reason": "no spool here", "epoch": "unknown"})
+    assert edge.figures().gaps == 1
+
+
+def test_a_spool_that_names_the_one_before_it_is_a_gap() -> None:
+    edge = EdgeNumbers("works", "gw-01")
+    edge.gap("e2", {"kind": "new_spool", "reason": "another machine", "epoch": "e1", "last_seq": 7})
+    assert edge.figures().gaps == 1

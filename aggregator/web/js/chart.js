@@ -5,6 +5,7 @@ import { hm, hms, num, say, signed } from "./words.js";
 const MARGIN = { left: 46, right: 96, top: 8, bottom: 22 };
 const TICKS_S = [1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
 const LABEL_HEIGHT = 27;
+const SHORTEST_MS = 60000;
 
 export function niceTicks(low, high, count) {
   const raw = (high - low) / count || 1;
@@ -84,9 +85,13 @@ export class TimeChart {
     this.draw();
   }
 
+  // The last span, or what there is of it while the first data are younger.
   range() {
-    const end = this.data.t[this.data.t.length - 1] ?? 0;
-    return this.view ?? [end - this.span_ms, end];
+    if (this.view) return this.view;
+    const { t, y } = this.data;
+    const end = t[t.length - 1] ?? 0;
+    const first = t.findIndex((_, i) => this.series.some(({ key }) => y[key]?.[i] != null));
+    return [Math.max(end - this.span_ms, Math.min(t[first] ?? 0, end - SHORTEST_MS)), end];
   }
 
   indexAt(time) {

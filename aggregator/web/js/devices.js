@@ -7,6 +7,8 @@ const NUMBERS = ["power", "age"];
 const SIGNS = { g: "", u: "?", b: "✕", s: "≈", e: "≈" };
 const STATES = ["offline", "late", "online"];
 
+const PROTOCOLS = { modbus_tcp: "Modbus TCP", modbus_rtu: "Modbus RTU", sunspec: "SunSpec", bacnet: "BACnet/IP", dlt645: "DL/T 645", mbus: "M-Bus", opcua: "OPC UA", ocpp: "OCPP" };
+
 const trouble = ({ st, q }) => (st === "offline" ? 0 : q === "b" ? 1 : st === "late" ? 2 : q && q !== "g" ? 3 : 4);
 
 export function deviceTable() {
@@ -49,7 +51,7 @@ export function deviceTable() {
     set(line, "data-state", entry.st);
     put(cells.device, entry.device);
     put(cells.part, part(entry));
-    put(cells.protocol, entry.protocol ?? "–");
+    put(cells.protocol, PROTOCOLS[entry.protocol] ?? (entry.protocol || "–"));
     put(cells.edge, entry.edge);
     put(cells.state, say(entry.st));
     set(cells.state, "class", `state ${entry.st}`);
@@ -65,7 +67,7 @@ export function deviceTable() {
     const key = keys[sort[0]];
     const compare = (a, b) => {
       const [x, y] = [key(a), key(b)];
-      return (x < y ? -1 : x > y ? 1 : a.id < b.id ? -1 : 1) * (x === y ? 1 : sort[1]);
+      return (x < y ? -1 : x > y ? 1 : a.place - b.place) * (x === y ? 1 : sort[1]);
     };
     const text = (entry) => `${entry.device} ${entry.protocol ?? ""} ${entry.edge}`.toLowerCase();
     const shown = entries.filter((entry) => (!onlyTrouble || trouble(entry) < 4) && (!wanted || text(entry).includes(wanted))).sort(compare);
@@ -113,7 +115,7 @@ export function deviceTable() {
     heads,
     show(frame) {
       now = frame.t;
-      entries = Object.entries(frame.d).map(([id, entry]) => ({ id, edge: "", device: id, ...frame.meta.devices[id], ...entry }));
+      entries = Object.entries(frame.d).map(([id, entry], place) => ({ id, place, edge: "", device: id, ...frame.meta.devices[id], ...entry }));
       for (const id of [...rows.keys()]) if (!frame.d[id]) rows.delete(id);
       entries.forEach(write);
       counts();

@@ -64,7 +64,7 @@ export function figureStrip(root) {
     // Factor and version stand as elements of their own, so that a reader of the page need not take the sentence apart.
     const today = tiles.emissions_today.note;
     put(factor.id, em.f_id ?? "");
-    put(factor.version, em.f_id ? ` · ${em.f_ver}` : "");
+    put(factor.version, em.f_id ? ` · ${[em.f_region, `v${em.f_ver}`].filter(Boolean).join(" ")}` : "");
     set(factor.version, "data-value", em.f_ver);
     const rest = em.f_id ? [...marks, ...(em.missing ? [say("missing_intervals", em.missing)] : [])].map((text) => ` · ${text}`).join("") : say("no_factor");
     if (today.childNodes.length !== 3) today.replaceChildren(factor.id, factor.version, h("span", { "data-figure": "factor_marks" }));
