@@ -35,4 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--unit", choices=["Wh", "kWh", "MWh"], default="kWh", help="of the values (default: %(default)s)"
     )
     parser.add_argument("--delimiter", default=",", help="between columns (default: %(default)s)")
+    parser.add_argument(
+        "--decimal-comma", action="store_true", help="1234,5 is a number (with another delimiter than the comma)"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
