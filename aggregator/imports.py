@@ -23,7 +23,8 @@ from aggregator.books import Books
 from aggregator.csv_rows import CsvRow, FileUnusable, ImportOptions, Kind, RowFault, csv_rows
 from aggregator.intervals.boundaries import Grade
 from aggregator.ledger import IntervalRow
-from aggregator.settle import DAY_MS, IMPORT_EDGE
+from aggregator.series_line import DAY_MS
+from aggregator.settle import IMPORT_EDGE
 from aggregator.stores.store import Rows, SeriesKey, Store
 from wire.reading import REASON_CODES, Quality
 

@@ -10,7 +10,6 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,25 +19,19 @@ from aggregator.books import Books, Entered
 from aggregator.emissions.booking import Emission
 from aggregator.facility import Facility, MeterSpec
 from aggregator.intervals.boundaries import IntervalEnergy
-from aggregator.intervals.counter import CounterChange, CounterEvent, CounterReading
-from aggregator.intervals.power import IntegratedLine, energy_between
-from aggregator.intervals.series import CounterIntervals, Settled, displayed
+from aggregator.intervals.counter import CounterChange, CounterEvent
+from aggregator.intervals.power import IntegratedLine
+from aggregator.intervals.series import CounterIntervals, Settled
 from aggregator.ledger import IntervalRow, Ledger
-from aggregator.stores.store import Columns, SeriesKey, Store
-from wire.reading import REASONS, Quality
+from aggregator.series_line import DAY_MS, EXPORT, IMPORT, POWER, SIGN, Line, StoredPower, offer_rows, rows_by_day
+from aggregator.stores.store import SeriesKey, Store
 
 IMPORT_EDGE: Final = "import"  # the edge under which imported counter readings are stored
-POWER: Final = "active_power_kw"
-IMPORT: Final = "energy_import_kwh"
-EXPORT: Final = "energy_export_kwh"
 COUNTERS: Final[dict[str, tuple[str, ...]]] = {
     "electricity": (IMPORT, EXPORT),
     "heat": ("heat_energy_kwh",),
     "cooling": ("cooling_energy_kwh",),
 }
-SIGN: Final = {IMPORT: 1, EXPORT: -1}
-POWER_MARGIN_MS: Final = 180_000  # power readings on both sides of a span, so that its ends are reached
-DAY_MS: Final = 86_400_000
 LOOK_BACK_MS: Final = 31 * DAY_MS  # how far a series without any checkpoint is read back
 # A series that has passed no boundary is settled this often: reading and writing takes about 1.4 ms a series, so that
 # 1,000 series at each settlement of 2 s would keep a core busy, and at this pace take a tenth of it.
@@ -84,15 +77,6 @@ class _Late:
     last_noted_ms: int
 
 
-@dataclass(slots=True)
-class _Line:
-    """One series on its way: the state after the reading at `watermark_ms`."""
-
-    engine: CounterIntervals | IntegratedLine
-    watermark_ms: int
-    settled_ms: int = -(2**62)  # when this was last done, by the clock
-
-
 class Settler:
     """Settles what has been noted. `note` may be called from any thread, `settle` from one at a time. `clock` gives UTC ms."""
 
@@ -116,7 +100,7 @@ class Settler:
         self._dirty: dict[SeriesKey, Span] = {}
         self._power_noted: dict[SeriesKey, Span] = {}
         self._late: dict[SeriesKey, _Late] = {}
-        self._lines: dict[SeriesKey, _Line] = {}
+        self._lines: dict[SeriesKey, Line] = {}
         self._resumed = False
 
     # -- what has to be computed ----------------------------------------------------------------------------------
@@ -176,17 +160,31 @@ class Settler:
         return meter if meter is not None and series.edge in (meter.edge, IMPORT_EDGE) else None
 
     def _resume(self) -> None:
-        """Readings that were committed before this process, and not settled by the last one."""
+        """Readings that were committed before this process and not settled by the last one: newer ones, and late ones."""
         for series, point in self.store.latest(None).items():
             meter = self._meter(series)
             if meter is None:
                 continue
             derived = series if meter.counted else series._replace(quantity=IMPORT)
-            kept = self.ledger.checkpoint(derived)
-            if kept is None:
+            if self.ledger.checkpoint(derived) is None:
                 self.note(series, point.at_ms, point.at_ms)
-            elif kept[0] < point.at_ms:
-                self.note(series, kept[0] + 1, point.at_ms)
+                continue
+            line = self._line(derived, point.at_ms)
+            if line.watermark_ms < point.at_ms:
+                self.note(series, line.watermark_ms + 1, point.at_ms)
+            missed_ms = self._day_missed_ms(series, line)
+            if missed_ms is not None:
+                self.note(series, missed_ms, point.at_ms)
+
+    def _day_missed_ms(self, series: SeriesKey, line: Line) -> int | None:
+        """The first of the last days of which the store holds another number of readings than were settled."""
+        if not line.settled_of_day:
+            return None
+        from_ms = min(line.settled_of_day) * DAY_MS
+        buckets = self.store.buckets(series, from_ms, line.watermark_ms + 1, DAY_MS)
+        stored = dict(zip((buckets.from_ms // DAY_MS).tolist(), buckets.n.tolist(), strict=True))
+        missed = [day for day, n in stored.items() if n and n != line.settled_of_day.get(day, 0)]
+        return min(missed) * DAY_MS if missed else None
 
     def _take(self, patient: bool) -> list[tuple[SeriesKey, Span]]:
         """What to settle now, and puts late spans aside until they are ripe."""
@@ -226,7 +224,7 @@ class Settler:
                 ready.append((series, (late.from_ms, to_ms)))
         return ready
 
-    def _urgent(self, series: SeriesKey, line: _Line, to_ms: int, now_ms: int) -> bool:
+    def _urgent(self, series: SeriesKey, line: Line, to_ms: int, now_ms: int) -> bool:
         """Whether a boundary has been passed, or nothing was written of this series for some time."""
         interval_ms = self.facilities[series.facility].interval_ms
         passed = to_ms // interval_ms > line.watermark_ms // interval_ms
@@ -268,14 +266,15 @@ class Settler:
         columns = self.store.history(source, from_ms, span[1] + 1)
         changed.series += 1
         changed.readings += len(columns)
-        for first, last in _days(columns):
-            settled = _offer(line.engine, columns, first, last)
+        for first, last in rows_by_day(columns):
+            settled = offer_rows(line.engine, columns, first, last)
+            line.took(int(columns.at_ms[first]) // DAY_MS, int(np.count_nonzero(~np.isnan(columns.value[first:last]))))
             line.watermark_ms = int(columns.at_ms[last - 1])
             self._keep(series, line, settled, changed)
         if isinstance(line.engine, CounterIntervals) and line.engine.counter.holding:
             changed.held.add(series)
 
-    def _keep(self, series: SeriesKey, line: _Line, settled: Settled, changed: Changed) -> None:
+    def _keep(self, series: SeriesKey, line: Line, settled: Settled, changed: Changed) -> None:
         now_ms = self.clock()
         intervals = [*settled.intervals, *line.engine.provisional()]
         line.settled_ms = now_ms
@@ -288,10 +287,10 @@ class Settler:
                 self._checkpoint(series, line)
         changed.events += [(series, event) for event in settled.events]
 
-    def _checkpoint(self, series: SeriesKey, line: _Line) -> None:
-        self.ledger.put_checkpoint(series, line.watermark_ms, json.dumps(line.engine.to_json(), separators=(",", ":")))
+    def _checkpoint(self, series: SeriesKey, line: Line) -> None:
+        self.ledger.put_checkpoint(series, line.watermark_ms, line.to_json())
 
-    def _line(self, series: SeriesKey, from_ms: int) -> _Line:
+    def _line(self, series: SeriesKey, from_ms: int) -> Line:
         """The series as it stands in memory, else as the ledger has it, else a new one that looks back from `from_ms`."""
         line = self._lines.get(series)
         if line is None:
@@ -299,25 +298,31 @@ class Settler:
             self._lines[series] = line
         return line
 
-    def _rewound(self, series: SeriesKey, from_ms: int) -> _Line:
+    def _rewound(self, series: SeriesKey, from_ms: int) -> Line:
         """The series as it stood before the readings at and after `from_ms`."""
         self.ledger.forget_checkpoints(series, from_ms)
         line = self._restored(series, self.ledger.checkpoint(series, from_ms), from_ms)
         self._lines[series] = line
         return line
 
-    def _restored(self, series: SeriesKey, kept: tuple[int, str] | None, from_ms: int) -> _Line:
+    def _restored(self, series: SeriesKey, kept: tuple[int, str] | None, from_ms: int) -> Line:
         facility, meter = self.facilities[series.facility], self._meter(series)
         assert meter is not None
-        if not meter.counted:
-            sign = SIGN[series.quantity]
-            if kept is None:
-                return _Line(IntegratedLine(facility.interval_ms, sign), from_ms - LOOK_BACK_MS)
-            return _Line(IntegratedLine.from_json(facility.interval_ms, sign, json.loads(kept[1])), kept[0])
-        power = _StoredPower(self.store, series)
+        power, interval_ms = StoredPower(self.store, series), facility.interval_ms
         if kept is None:
-            return _Line(CounterIntervals(meter, facility.interval_ms, power), from_ms - LOOK_BACK_MS)
-        return _Line(CounterIntervals.from_json(meter, facility.interval_ms, power, json.loads(kept[1])), kept[0])
+            fresh = (
+                CounterIntervals(meter, interval_ms, power)
+                if meter.counted
+                else IntegratedLine(interval_ms, SIGN[series.quantity])
+            )
+            return Line(fresh, from_ms - LOOK_BACK_MS)
+        state = json.loads(kept[1])
+        engine = (
+            CounterIntervals.from_json(meter, interval_ms, power, state["engine"])
+            if meter.counted
+            else IntegratedLine.from_json(interval_ms, SIGN[series.quantity], state["engine"])
+        )
+        return Line(engine, kept[0], settled_of_day={int(day): n for day, n in state["days"].items()})
 
     # -- telling --------------------------------------------------------------------------------------------------
 
@@ -351,45 +356,6 @@ class Settler:
             if isinstance(line.engine, CounterIntervals):
                 held = series in changed.held or line.engine.counter.holding
                 self._alarms.set(held, series.facility, "counter_held", series.device, series.quantity)
-
-
-class _StoredPower:
-    """The power integral of a counter's own device, read from the store when it is asked for; in displayed kWh."""
-
-    def __init__(self, store: Store, counter: SeriesKey) -> None:
-        self._store = store
-        self._key = counter._replace(quantity=POWER)
-        self._sign = SIGN.get(counter.quantity)
-
-    def __call__(self, from_ms: int, to_ms: int) -> Decimal | None:
-        if self._sign is None:
-            return None
-        columns = self._store.history(self._key, from_ms - POWER_MARGIN_MS, to_ms + POWER_MARGIN_MS)
-        usable = columns.quality != Quality.BAD
-        return energy_between(columns.at_ms[usable], columns.value[usable], from_ms, to_ms, sign=self._sign)
-
-
-def _offer(engine: CounterIntervals | IntegratedLine, columns: Columns, first: int, last: int) -> Settled:
-    """Feeds rows first..last to an engine; nulls and bad values are left out."""
-    usable = ~np.isnan(columns.value[first:last]) & (columns.quality[first:last] != Quality.BAD)
-    rows = (np.flatnonzero(usable) + first).tolist()
-    at_ms, value = columns.at_ms[rows].tolist(), columns.value[rows].tolist()
-    if isinstance(engine, IntegratedLine):
-        fed = zip(at_ms, value, strict=True)
-        return Settled(intervals=[interval for at, kw in fed for interval in engine.feed(at, kw)])
-    quality, reason = columns.quality[rows].tolist(), columns.reason[rows].tolist()
-    return engine.offer(
-        CounterReading(at, displayed(v), Quality(q), REASONS[r] if r < len(REASONS) else "")
-        for at, v, q, r in zip(at_ms, value, quality, reason, strict=True)
-    )
-
-
-def _days(columns: Columns) -> list[Span]:
-    """Row ranges of one UTC day each, so that a long stretch leaves checkpoints on its way."""
-    if not len(columns):
-        return []
-    cuts = (np.flatnonzero(np.diff(columns.at_ms // DAY_MS)) + 1).tolist()
-    return list(zip([0, *cuts], [*cuts, len(columns)], strict=True))
 
 
 def _row(series: SeriesKey, interval: IntervalEnergy) -> IntervalRow:

@@ -246,7 +246,8 @@ class BoundaryLine:
 
     def _next_boundary(self, at_ms: int) -> int:
         """The next interval boundary or change of multiplier after an instant."""
-        return min([self._grid_after(at_ms), *(change for change in self.meter.multiplier_changes() if change > at_ms)])
+        changes = self.meter.multiplier_changes() if len(self.meter.multipliers) > 1 else ()
+        return min([self._grid_after(at_ms), *(change for change in changes if change > at_ms)])
 
     # -- intervals ------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,8 @@ class MeterSpec:
 
     def multiplier_at(self, at_ms: int) -> Decimal:
         """Line kWh per displayed kWh at an instant; before the first entry the first one holds."""
+        if len(self.multipliers) == 1:
+            return self.multipliers[0].factor
         at = bisect_right([_start_ms(entry) for entry in self.multipliers], at_ms) - 1
         return self.multipliers[max(at, 0)].factor
 

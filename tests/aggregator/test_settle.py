@@ -13,7 +13,8 @@ from aggregator.alarms import Alarms
 from aggregator.books import Books
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.ledger import IntervalRow, Ledger
-from aggregator.settle import DAY_MS, LATE_QUIET_MS, PROVISIONAL_EVERY_MS, Changed, Settler
+from aggregator.series_line import DAY_MS
+from aggregator.settle import LATE_QUIET_MS, PROVISIONAL_EVERY_MS, Changed, Settler
 from aggregator.stores.duckdb_store import DuckDBStore
 from aggregator.stores.store import Columns, Rows, SeriesKey
 from wire.reading import Quality
@@ -195,6 +196,19 @@ def test_a_crash_before_the_first_settlement_loses_nothing(plant: Plant) -> None
     plant.restart()
     plant.settler.settle()
     assert plant.finals() == [D(90), D(90)]
+
+
+def test_late_readings_that_were_stored_and_never_settled_are_found_after_a_restart(plant: Plant) -> None:
+    whole = steady(0, 3 * 86_400, 300, 360)
+    plant.commit(COUNTER, [reading for reading in whole if not 90_000 <= reading[0] < 100_000])
+    plant.settler.settle()
+    plant.commit(COUNTER, [reading for reading in whole if 90_000 <= reading[0] < 100_000], note=False)
+    plant.restart()
+    assert plant.settler.settle(patient=False).readings > 0
+    assert {row.grade.quality for row in plant.intervals() if row.final} == {Quality.GOOD}
+    assert set(plant.finals()) == {D(90)}
+    plant.restart()
+    assert plant.settler.settle(patient=False).readings == 0
 
 
 def test_late_readings_supersede_what_was_estimated_across_the_gap(plant: Plant) -> None:
