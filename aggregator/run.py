@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import shutil
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +34,7 @@ from wire.mqtt import Broker, Message, MqttError, MqttSession
 log = logging.getLogger(__name__)
 
 STATUS_TIMEOUT_S: Final = 5.0
+LEAST_FREE_BYTES: Final = 64 << 20  # a commit and its checkpoint need a few MiB
 
 
 class CannotStart(Exception):
@@ -123,8 +126,19 @@ class Aggregator:
         self.live.about(facility, edge, _about(status))
 
     def _ready(self) -> dict[str, str | None]:
+        """Why each part cannot work now, None where it can. May block: not for the event loop."""
         mqtt = None if self.session is not None and self.session.connected else "not connected to the broker"
-        return {"store": None, "mqtt": mqtt}
+        return {"store": self._store_reason(), "mqtt": mqtt}
+
+    def _store_reason(self) -> str | None:
+        try:
+            free_bytes = shutil.disk_usage(self.settings.data_directory).free
+            self.ledger.rows("SELECT 1")  # takes the lock that a write needs
+        except (OSError, LedgerError, sqlite3.Error) as error:
+            return f"{self.settings.data_directory}: expected to be writable, got {error}"
+        if free_bytes < LEAST_FREE_BYTES:
+            return f"{self.settings.data_directory}: expected at least {LEAST_FREE_BYTES} bytes free, got {free_bytes}"
+        return None
 
     async def run(self, stop: asyncio.Event, ready: Callable[[dict[str, Any]], None]) -> None:
         """Work until `stop` is set; `ready` is told {"url"} once the pages are served. Raises CannotStart."""

@@ -29,7 +29,7 @@ async def healthz() -> Healthy:
 
 
 @router.get("/readyz", responses={503: {"model": Ready}})
-async def readyz(given: Given, response: Response) -> Ready:
+def readyz(given: Given, response: Response) -> Ready:
     """200 where the store takes readings and the broker is connected, else 503 with what does not."""
     parts = dict(given.ready())
     ready = all(reason is None for reason in parts.values())
