@@ -52,7 +52,7 @@ class Agent:
         self._collection = Collection(edge, clock, self._take_block, self._take_event)
         self._changed = asyncio.Event()
         self._publisher.on_change = self._changed.set
-        self._session: MqttSession | None = None
+        self._unsynced: list[tuple[str, int]] = []
 
     def _take_block(self, block: Block) -> None:
         self._batcher.add_block(block)
@@ -80,7 +80,6 @@ class Agent:
         )
         try:
             async with session, asyncio.TaskGroup() as tasks:
-                self._session = session
                 collecting = tasks.create_task(self._collection.run(), name="collection")
                 background = [
                     tasks.create_task(self._flush_for_ever(), name="flush"),
@@ -89,8 +88,9 @@ class Agent:
                 ]
                 await stop.wait()
                 self._collection.stop()
+                deadline_s = loop.time() + drain_s
                 await asyncio.wait([collecting], timeout=drain_s)
-                await self._drain(drain_s)
+                await self._drain(deadline_s)
                 for task in background:
                     task.cancel()
                 collecting.cancel()
@@ -110,21 +110,21 @@ class Agent:
                 self._spool.tidy(self._clock())
 
     async def _flush(self) -> None:
-        if not self._batcher.waiting:
-            return
-        made = self._batcher.seal()
-        if not made:
+        if self._batcher.waiting:
+            self._unsynced += self._batcher.seal()
+        if not self._unsynced:
             return
         try:
             await asyncio.to_thread(self._spool.sync)
-        except OSError as error:
+        except OSError as error:  # not sent before it is synced; the next flush tries again
             log.error("spool cannot be synced: %s", error)
             return
-        self._publisher.sealed(made)
+        self._publisher.sealed(self._unsynced)
+        self._unsynced = []
 
-    async def _drain(self, drain_s: float) -> None:
-        deadline = time.monotonic() + drain_s
-        while time.monotonic() < deadline and (self._batcher.waiting or not self._publisher.idle):
+    async def _drain(self, deadline_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() < deadline_s and (self._batcher.waiting or self._unsynced or not self._publisher.idle):  # noqa: ASYNC110 the spool tells no event
             await asyncio.sleep(0.05)
 
     async def _tell_for_ever(self, session: MqttSession) -> None:

@@ -216,7 +216,9 @@ def publish(system: System, frame: bytes) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_a_full_disk_costs_named_readings_only(make_system: Any, system_directory: Path, wait_until: Any) -> None:
+def test_a_full_disk_costs_gauges_only_and_each_of_them_is_named(
+    make_system: Any, system_directory: Path, wait_until: Any
+) -> None:
     mounted = system_directory / "gw-works-spool"
     mounted.mkdir(parents=True)
     mount = subprocess.run(
@@ -235,10 +237,11 @@ def test_a_full_disk_costs_named_readings_only(make_system: Any, system_director
         finish(system, wait_until)
         with opened(system) as store:
             verdict = judge(system.answer_log, store)
-            gaps = named_gaps(store, system)
-            assert verdict.lost, "expected the small disk to cost something"
-            assert verdict.outside(gaps) == []
-            assert (verdict.duplicates, verdict.unknown) == (0, 0)
-            assert {lost.facility for lost in verdict.lost} == {"works"}
+            gaps = [stored.event.body for stored in store.events("works", 0, 2**53, "gap")]
+        assert (verdict.duplicates, verdict.unknown) == (0, 0)
+        assert verdict.lost == [], "counters, and the serials among them, are the last to be dropped"
+        named = sum(gap.get("readings") or 0 for gap in gaps if gap["kind"] in {"dropped", "unsealed"})
+        assert verdict.readings_short == named > 0
+        assert {gap["cls"] for gap in gaps if gap["kind"] == "dropped"} == {"gauge"}
     finally:
         subprocess.run(["umount", "-l", str(mounted)], check=False)
