@@ -16,6 +16,8 @@ from aggregator.ledger import IntervalRow, Ledger
 from aggregator.series_line import DAY_MS
 from aggregator.settle import LATE_QUIET_MS, PROVISIONAL_EVERY_MS, Changed, Settler
 from aggregator.stores.duckdb_store import DuckDBStore
+from aggregator.stores.influx_http import Server
+from aggregator.stores.influx_store import InfluxStore
 from aggregator.stores.store import Columns, Rows, SeriesKey
 from wire.reading import Quality
 
@@ -392,6 +394,26 @@ def test_what_could_not_be_settled_stays_dirty(plant: Plant, monkeypatch: pytest
     plant.store = plant.settler.store = CountingStore(plant.path / "store.duckdb")
     plant.settler.settle(patient=False)
     assert (plant.finals(), plant.finals("press")) == ([D(90)], [D(9)])
+
+
+def test_figures_are_the_same_from_influxdb(request: pytest.FixtureRequest, plant: Plant) -> None:
+    server = Server(request.getfixturevalue("influxd").url, request.getfixturevalue("database"))
+    with closing(InfluxStore(server, plant.path / "batches.sqlite")) as store:
+        other = Ledger(plant.path / "other.sqlite")
+        settler = Settler(store, other, [FACILITY], lambda: plant.now_ms)
+        readings = [(at_s, value) for at_s, value in steady(3, 5400, 7, 123.4) if not 2000 < at_s < 3000]
+        plant.commit(COUNTER, readings)
+        plant.settler.settle()
+        at_ms = np.array([T + round(at_s * 1000) for at_s, _ in readings], dtype=np.int64)
+        n = len(readings)
+        value = np.array([value for _, value in readings])
+        store.commit(
+            Rows(np.repeat(store.ids([COUNTER]), n), at_ms, value, np.zeros(n, np.uint8), np.zeros(n, np.uint8)), []
+        )
+        settler.settle()  # found at its start, not noted
+        assert other.intervals("works", "incomer", "energy_import_kwh", 0, 2**60) == plant.intervals()
+        assert len(plant.finals()) == 4
+        other.close()
 
 
 def at_speed(plant: Plant, step_s: int, until_s: int, kw: Callable[[int], float]) -> Changed:
