@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from device_sim.serve import serve
-from device_sim.site import SiteFaults, load_site
+from device_sim.site import load_site
+from device_sim.site_table import SiteFaults
 from wire.clock import Clock
 
 
