@@ -130,7 +130,8 @@ class Agent:
     async def _tell_for_ever(self, session: MqttSession) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), STATUS_PERIOD_S)
+                async with asyncio.timeout(STATUS_PERIOD_S):  # wait_for of Python 3.11 can swallow a cancellation
+                    await self._changed.wait()
             self._changed.clear()
             await self._tell(session, "online", "")
             await asyncio.sleep(0.2)

@@ -178,7 +178,8 @@ class Publisher:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), 0.2)
+                    async with asyncio.timeout(0.2):  # wait_for of Python 3.11 can swallow a cancellation
+                        await self._wake.wait()
                 self._wake.clear()
                 now = time.monotonic()
                 self._allowance = min(self._backlog_per_s, self._allowance + (now - last) * self._backlog_per_s)

@@ -291,7 +291,8 @@ class MqttSession:
             if early is None:
                 self._waiting[info.mid] = future
         try:
-            reason = early if early is not None else await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for of Python 3.11 can swallow a cancellation
+                reason = early if early is not None else await future
         except TimeoutError as error:
             with self._lock:
                 self._waiting.pop(info.mid, None)
