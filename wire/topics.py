@@ -48,6 +48,6 @@ def parse(topic: str) -> EdgeTopic | None:
         return None
     if len(parts) == 5:
         return EdgeTopic(parts[2], parts[3], parts[4])
-    if parts[4] != "status" or not re.fullmatch(r"[1-9]\d{0,3}", parts[5]) or parts[5] == "1":
+    if parts[4] != "status" or not re.fullmatch(r"[1-9][0-9]{0,3}", parts[5]) or parts[5] == "1":
         return None
     return EdgeTopic(parts[2], parts[3], parts[4], int(parts[5]))
