@@ -1,9 +1,9 @@
-"""Which keys an edge's batches may be signed with. Never learns a key by itself, unless it was told to (a demonstration)."""
+"""Which keys an edge's batches may be signed with. Never learns a key by itself."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wire.keys import KeyUnusable, PublicKey
+from wire.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,11 @@ class TrustedEdge:
 
 
 class Trust:
-    """Looked up by several threads. With `accept_new_keys` the first key that an edge's status states is taken: demonstration only."""
+    """Looked up by several threads."""
 
-    def __init__(self, edges: Iterable[TrustedEdge], *, accept_new_keys: bool = False) -> None:
+    def __init__(self, edges: Iterable[TrustedEdge]) -> None:
         self._keys: dict[tuple[str, str], dict[bytes, PublicKey]] = {}
         self._unsigned: set[tuple[str, str]] = set()
-        self._accept_new_keys = accept_new_keys
         for edge in edges:
             name = (edge.facility, edge.edge)
             self._keys.setdefault(name, {}).update({key.key_id: key for key in edge.keys})
@@ -40,13 +39,3 @@ class Trust:
     def edges(self) -> list[tuple[str, str]]:
         """(facility, edge) of all that are listed."""
         return sorted(self._keys)
-
-    def offered(self, facility: str, edge: str, public_key: str) -> None:
-        """A key that an edge states about itself; ignored but in a demonstration, and there only the first of each edge."""
-        if not self._accept_new_keys or self._keys.get((facility, edge)):
-            return
-        try:
-            key = PublicKey.from_text(public_key)
-        except KeyUnusable:
-            return
-        self._keys[facility, edge] = {key.key_id: key}

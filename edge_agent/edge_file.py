@@ -51,7 +51,6 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: Text
     max_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
     max_age_days: Annotated[float, Meta(gt=0, le=3660)] = 90.0
-    sync_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
 
 
 class Signing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,12 +69,6 @@ class AggregatorPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one store whose acknowledgements count; empty: the first one seen."""
 
     store_id: str = ""
-
-
-class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A small status interface on this machine; port 0: one that the system chooses."""
-
-    port: Annotated[int, Meta(ge=0, le=65535)] = 0
 
 
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,7 +112,6 @@ class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing: Signing | None = None
     flush: Flush = Flush()
     aggregator: AggregatorPin = AggregatorPin()
-    control: Control | None = None
 
 
 @dataclass(frozen=True, slots=True)
