@@ -26,12 +26,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from wattline.certs_options import AUTHORITY_DAYS, EDGE_DAYS, SERVER_DAYS
 from wire.keys import SigningKey
 from wire.topics import valid_id
 
-AUTHORITY_DAYS: Final = 3650
-SERVER_DAYS: Final = 730
-EDGE_DAYS: Final = 1825  # somebody has to drive to the plant; a stolen gateway is revoked, not waited for
 NAME_LIMIT: Final = 64  # RFC 5280, appendix A.1, ub-common-name
 BACKDATED: Final = datetime.timedelta(hours=1)  # clocks that are a little behind
 DAY_MS: Final = 86_400_000

@@ -257,11 +257,17 @@ def _run_import(options: argparse.Namespace) -> int:
 
 
 def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from wattline import certs
+    from wattline import certs_options
 
     parser = _word(words, "certs", "a private authority: certificates and keys for broker, aggregator and edges")
-    certs.add_arguments(parser)
-    parser.set_defaults(run=certs.run)
+    certs_options.add_arguments(parser)
+    parser.set_defaults(run=_run_certs)
+
+
+def _run_certs(options: argparse.Namespace) -> int:
+    from wattline import certs
+
+    return certs.run(options)
 
 
 if __name__ == "__main__":

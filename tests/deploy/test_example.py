@@ -10,7 +10,7 @@ import pytest
 
 from aggregator import settings
 from edge_agent import edge_file
-from wattline import certs
+from wattline import certs, certs_options
 from wire.keys import SigningKey
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ TOKEN = {settings.TOKEN_VARIABLE: "t" * 32}
 
 def certs_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="wattline certs")
-    certs.add_arguments(parser)
+    certs_options.add_arguments(parser)
     return parser
 
 

@@ -19,7 +19,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from wattline import certs
+from wattline import certs, certs_options
 from wattline.broker import found_mosquitto, free_port
 from wire import mqtt
 
@@ -31,7 +31,7 @@ WAIT_S = 20.0
 
 def wattline_certs(words: str) -> None:
     parser = argparse.ArgumentParser()
-    certs.add_arguments(parser)
+    certs_options.add_arguments(parser)
     assert certs.run(parser.parse_args(words.split())) == 0
 
 

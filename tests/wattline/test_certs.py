@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wattline import certs
+from wattline import certs, certs_options
 from wattline.authority import DAY_MS
 from wattline.broker_acl import acl, edge_of
 
@@ -22,7 +22,7 @@ def say(tmp_path: Path) -> Say:
 
     def run(words: str, after_days: int = 0) -> int:
         parser = argparse.ArgumentParser(prog="wattline certs")
-        certs.add_arguments(parser)
+        certs_options.add_arguments(parser)
         word, *rest = words.split()
         return certs.run(
             parser.parse_args([word, "--directory", str(tmp_path / "certs"), *rest]),
@@ -123,7 +123,7 @@ def test_bad_use_ends_with_status_2(say: Say, words: str) -> None:
 
 def test_the_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser(prog="wattline certs")
-    certs.add_arguments(parser)
+    certs_options.add_arguments(parser)
     with pytest.raises(SystemExit):
         parser.parse_args(["--help"])
     assert "wattline certs edge works gw-01" in capsys.readouterr().out
