@@ -87,10 +87,13 @@ def test_a_boundary_in_a_long_silence_is_substituted_and_the_total_stands() -> N
     assert sum(energies(settled)) == settled.boundaries[-1].value - 100
 
 
-def test_slow_polls_are_no_silence() -> None:
-    line = CounterIntervals(METER, QUARTER_MS)
-    settled = line.offer(readings(*((30 + 300 * n, str(100 + 5 * n)) for n in range(10))))
-    assert {i.grade.quality for i in settled.intervals} == {Quality.GOOD}  # 300 s apart, at most two polls of 300 s
+@pytest.mark.parametrize(("silence_s", "reason"), [(300, ""), (590, ""), (610, "counter-diff")])
+def test_up_to_two_slow_polls_are_no_silence(silence_s: int, reason: str) -> None:
+    polls = [30 + 300 * n for n in range(12)]  # the last at 3330 s, the next boundary at 3600 s
+    after = polls[-1] + silence_s
+    readings_in_time = readings(*((at_s, str(100 + at_s / 60)) for at_s in [*polls, after]))
+    settled = CounterIntervals(METER, QUARTER_MS).offer(readings_in_time)
+    assert [i.grade.reason for i in settled.intervals] == ["", "", reason]
 
 
 def test_an_interval_is_provisional_until_a_reading_after_its_end() -> None:

@@ -121,6 +121,8 @@ def test_three_further_readings_within_a_second_do_not_decide() -> None:
     fast = [(60 + n * 0.25, "0.1") for n in range(20)]
     _, events = run(line, (0, "500"), *fast)
     assert changes(events) == ["held"]
+    _, events = run(line, (89.9, "0.3"))  # 29.9 s after the first held reading
+    assert events == []
     _, events = run(line, (90.1, "0.3"))
     assert changes(events) == ["reset"]
 
