@@ -124,8 +124,13 @@ def load(name: str) -> MeterModel:
 
 
 def fields(model: MeterModel, extra: Sequence[Row] = ()) -> tuple[Field, ...]:
-    """The fields of a device of this model, with the edge file's own rows behind."""
-    return tuple(_field(model, row) for row in (*model.row, *extra))
+    """The fields of a device of this model, with the edge file's own rows behind. Equal devices share them."""
+    return _shared(tuple(_field(model, row) for row in (*model.row, *extra)))
+
+
+@lru_cache(maxsize=256)
+def _shared(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    return fields
 
 
 def row_faults(model: MeterModel, rows: Sequence[Row], before: Sequence[Row] = ()) -> Iterator[tuple[int, str, str]]:

@@ -6,6 +6,7 @@ differences (plain floats stay as they are). `null` is a missing value and is sk
 
 import itertools
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -19,6 +20,8 @@ BatchClass: TypeAlias = Literal["counter", "gauge", "event"]
 CLASSES: Final[tuple[BatchClass, ...]] = ("counter", "gauge", "event")
 MAX_READINGS: Final = 4_000  # a batch is sealed at the latest with so many
 MAX_DECODED_READINGS: Final = 100_000  # what a reader accepts; 1 MiB of JSON cannot hold more than about 500,000 digits
+
+_SHAPES_KEPT: Final = 1024  # a gateway knows few: one per request of each meter model
 
 QualityRun: TypeAlias = tuple[int, int, int]  # quality, reason code, how many instants
 
@@ -181,6 +184,7 @@ def _check_block(shapes: list[ShapeJson], index: int, block: BlockJson) -> int:
     return columns * instants
 
 
+@lru_cache(maxsize=_SHAPES_KEPT)
 def batch_class(shape: Shape) -> BatchClass:
     """Which class a shape's readings travel in: `counter` where all of its quantities are counters, else `gauge`."""
     return "counter" if all(QUANTITIES[quantity].kind is Kind.COUNTER for quantity in shape.quantities) else "gauge"
@@ -188,17 +192,25 @@ def batch_class(shape: Shape) -> BatchClass:
 
 def split_by_class(block: Block) -> list[Block]:
     """`block` as at most two blocks: its counters, and the rest; the instants stay the same."""
-    is_counter = [QUANTITIES[quantity].kind is Kind.COUNTER for quantity in block.shape.quantities]
+    return [_columns_of(block, columns, shape) for columns, shape in _split(block.shape)] or [block]
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _split(shape: Shape) -> tuple[tuple[tuple[int, ...], Shape], ...]:
+    """Columns and shape of the counters, then of the rest; nothing where all are of one class."""
+    is_counter = [QUANTITIES[quantity].kind is Kind.COUNTER for quantity in shape.quantities]
     if all(is_counter) or not any(is_counter):
-        return [block]
-    return [_columns_of(block, [i for i, flag in enumerate(is_counter) if flag is wanted]) for wanted in (True, False)]
+        return ()
+    parts = []
+    for wanted in (True, False):
+        columns = tuple(i for i, flag in enumerate(is_counter) if flag is wanted)
+        quantities, exponents = shape.quantities, shape.exponents
+        part = Shape(tuple(quantities[i] for i in columns), tuple(exponents[i] for i in columns))
+        parts.append((columns, part))
+    return tuple(parts)
 
 
-def _columns_of(block: Block, columns: list[int]) -> Block:
-    shape = Shape(
-        tuple(block.shape.quantities[i] for i in columns),
-        tuple(block.shape.exponents[i] for i in columns),
-    )
+def _columns_of(block: Block, columns: tuple[int, ...], shape: Shape) -> Block:
     quality = tuple(block.quality[i] for i in columns) if block.quality else ()
     if not any(pair != (0, 0) for pair in quality):
         quality = ()
