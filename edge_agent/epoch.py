@@ -96,8 +96,10 @@ class Epoch:
         for batch_class, found in segments.items():
             sound = [segment for segment in found if segment.seqs]
             epoch._segments[batch_class] = sorted(sound, key=lambda segment: segment.first_seq)
-            if any(segment.torn for segment in found):
-                epoch.ended = "the last record was torn"
+            for segment in found:
+                if segment.torn:
+                    epoch.ended = "the last record was torn"
+                    epoch.last_seq = max(epoch.last_seq, _first_by_name(segment.path))
         epoch._count_up(mark)
         return epoch
 
@@ -105,7 +107,7 @@ class Epoch:
         self._settled = Spans([*self.committed, *self.gone])
         on_disk = joined(seq for segment in self._all() for seq in segment.seqs)
         last = max((segment for segment in self._all()), key=lambda segment: segment.seqs[-1], default=None)
-        if last is not None:
+        if last is not None and last.seqs[-1] > self.last_seq:
             self.last_seq = last.seqs[-1]
             with contextlib.suppress(OSError):
                 self.last_digest = last.read(len(last.seqs) - 1)[0].digest.hex()
@@ -378,6 +380,12 @@ def _dropped(epoch: str, batch_class: BatchClass, reason: str, seq: int, record:
         return Gap("dropped", reason, epoch, batch_class, seq, seq)
     at = record.first_ms, record.last_ms
     return Gap("dropped", reason, epoch, batch_class, seq, seq, record.digest.hex(), *at, readings=record.readings)
+
+
+def _first_by_name(path: Path) -> int:
+    """The number that a segment was begun with, also where none of its records can be read; 0 for another's file."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) == 20 and number < "1" else 0
 
 
 def _first_seq(segment: Segment) -> int:
