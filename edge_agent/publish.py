@@ -165,10 +165,10 @@ class Publisher:
         if self._in_flight.pop((epoch_id, seq), None) is None:
             return
         self.held_total += 1
-        now = time.monotonic()
-        if now >= self._paused_until:
+        now_s = time.monotonic()
+        if now_s >= self._paused_until:
             log.warning("aggregator holds batches reason=%s pause_s=%.0f", reason, self._held_s)
-            self._paused_until = now + self._held_s * random.uniform(0.8, 1.2)
+            self._paused_until = now_s + self._held_s * random.uniform(0.8, 1.2)
             self._held_s = min(self._pauses.held_max_s, self._held_s * 2)
 
     async def run(self, session: MqttSession) -> None:
@@ -181,31 +181,31 @@ class Publisher:
                     async with asyncio.timeout(0.2):  # wait_for of Python 3.11 can swallow a cancellation
                         await self._wake.wait()
                 self._wake.clear()
-                now = time.monotonic()
-                self._allowance = min(self._backlog_per_s, self._allowance + (now - last) * self._backlog_per_s)
-                last = now
-                self._return_late(now)
-                self._send_some(now)
+                now_s = time.monotonic()
+                self._allowance = min(self._backlog_per_s, self._allowance + (now_s - last) * self._backlog_per_s)
+                last = now_s
+                self._return_late(now_s)
+                self._send_some(now_s)
         finally:
             for task in self._publishing:
                 task.cancel()
 
-    def _return_late(self, now: float) -> None:
-        for (epoch_id, seq), sent in list(self._in_flight.items()):
-            if now - sent > self._answer_timeout_s:
+    def _return_late(self, now_s: float) -> None:
+        for (epoch_id, seq), sent_s in list(self._in_flight.items()):
+            if now_s - sent_s > self._answer_timeout_s:
                 del self._in_flight[epoch_id, seq]
                 self.resent_total += 1
 
-    def _send_some(self, now: float) -> None:
-        if self._session is None or not self._session.connected or not self._online or now < self._paused_until:
+    def _send_some(self, now_s: float) -> None:
+        if self._session is None or not self._session.connected or not self._online or now_s < self._paused_until:
             return
         current = self._spool.current
         former = [epoch for epoch in self._spool.epochs.values() if epoch is not current]
         for epoch in (current, *reversed(former)):
-            for seq in self._next(epoch, epoch is current, now):
-                self._send(epoch, seq, now)
+            for seq in self._next(epoch, epoch is current, now_s):
+                self._send(epoch, seq, now_s)
 
-    def _next(self, epoch: Epoch, is_current: bool, now: float) -> list[int]:
+    def _next(self, epoch: Epoch, is_current: bool, now_s: float) -> list[int]:
         """What of an epoch may be sent now, newest first."""
         epoch_id = epoch.identity.epoch
         synced = self._synced.get(epoch_id, 0)
@@ -216,43 +216,43 @@ class Publisher:
             live = is_current and seq > synced - FRESH
             if len(self._in_flight) + len(chosen) >= (WINDOW if live else WINDOW - FRESH):
                 break
-            if not live and not self._may_send_backlog(now):
+            if not live and not self._may_send_backlog(now_s):
                 break
             chosen.append(seq)
         return chosen
 
-    def _may_send_backlog(self, now: float) -> bool:
-        if not self._told and now - self._online_since < self._pauses.have_s:
+    def _may_send_backlog(self, now_s: float) -> bool:
+        if not self._told and now_s - self._online_since < self._pauses.have_s:
             return False
         if self._allowance < 1:
             return False
         self._allowance -= 1
         return True
 
-    def _send(self, epoch: Epoch, seq: int, now: float) -> None:
+    def _send(self, epoch: Epoch, seq: int, now_s: float) -> None:
         frame = self._spool.read(epoch.identity.epoch, seq)
         if frame is None:
             return
         key = (epoch.identity.epoch, seq)
         topic = topics.edge_topic(epoch.identity.facility, epoch.identity.edge, "batch")
-        self._in_flight[key] = now
+        self._in_flight[key] = now_s
         self.sent_total += 1
         self.sent_bytes += len(frame)
-        task = asyncio.get_running_loop().create_task(self._publish(topic, frame, key, now))
+        task = asyncio.get_running_loop().create_task(self._publish(topic, frame, key, now_s))
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)
 
-    async def _publish(self, topic: str, frame: bytes, key: tuple[str, int], sent: float) -> None:
+    async def _publish(self, topic: str, frame: bytes, key: tuple[str, int], sent_s: float) -> None:
         assert self._session is not None
         try:
             await self._session.publish(topic, frame, timeout_s=self._answer_timeout_s)
         except PublishRefused as error:
             log.error("broker refuses batches: %s", error)
             self._paused_until = time.monotonic() + self._pauses.refused_s
-            self._come_back(key, sent)
+            self._come_back(key, sent_s)
         except MqttError:
-            self._come_back(key, sent)
+            self._come_back(key, sent_s)
 
-    def _come_back(self, key: tuple[str, int], sent: float) -> None:
-        if self._in_flight.get(key) == sent:
+    def _come_back(self, key: tuple[str, int], sent_s: float) -> None:
+        if self._in_flight.get(key) == sent_s:
             del self._in_flight[key]

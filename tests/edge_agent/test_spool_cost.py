@@ -1,5 +1,6 @@
 """What a full spool costs: a flush, an answer, a look at the depth, memory, opening."""
 
+import shutil
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -34,9 +35,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def opened(filled: Path) -> Spool:
-    return Spool(filled, "works", "gw-01", machine="m1")
+@pytest.fixture
+def opened(filled: Path, tmp_path: Path) -> Spool:
+    shutil.copytree(filled, tmp_path / "spool")
+    return Spool(tmp_path / "spool", "works", "gw-01", machine="m1")
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
