@@ -7,8 +7,6 @@ import gzip
 import json
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from wire import content as wire_content
 from wire.batch import GZIP, HEADER, MAGIC, Sealer, frame_digest
 from wire.block import Block, Shape
@@ -18,7 +16,7 @@ from wire.topics import edge_topic
 
 VECTORS = Path(__file__).parent.parent / "cases" / "batch_vectors"
 TOPIC = edge_topic("works", "gw-01", "batch")
-KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+KEY = SigningKey(bytes(range(32)))
 
 
 def content_of(seq: int, cls: wire_content.BatchClass, **rest: object) -> Content:
