@@ -113,7 +113,7 @@ def unseal(
     magic, version, compression, zero, key_id, signature = HEADER.unpack_from(frame)
     if magic != MAGIC or version != VERSION or zero != 0:
         raise BatchUnreadable(
-            f"batch frame: expected magic {MAGIC!r} version {VERSION}, got {magic!r} version {version}"
+            f"batch frame: expected magic {MAGIC!r}, version {VERSION} and a zero, got {magic!r}, version {version} and {zero}"
         )
     sha256 = frame_digest(frame, topic)
     if key_id == UNSIGNED:
@@ -176,7 +176,8 @@ def _unpacked_zstd(packed: bytes) -> bytes:
             raise BatchUnreadable(
                 f"batch frame: expected at most {MAX_UNPACKED} bytes unpacked, the frame states {size}"
             )
-        return zstandard.ZstdDecompressor(max_window_size=MAX_UNPACKED).decompress(packed, max_output_size=max(size, 1))
+        unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_UNPACKED)
+        return unpacker.decompress(packed, max_output_size=max(size, 1), allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise BatchUnreadable(f"batch frame: zstd: {error}") from error
 

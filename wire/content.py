@@ -5,6 +5,7 @@ differences (plain floats stay as they are). `null` is a missing value and is sk
 """
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
@@ -21,6 +22,7 @@ CLASSES: Final[tuple[BatchClass, ...]] = ("counter", "gauge", "event")
 MAX_READINGS: Final = 4_000  # a batch is sealed at the latest with so many
 MAX_DECODED_READINGS: Final = 100_000  # what a reader accepts; 1 MiB of JSON cannot hold more than about 500,000 digits
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHAPES_KEPT: Final = 1024  # a gateway knows few: one per request of each meter model
 
 QualityRun: TypeAlias = tuple[int, int, int]  # quality, reason code, how many instants
@@ -135,7 +137,7 @@ def _check(content: Content) -> None:
             raise ContentUnreadable(f"{name}: expected 1 to 64 of A-Z a-z 0-9 _ -, got {text!r}")
     if not 0 < content.seq < 2**64:
         raise ContentUnreadable(f"seq: expected 1 to 2^64-1, got {content.seq}")
-    if len(content.prev) not in {0, 64}:
+    if content.prev and not _SHA256.fullmatch(content.prev):
         raise ContentUnreadable(f"prev: expected 64 hex digits or nothing, got {content.prev!r}")
     for index, shape in enumerate(content.shapes):
         if len(shape.quantities) != len(shape.exp) or not shape.quantities:

@@ -165,60 +165,6 @@ def test_a_batch_of_gzip_is_read_too() -> None:
     assert unseal(frame, TOPIC, accepted, accept_unsigned=True).content == content
 
 
-BROKEN = {
-    "an unknown key": ({"surprise": 1}, "unknown field"),
-    "an id with a slash": ({"edge": "a/b"}, "edge: expected"),
-    "sequence number zero": ({"seq": 0}, "seq: expected 1"),
-    "a short hash": ({"prev": "abc"}, "prev: expected 64"),
-    "a class of its own": ({"class": "urgent"}, "class"),
-    "a shape that does not exist": (
-        {"blocks": [{"device": "m", "shape": 3, "at_ms": [1], "row": [1]}]},
-        "shape: expected 0",
-    ),
-    "a row that is too short": (
-        {"blocks": [{"device": "m", "shape": 0, "at_ms": [1], "row": [1]}]},
-        "2 values, got 1 and 1",
-    ),
-    "a row and values": (
-        {"blocks": [{"device": "m", "shape": 0, "at_ms": [1], "row": [1, 2], "values": [[1], [2]]}]},
-        "exactly one of row and values",
-    ),
-    "ragged columns": (
-        {"blocks": [{"device": "m", "shape": 0, "at_ms": [1, 2], "values": [[1, 2], [3]]}]},
-        "2 columns of 2 instants",
-    ),
-    "a block without an instant": ({"blocks": [{"device": "m", "shape": 0, "at_ms": [], "values": [[], []]}]}, "0"),
-    "a quality that does not exist": (
-        {"blocks": [{"device": "m", "shape": 0, "at_ms": [1], "row": [1, 2], "quality": [[7, 0, 1]]}]},
-        "quality 0 to 3",
-    ),
-    "quality of too many instants": (
-        {"blocks": [{"device": "m", "shape": 0, "at_ms": [1], "row": [1, 2], "quality": [[0, 0, 9]]}]},
-        "runs over 1 instants",
-    ),
-    "an exception for a missing column": (
-        {"blocks": [{"device": "m", "shape": 0, "at_ms": [1], "row": [1, 2], "except": {"9": [[2, 0, 1]]}}]},
-        "column number below 2",
-    ),
-    "an exponent out of reach": ({"shapes": [{"quantities": ["a"], "exp": [40]}], "blocks": []}, "-18 to 18"),
-    "a text where a value belongs": (
-        {"blocks": [{"device": "m", "shape": 0, "at_ms": [1], "row": ["1", 2]}]},
-        "Expected `int | float | null`",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_content_is_refused_with_its_place(name: str) -> None:
-    changes, message = BROKEN[name]
-    good = json.loads(wire_content.encode(content_of([])))
-    good["shapes"] = [{"quantities": ["active_power_kw", "frequency_hz"], "exp": [-3, None]}]
-    raw = json.dumps({**good, **changes}).encode()
-    with pytest.raises(BatchUnreadable) as refused:
-        unseal(frame_of(raw), TOPIC, accepted, accept_unsigned=True)
-    assert message in str(refused.value)
-
-
 @given(st.binary(max_size=4_000))
 def test_any_bytes_are_answered_not_obeyed(frame: bytes) -> None:
     with pytest.raises((BatchUnreadable, KeyUnknown)):
