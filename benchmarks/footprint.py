@@ -7,7 +7,6 @@ requests a poll; an acknowledger answers the batches. The agent runs a while bef
 highest since the start, the start itself included. Each repeat is a new agent on a new spool.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Final
 from benchmarks import meters_served
 from benchmarks.acknowledged import STORE, Acknowledger
 from benchmarks.figure import Bound, Effort, Figure
-from benchmarks.processes import ROOT, Process, Spent, running, until
+from benchmarks.processes import Process, Spent, running, surroundings, until
 from benchmarks.secured import secured_broker
 from wire.clock import Clock
 from wire.keys import PublicKey
@@ -91,13 +90,14 @@ def _one_agent(directory: Path, warm_up_s: float, stretch_s: float, meters: int)
 def import_ms(module: str) -> float:
     """Wall time of importing what the agent runs on, in a new interpreter whose byte code is cached, without the interpreter's own start."""
     code = f"import time; begun = time.perf_counter(); import {module}; print((time.perf_counter() - begun) * 1000)"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    words = [sys.executable, "-c", code]
+    said = subprocess.run(words, env=surroundings(), capture_output=True, text=True, check=True, timeout=60)
     return float(said.stdout)
 
 
 def figures(effort: Effort, meters: int = METERS) -> Iterator[Figure]:
     """`footprint.*`. The meters' answers carry floats whose last digits change, as a PM5560's do."""
+    import_ms("edge_agent.agent, edge_agent.drivers.modbus_tcp, wattline.command")  # makes the byte code
     found: list[dict[str, float]] = []
     for _ in range(effort.repeats_or(3)):
         with tempfile.TemporaryDirectory(prefix="wattline-bench-") as name:
@@ -113,6 +113,5 @@ def figures(effort: Effort, meters: int = METERS) -> Iterator[Figure]:
     yield Figure("footprint.cpu_per_reading", "us", of("cpu_us"), CPU_US)
     yield Figure("footprint.flash_per_reading", "B", of("flash_bytes"), FLASH, beside={"sealed_frame": of("frame_bytes")})
     yield Figure("footprint.readings", "1/s", of("readings_per_s"))
-    import_ms("edge_agent.agent")
     imports = [import_ms("edge_agent.agent") for _ in range(effort.repeats_or(5))]
     yield Figure("footprint.import", "ms", imports, IMPORT_MS, beside={"asyncio": [import_ms("asyncio") for _ in imports]})
