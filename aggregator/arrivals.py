@@ -65,7 +65,10 @@ class Reader:
             _log.error("forged batch facility=%s edge=%s reason=%s", facility, edge, error)
             return None
         except KeyUnknown as error:
-            known.unknown_key = f"ed25519:{error.key_id.hex()}" if any(error.key_id) else "unsigned"
+            name_of_key = f"ed25519:{error.key_id.hex()}" if any(error.key_id) else "unsigned"
+            if name_of_key != known.unknown_key:  # said once: an edge sends for ever what is held
+                _log.warning("batches are held facility=%s edge=%s reason=%s", facility, edge, error)
+            known.unknown_key = name_of_key
             self._hold_stranger(known, payload, str(error))
             return None
         except BatchUnreadable as error:
@@ -92,9 +95,10 @@ class Reader:
 
     def _refuse_unreadable(self, known: EdgeNumbers, topic: str, payload: bytes, reason: str) -> None:
         known.unreadable += 1
-        _log.error("unreadable batch facility=%s edge=%s reason=%s", known.facility, known.edge, reason)
         named = _named(known, payload)
-        if named is not None:
+        if named is None:
+            _log.error("unreadable batch facility=%s edge=%s reason=%s", known.facility, known.edge, reason)
+        else:
             self.refuse(known, named.epoch, Refused(named.seq, frame_digest(payload, topic).hex(), reason[:200]))
 
     def refuse(self, known: EdgeNumbers, epoch: str, refused: Refused) -> None:

@@ -4,9 +4,12 @@ A column of an unknown quantity, a row at an impossible time and a value that is
 neighbours stay.
 """
 
+import logging
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +18,8 @@ from numpy.typing import NDArray
 from aggregator.stores.store import Floats, Int32s, Int64s, Rows, SeriesKey
 from wire.content import BlockJson, Content, QualityRun, ShapeJson, columns, instants, quality_columns
 from wire.quantities import QUANTITIES
+
+_log = logging.getLogger(__name__)
 
 EARLIEST_MS: Final = 946_684_800_000  # 2000-01-01: before it a device's clock was never set
 FUTURE_MS: Final = 3_600_000  # an edge's clock may run ahead by an hour
@@ -33,11 +38,15 @@ class _Plan:
 
 @dataclass(slots=True)
 class Gathered:
-    """One commit's rows, what was left out of them (`unknown_quantity`, `impossible_time`, `not_finite`), and readings per batch."""
+    """One commit's rows, what was left out of them (`unknown_quantity`, `impossible_time`, `not_finite`), and readings per batch.
+
+    `first` names for each cause the first batch that had one.
+    """
 
     rows: Rows
     left_out: Counter[str]
     readings: list[int]
+    first: dict[str, Content] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -76,8 +85,10 @@ class Gatherer:
                 else:
                     _add_block(parts, plan, shape, block)
             readings.append(len(parts.values) - before)
-        rows, left_out = _assembled(parts, now_ms)
-        return Gathered(rows, left_out, readings)
+        rows, left_out, first_rows = _assembled(parts, now_ms)
+        ends = list(accumulate(readings)) if first_rows else []
+        first = {why: contents[bisect_right(ends, row)] for why, row in first_rows.items()}
+        return Gathered(rows, left_out, readings, first)
 
     def _plans_of(self, content: Content, shape: ShapeJson) -> dict[str, _Plan]:
         key = (content.facility, content.edge, *shape.quantities, *shape.exp)
@@ -91,6 +102,10 @@ class Gatherer:
             self._plans.clear()  # a plan is only a shortcut; those in use come back at once
             self._planned = 0
         ids = np.full(len(shape.quantities), _UNKNOWN, dtype=np.int32)
+        for quantity in shape.quantities:
+            if quantity not in QUANTITIES:
+                where = f"{content.facility}/{content.edge}/{device}"
+                _log.warning("unknown quantity, its readings are left out device=%s quantity=%.64s", where, quantity)
         named = [n for n, quantity in enumerate(shape.quantities) if quantity in QUANTITIES]
         ids[named] = self._ids([SeriesKey(content.facility, content.edge, device, shape.quantities[n]) for n in named])
         exponents = [exponent or 0 for exponent in shape.exp]
@@ -132,9 +147,10 @@ def no_rows() -> Rows:
     return Rows(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64), codes, codes)
 
 
-def _assembled(parts: _Parts, now_ms: int) -> tuple[Rows, Counter[str]]:
+def _assembled(parts: _Parts, now_ms: int) -> tuple[Rows, Counter[str], dict[str, int]]:
+    """The rows that are kept, how many were not by cause, and the first row of each cause."""
     if not parts.values:
-        return no_rows(), Counter()
+        return no_rows(), Counter(), {}
     series = np.concatenate(parts.ids)
     at_ms = np.repeat(_instants(parts.instants), np.array(parts.counts, dtype=np.int64))
     raw = _floats(parts.values)
@@ -144,6 +160,7 @@ def _assembled(parts: _Parts, now_ms: int) -> tuple[Rows, Counter[str]]:
             value[first : first + len(factor)] *= factor
     quality, reason = _codes(parts, len(series))
     left_out: Counter[str] = Counter()
+    first: dict[str, int] = {}
     keep = np.ones(len(series), dtype=np.bool_)
     wrong: NDArray[np.bool_]
     for why, wrong in (
@@ -154,10 +171,11 @@ def _assembled(parts: _Parts, now_ms: int) -> tuple[Rows, Counter[str]]:
         wrong &= keep
         if wrong.any():
             left_out[why] = int(np.count_nonzero(wrong))
+            first[why] = int(np.argmax(wrong))
             keep &= ~wrong
     if left_out:
         series, at_ms, value, quality, reason = series[keep], at_ms[keep], value[keep], quality[keep], reason[keep]
-    return Rows(series, at_ms, value, quality, reason), left_out
+    return Rows(series, at_ms, value, quality, reason), left_out, first
 
 
 def _instants(at_ms: list[int]) -> Int64s:

@@ -19,8 +19,9 @@ from typing import Final, Self
 import msgspec
 
 from aggregator.arrivals import Arrival, Reader
-from aggregator.gather import Gatherer, no_rows
+from aggregator.gather import Gathered, Gatherer, no_rows
 from aggregator.ingest_figures import IngestFigures, Tally
+from aggregator.left_out import LeftOut
 from aggregator.numbering import GAP, EdgeNumbers
 from aggregator.stores.store import CommittedBatch, Rows, Spool, Store, StoreRefused, StoreUnavailable
 from aggregator.trust import Trust
@@ -91,6 +92,7 @@ class Ingest:
         self._settling: deque[tuple[float, list[Arrival], list[CommittedBatch]]] = deque()
         self._edges: OrderedDict[tuple[str, str], EdgeNumbers] = OrderedDict()
         self._tally = Tally()
+        self._left_out = LeftOut()
         self._reader = Reader(store_id, trust, self._edge, self._tell)
         self._threads = [
             threading.Thread(target=self._work, name=f"ingest-worker-{n}", daemon=True) for n in range(workers)
@@ -286,12 +288,13 @@ class Ingest:
         now_ms = self._clock()
         gathered = self._gatherer.gather([arrival.batch.content for arrival in arrivals], now_ms)
         batches = [
-            self._record(arrival, readings, now_ms, gathered.left_out)
+            self._record(arrival, readings, now_ms, gathered)
             for arrival, readings in zip(arrivals, gathered.readings, strict=True)
         ]
         durable_after_s = self._store.durable_after_s
         new_rows = self._store.commit(gathered.rows, [] if durable_after_s else batches)
         self._count(gathered.rows, new_rows, gathered.left_out, batches)
+        self._left_out.say(gathered.left_out, gathered.first)
         try:
             self._on_committed(Committed(gathered.rows, tuple(batches), new_rows))
         except Exception:  # noqa: BLE001 - what follows can be made again from the store; the answer must not wait for it
@@ -301,14 +304,16 @@ class Ingest:
         else:
             self._settled(arrivals)
 
-    def _record(self, arrival: Arrival, readings: int, now_ms: int, left_out: Counter[str]) -> CommittedBatch:
+    def _record(self, arrival: Arrival, readings: int, now_ms: int, gathered: Gathered) -> CommittedBatch:
         content, sha256 = arrival.batch.content, arrival.batch.sha256
         events = [
             Event(event.id, event.at_ms, event.device, event.kind, event.body)
             for event in content.events
             if -_INT64 <= event.at_ms < _INT64
         ]
-        left_out["event_time"] += len(content.events) - len(events)
+        if len(events) < len(content.events):
+            gathered.left_out["event_time"] += len(content.events) - len(events)
+            gathered.first.setdefault("event_time", content)
         for number, gap in enumerate(content.gaps):
             body = {"own_epoch": content.epoch, **msgspec.to_builtins(gap)}
             events.append(Event(f"gap-{sha256[:16]}-{number}", content.sealed_at_ms, "", GAP, body))

@@ -39,10 +39,10 @@ class Case:
     frame: dict[str, Any]
     times: dict[str, int]
 
-    def frame_of(self, key: SigningKey) -> bytes:
+    def frame_of(self, key: SigningKey, epoch: str = "e1") -> bytes:
         """The bytes as they come from the broker; `key` is the one that the aggregator accepts."""
         frame = self.frame
-        packed = _packed(self._json(), frame)
+        packed = _packed(self._json(epoch), frame)
         signer = {"none": None, "other": SigningKey.generate()}.get(frame.get("key", ""), key)
         stated = key if frame.get("states_the_accepted_key") else signer
         compression = frame.get("compression", GZIP)
@@ -56,19 +56,17 @@ class Case:
         )[:14]
         sealed_for = edge_topic("works", frame.get("sealed_for", "gw-01"), "batch")
         signature = (
-            bytes(64)
-            if signer is None
-            else signer.sign(b"wattline batch\x00" + digest(head, sealed_for, packed))
+            bytes(64) if signer is None else signer.sign(b"wattline batch\x00" + digest(head, sealed_for, packed))
         )
         made = bytearray(head + signature + packed)
         for position in frame.get("flip", []):
             made[position] ^= 1
         return bytes(made[: frame.get("keep", len(made))])
 
-    def _json(self) -> bytes:
+    def _json(self, epoch: str) -> bytes:
         if self.raw is not None:
             return self.raw.encode()
-        content = {**good_content(), **self.content}
+        content = {**good_content(), "epoch": epoch, **self.content}
         return json.dumps(content | {name: content[name] * count for name, count in self.times.items()}).encode()
 
 
