@@ -111,7 +111,11 @@ def figures(effort: Effort, meters: int = METERS) -> Iterator[Figure]:
     yield Figure("footprint.rss_peak", "MiB", of("peak_mib"), RSS)
     yield Figure("footprint.cpu", "% of a core", of("cpu_percent"), CPU)
     yield Figure("footprint.cpu_per_reading", "us", of("cpu_us"), CPU_US)
-    yield Figure("footprint.flash_per_reading", "B", of("flash_bytes"), FLASH, beside={"sealed_frame": of("frame_bytes")})
+    yield Figure(
+        "footprint.flash_per_reading", "B", of("flash_bytes"), FLASH, beside={"sealed_frame": of("frame_bytes")}
+    )
     yield Figure("footprint.readings", "1/s", of("readings_per_s"))
     imports = [import_ms("edge_agent.agent") for _ in range(effort.repeats_or(5))]
-    yield Figure("footprint.import", "ms", imports, IMPORT_MS, beside={"asyncio": [import_ms("asyncio") for _ in imports]})
+    yield Figure(
+        "footprint.import", "ms", imports, IMPORT_MS, beside={"asyncio": [import_ms("asyncio") for _ in imports]}
+    )

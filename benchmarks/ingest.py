@@ -1,132 +1,204 @@
-"""How fast signed batches become durable and acknowledged in each store, without a broker. Prints one JSON line per figure.
+"""How many signed readings a second become durable and acknowledged, with everything on this machine: load, broker, aggregator, store.
 
-    python benchmarks/ingest.py [--store duckdb|influxdb] [--url URL] [--batches N] [--rounds N] [--edges N]
-
-Batches are in the live shape: 6 devices x 34 quantities x 1 instant = 204 readings. `cpu_us_per_batch` is the whole process.
+The aggregator is the real `wattline aggregator run` with its live state, settlement, HTTP and feed; the broker a real mosquitto; the load
+16 facilities with an edge of 6 meters x 34 quantities each, batches of 204 readings signed beforehand, at most 64 of an edge without an
+answer (`benchmarks.load`). A batch counts when its edge has the aggregator's `committed`, which follows the store's commit. `readings_per_s`,
+`answer_p50` and `answer_p99` leave out the first quarter of the run. At the limit the time to an answer is the window divided by the rate;
+`at_300k.*` tells what an edge waits at a fixed rate of 300,000 readings a second. Processor time and memory are the aggregator's, from
+/proc; `beside` has the broker's, the load's and, for InfluxDB, the server's. After each run the store is opened and counted: the run is
+worth nothing unless every reading is there once.
 """
 
-import argparse
-import json
-import random
-import statistics
+import contextlib
+import os
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from aggregator.ingest import Ingest
-from aggregator.stores.duckdb_store import DuckDBStore
-from aggregator.stores.influx_http import Server
-from aggregator.stores.influx_store import InfluxStore
-from aggregator.stores.store import Store
-from aggregator.trust import Trust, TrustedEdge
-from wire.batch import Sealer
-from wire.block import Block, Shape
-from wire.content import ClockJson, Content, pack
+from benchmarks.figure import Bound, Effort, Figure
+from benchmarks.influxdb import influxdb
+from benchmarks.live_shape import DEVICES, READINGS, sealed
+from benchmarks.load import WINDOW, Edge, write_frames
+from benchmarks.processes import NotThere, Process, Spent, running
+from wattline.broker import BrokerUnavailable, LocalBroker
+from wire.clock import Clock
 from wire.keys import SigningKey
-from wire.messages import Ack
-from wire.quantities import QUANTITIES, Carrier
-from wire.topics import edge_topic
 
-T0: Final = 1_760_000_000_000
-DEVICES: Final = 6
-QUANTITIES_PER_DEVICE: Final = 34
-TIMEOUT_S: Final = 120.0
-READINGS: Final = DEVICES * QUANTITIES_PER_DEVICE
+EDGES: Final = 16
+STRETCH_S: Final = 10.0
+RATE: Final = 300_000
+MOST_READINGS_PER_S: Final = 700_000  # so many are signed beforehand; a machine that is faster ends its run earlier
+DUCKDB: Final = Bound(at_least=300_000)
+INFLUXDB: Final = Bound(at_least=250_000)  # G7
+CPU_NS: Final = Bound(at_most=450)  # G2, which counts the signature apart
+ANSWER_P99: Final = Bound(at_most=500)
 
 
-def sealed(edges: int, batches: int, key: SigningKey) -> list[tuple[str, bytes]]:
-    """Batches of `edges` edges in turn, as they travel."""
-    quantities = [name for name, row in QUANTITIES.items() if row.carrier is Carrier.ELECTRICITY][
-        :QUANTITIES_PER_DEVICE
+def frames_file(directory: Path, seconds: float, edges: int = EDGES) -> tuple[Path, dict[str, SigningKey]]:
+    """Signed batches for runs of `seconds`, one instant a second, and each edge's key."""
+    keys = {f"plant-{number:02}": SigningKey.generate() for number in range(1, edges + 1)}
+    count = int(seconds * MOST_READINGS_PER_S / READINGS / edges) + WINDOW
+    begun_ms = Clock()() - count * 1000
+    path = directory / "frames"
+    write_frames(
+        path,
+        (
+            Edge(facility, "gw-01", list(sealed(facility, "gw-01", key, count, begun_ms, seed=number)))
+            for number, (facility, key) in enumerate(keys.items())
+        ),
+    )
+    return path, keys
+
+
+def aggregator_file(directory: Path, broker_port: int, keys: dict[str, SigningKey], influxdb_url: str) -> Path:
+    """Settings with a main meter and five sub-meters per facility."""
+    lines = [
+        f'[aggregator]\nstore_id = "benchmark"\ndata_directory = "{directory}/data"\nhttp = {{ host = "127.0.0.1", port = 0 }}',
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {broker_port}\nplain = true',
+        '[store]\nkind = "duckdb"'
+        if not influxdb_url
+        else f'[store]\nkind = "influxdb"\nurl = "{influxdb_url}"\ndatabase = "benchmark"\ndialect = "v1"',
     ]
-    shape = Shape(tuple(quantities), tuple(-2 if name.endswith("kwh") else -3 for name in quantities))
-    sources = random.Random(7)
-    topics = [edge_topic("works", f"gw-{n}", "batch") for n in range(edges)]
-    sealers = [Sealer(topic, key) for topic in topics]
-    prev = [""] * edges
-    made = []
-    for number in range(batches):
-        edge, seq = number % edges, number // edges + 1
-        blocks = [
-            Block(f"meter-{n}", shape, (T0 + seq * 1000 + n,), tuple((sources.randrange(10**6),) for _ in quantities))
-            for n in range(DEVICES)
-        ]
-        shapes, packed = pack(blocks)
-        content = Content(
-            "works",
-            f"gw-{edge}",
-            "e1",
-            seq,
-            prev[edge],
-            T0 + seq * 1000,
-            "gauge",
-            ClockJson(True),
-            shapes=shapes,
-            blocks=packed,
+    for facility, key in keys.items():
+        lines.append(
+            f'[[facility]]\nid = "{facility}"\nname = "{facility}"\ntime_zone = "Asia/Shanghai"\nplace = "CN-JS"'
         )
-        frame, sha256 = sealers[edge].seal(content)
-        prev[edge] = sha256.hex()
-        made.append((topics[edge], frame))
-    return made
+        for number in range(1, DEVICES + 1):
+            role = "main" if number == 1 else "sub"
+            lines.append(
+                f'[[facility.meter]]\ndevice = "meter-{number}"\nedge = "gw-01"\nrole = "{role}"\nrated_power_kw = 100000'
+            )
+        lines.append(f'[[edge]]\nfacility = "{facility}"\nedge = "gw-01"\npublic_key = "{key.public.to_text()}"')
+    path = directory / "aggregator.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
-def opened(args: argparse.Namespace, directory: Path, number: int) -> Store:
-    if args.store == "influxdb":
-        return InfluxStore(Server(args.url, f"bench_{time.time_ns()}_{number}"), directory / "ledger.sqlite")
-    return DuckDBStore(directory / "readings.duckdb")
+class _Broker:
+    """mosquitto as a process that can be looked at."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self.broker = LocalBroker(directory / "broker")
+        except BrokerUnavailable as error:
+            raise NotThere(str(error)) from error
+        if self.broker.kind != "mosquitto":
+            self.broker.stop()
+            raise NotThere("mosquitto is not installed")
+
+    def cpu_s(self) -> float:
+        """Processor time so far."""
+        fields = Path(f"/proc/{self.broker.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def one_round(store: Store, arriving: list[tuple[str, bytes]], key: SigningKey, edges: int) -> dict[str, float]:
-    """Offer all batches as fast as they are taken; the round ends when the last is acknowledged."""
-    acknowledged = 0
-
-    def answer(_facility: str, _edge: str, ack: Ack) -> None:
-        nonlocal acknowledged
-        acknowledged += sum(last - first + 1 for first, last, _ in ack.committed)
-
-    trust = Trust([TrustedEdge("works", f"gw-{n}", (key.public,)) for n in range(edges)])
-    with Ingest(store, "bench", trust, lambda: T0 + 10**7, answer) as ingest:
-        begun, cpu = time.perf_counter(), time.process_time()
-        for topic, frame in arriving:
-            while not ingest.offer(topic, frame):
-                if time.perf_counter() - begun > TIMEOUT_S:
-                    raise TimeoutError(f"{acknowledged} of {len(arriving)} batches acknowledged in {TIMEOUT_S} s")
-                time.sleep(0.001)
-        ingest.drain(TIMEOUT_S)
-        wall_s, cpu_s = time.perf_counter() - begun, time.process_time() - cpu
-        assert acknowledged == len(arriving), (acknowledged, len(arriving), ingest.figures())
-        assert ingest.figures().new_rows == len(arriving) * READINGS
-        commits = ingest.figures().commits
-    return {
-        "readings_per_s": len(arriving) * READINGS / wall_s,
-        "cpu_us_per_batch": cpu_s / len(arriving) * 1e6,
-        "cpu_ns_per_reading": cpu_s / len(arriving) / READINGS * 1e9,
-        "batches_per_commit": len(arriving) / commits,
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", choices=("duckdb", "influxdb"), default="duckdb")
-    parser.add_argument("--url", default="http://127.0.0.1:8086", help="of the InfluxDB 1.x server")
-    parser.add_argument("--batches", type=int, default=6_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--edges", type=int, default=50)
-    args = parser.parse_args()
-    key = SigningKey.generate()
-    arriving = sealed(args.edges, args.batches, key)
-    rounds = []
-    for number in range(args.rounds):
-        with tempfile.TemporaryDirectory() as directory:
-            store = opened(args, Path(directory), number)
-            rounds.append(one_round(store, arriving, key, args.edges))
-            store.close()
-    for figure in rounds[0]:
-        values = [each[figure] for each in rounds]
-        line = {"figure": f"ingest.{args.store}.{figure}", "median": round(statistics.median(values), 1)}
-        print(json.dumps({**line, "low": round(min(values), 1), "high": round(max(values), 1), "rounds": len(values)}))
+def one_run(
+    frames: Path, keys: dict[str, SigningKey], seconds: float, batches_per_s: float, *, influx: bool
+) -> dict[str, float]:
+    """A new broker, store and aggregator; the load; the count. Raises NotThere."""
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wattline-bench-")))
+        server = stack.enter_context(influxdb(directory)) if influx else None
+        broker = _Broker(directory)
+        stack.callback(broker.broker.stop)
+        file = aggregator_file(directory, broker.broker.port, keys, "" if server is None else server.url)
+        aggregator = Process.python("aggregator", directory, "wattline.command", "aggregator", "run", str(file))
+        stack.enter_context(running(aggregator))
+        aggregator.said()
+        watched = [aggregator] if server is None else [aggregator, server.process]
+        spent, broker_cpu_s = Spent.of(*watched), broker.cpu_s()
+        words = (
+            "--frames",
+            str(frames),
+            "--port",
+            str(broker.broker.port),
+            "--seconds",
+            str(seconds),
+            "--rate",
+            str(batches_per_s),
+        )
+        load = stack.enter_context(running(Process.python("load", directory, "benchmarks.load", *words)))
+        outcome = load.said()
+        _, cpu_s = spent.so_far()
+        broker_cpu_s = broker.cpu_s() - broker_cpu_s
+        peak_mib = aggregator.peak_mib()
+        begun = time.perf_counter()
+        aggregator.stop()
+        stopped_s = time.perf_counter() - begun
+        _check(outcome, directory, server)
+        readings = outcome["answered"] * READINGS
+        return {
+            "readings_per_s": outcome["batches_per_s"] * READINGS,
+            "p50_ms": outcome["p50_ms"],
+            "p99_ms": outcome["p99_ms"],
+            "cpu_ns": cpu_s[0] * 1e9 / readings,
+            "broker_ns": broker_cpu_s * 1e9 / readings,
+            "load_ns": outcome["cpu_ns_per_reading"],
+            "server_ns": cpu_s[-1] * 1e9 / readings if server else 0.0,
+            "peak_mib": peak_mib,
+            "stopped_s": stopped_s,
+        }
 
 
-if __name__ == "__main__":
-    main()
+def _check(outcome: dict[str, Any], directory: Path, server: Any) -> None:
+    """Every reading sent is stored, once."""
+    if outcome["fault"] or outcome["answered"] != outcome["sent"] or not outcome["sent"]:
+        raise AssertionError(f"sent {outcome['sent']} batches, {outcome['answered']} acknowledged; {outcome['fault']}")
+    expected = outcome["sent"] * READINGS
+    if server is None:
+        import duckdb
+
+        with duckdb.connect(str(directory / "data" / "readings.duckdb"), read_only=True) as connection:
+            found = connection.execute("select count(*), count(distinct (series, at_ms)) from readings").fetchone()
+    else:
+        found = (server.count("benchmark"),) * 2
+    if found != (expected, expected):
+        raise AssertionError(f"sent {expected} readings, the store holds {found} (rows, different ones)")
+
+
+def _store_figures(store: str, effort: Effort, bound: Bound, edges: int) -> Iterator[Figure]:
+    seconds, repeats = effort.seconds_or(STRETCH_S), effort.repeats_or(3)
+    with tempfile.TemporaryDirectory(prefix="wattline-bench-") as name:
+        frames, keys = frames_file(Path(name), seconds, edges)
+        runs = [one_run(frames, keys, seconds, 0, influx=store == "influxdb") for _ in range(repeats)]
+        yield from _of_runs(store, runs, bound)
+        if store == "duckdb":
+            rate = RATE / READINGS
+            steady = [one_run(frames, keys, seconds, rate, influx=False) for _ in range(max(1, repeats - 1))]
+            of = _column(steady)
+            yield Figure("ingest.duckdb.at_300k.readings", "1/s", of("readings_per_s"))
+            yield Figure("ingest.duckdb.at_300k.answer_p50", "ms", of("p50_ms"))
+            yield Figure("ingest.duckdb.at_300k.answer_p99", "ms", of("p99_ms"), ANSWER_P99)
+            yield Figure(
+                "ingest.duckdb.at_300k.cpu",
+                "% of a core",
+                [each["cpu_ns"] * each["readings_per_s"] / 1e7 for each in steady],
+            )
+
+
+def _column(runs: Sequence[dict[str, float]]) -> Any:
+    return lambda key: [each[key] for each in runs]
+
+
+def _of_runs(store: str, runs: Sequence[dict[str, float]], bound: Bound) -> Iterator[Figure]:
+    of = _column(runs)
+    yield Figure(f"ingest.{store}.readings", "1/s", of("readings_per_s"), bound)
+    yield Figure(f"ingest.{store}.answer_p50", "ms", of("p50_ms"))
+    yield Figure(f"ingest.{store}.answer_p99", "ms", of("p99_ms"))
+    beside = {"broker": of("broker_ns"), "load": of("load_ns")}
+    if store == "influxdb":
+        beside["server"] = of("server_ns")
+    yield Figure(f"ingest.{store}.cpu_per_reading", "ns", of("cpu_ns"), beside=beside)
+    yield Figure(f"ingest.{store}.rss_peak", "MiB", of("peak_mib"))
+
+
+def duckdb_figures(effort: Effort, edges: int = EDGES) -> Iterator[Figure]:
+    """`ingest.duckdb.*`."""
+    return _store_figures("duckdb", effort, DUCKDB, edges)
+
+
+def influxdb_figures(effort: Effort, edges: int = EDGES) -> Iterator[Figure]:
+    """`ingest.influxdb.*`: Debian's InfluxDB 1.6.7, its data on the same disk. Left out where it is not installed."""
+    return _store_figures("influxdb", effort, INFLUXDB, edges)

@@ -13,17 +13,28 @@ from wire.topics import edge_topic
 
 DEVICES: Final = 6
 QUANTITIES_PER_DEVICE: Final = 34
+COUNTERS: Final = 5  # of the 34
 READINGS: Final = DEVICES * QUANTITIES_PER_DEVICE
 SIZES: Final = {"1": (1, 1, 1), "20": (1, 20, 1), "204": (DEVICES, QUANTITIES_PER_DEVICE, 1)}
 BACKFILL: Final = (DEVICES, QUANTITIES_PER_DEVICE, 19)  # 3,876 readings: the most that a batch of such devices holds
 T0: Final = 1_760_000_000_000
 
 
+def _names(count: int) -> list[str]:
+    """Quantities of electricity: powers, voltages, currents, and as many counters as a meter has."""
+    of = {
+        kind: [row.name for row in QUANTITIES.values() if row.carrier is Carrier.ELECTRICITY and row.kind is kind]
+        for kind in Kind
+    }
+    counters = of[Kind.COUNTER][: min(COUNTERS, count // 4)]
+    return [*of[Kind.GAUGE][: count - len(counters)], *counters]
+
+
 class Meters:
     """Devices whose values walk at random, as a meter's do: a few digits change between two instants."""
 
     def __init__(self, devices: int, quantities: int, seed: int = 7) -> None:
-        names = [name for name, row in QUANTITIES.items() if row.carrier is Carrier.ELECTRICITY][:quantities]
+        names = _names(quantities)
         self.shape = Shape(tuple(names), tuple(-2 if name.endswith("kwh") else -3 for name in names))
         self._counter = [QUANTITIES[name].kind is Kind.COUNTER for name in names]
         self._random = random.Random(seed)
@@ -49,7 +60,9 @@ class Meters:
         return made
 
 
-def content(blocks: Sequence[Block], facility: str = "works", edge: str = "gw-01", seq: int = 1, prev: str = "") -> Content:
+def content(
+    blocks: Sequence[Block], facility: str = "works", edge: str = "gw-01", seq: int = 1, prev: str = ""
+) -> Content:
     """The content of a batch of these blocks."""
     shapes, packed = pack(blocks)
     sealed_at_ms = blocks[-1].at_ms[-1] + 5

@@ -85,7 +85,9 @@ class _Meter(asyncio.Protocol):
             received = received[6 + length :]
             self._answers += 1
             registers = self._images[self._answers % IMAGES][2 * start : 2 * (start + count)]
-            answer = _HEADER.pack(transaction, 0, 3 + len(registers), unit) + bytes((function, len(registers))) + registers
+            answer = (
+                _HEADER.pack(transaction, 0, 3 + len(registers), unit) + bytes((function, len(registers))) + registers
+            )
             self._loop.call_later(self._delay_s, self._send, answer)
         self._received = received
 

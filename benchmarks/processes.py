@@ -44,7 +44,9 @@ def surroundings() -> dict[str, str]:
 class Process:
     """One process of ours or a server; its standard output is read for JSON lines, its log lies in `<directory>/<name>.log`."""
 
-    def __init__(self, name: str, directory: Path, words: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, directory: Path, words: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
         with self.log.open("ab") as log:
