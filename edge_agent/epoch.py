@@ -311,6 +311,20 @@ class Epoch:
         _, batch_class, segment = min(found, key=lambda triple: triple[0])
         return self.delete(batch_class, segment)
 
+    def delete_last_answered(self) -> int:
+        """Delete the segment of the last number where nothing in it waits; its bytes, 0 where there is none. Raises OSError.
+
+        From then on the mark alone tells the last number, so it is made to survive a power cut first.
+        """
+        for batch_class, segments in self._segments.items():
+            for segment in segments[-1:]:
+                if segment.seqs and not segment.waiting:
+                    with contextlib.suppress(OSError):
+                        self.save_answers()
+                    self._open_mark()
+                    return self.delete(batch_class, segment)
+        return 0
+
     def oldest_waiting_segment(self, batch_class: BatchClass) -> Segment | None:
         """The oldest segment of a class that holds something still wanted."""
         return next((segment for segment in self._segments[batch_class] if segment.waiting), None)

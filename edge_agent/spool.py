@@ -290,7 +290,11 @@ class Spool:
         """Delete one segment by the order of the promise; False where there is none to delete. Raises OSError."""
         for epoch in self._old_to_new():
             if epoch.delete_oldest_answered(keep_last=epoch is self.current):
+                self._save(epoch)
                 return True
+        if self.current.delete_last_answered():
+            self._save(self.current)
+            return True
         for batch_class in DROP_ORDER:
             for epoch in self._old_to_new():
                 segment = epoch.oldest_waiting_segment(batch_class)
