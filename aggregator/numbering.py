@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from aggregator.stores.number_ranges import NumberRanges
 from aggregator.stores.store import Range, StoredEvent
+from wire.content import missing_numbers
 
 FIRST_SEQ: Final = 1
 GAP: Final = "gap"  # the event kind under which gap records are kept
@@ -103,7 +104,9 @@ class EdgeNumbers:
         self.gap_readings += body.get("readings") or 0
         first, last = body.get("first_seq"), body.get("last_seq")
         if first is not None and last is not None and FIRST_SEQ <= first <= last:
-            self._of(body.get("epoch") or own_epoch).numbers.add(first, last)
+            numbers = self._of(body.get("epoch") or own_epoch).numbers
+            for low, high in missing_numbers(first, last, body.get("seqs") or ()):
+                numbers.add(low, high)
 
     def says(self, epoch: str, next_seq: int, *, online: bool) -> None:
         """What the edge's status says of its newest epoch."""

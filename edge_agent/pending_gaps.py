@@ -8,6 +8,7 @@ import msgspec
 from wire.content import Gap
 
 MAX_PENDING: Final = 2_000
+MAX_NUMBERS: Final = 500  # that one gap names one by one; then another gap begins
 MAX_PER_BATCH: Final = 200
 MAX_BYTES_PER_BATCH: Final = 128 << 10  # an eighth of what a reader unpacks
 
@@ -76,23 +77,43 @@ def _alike(a: Gap, b: Gap) -> bool:
 
 
 def _joined(earlier: Gap, later: Gap) -> Gap | None:
-    """Both as one where that says the same: next numbers, or next numbers of a class (a gap with a class means that class only)."""
+    """Both as one where that says the same; None where it would not."""
     if not _alike(earlier, later) or earlier.reason != later.reason:
         return None
-    if earlier.last_seq is None or later.first_seq is None or later.first_seq <= earlier.last_seq:
+    if earlier.first_seq is None or earlier.last_seq is None or later.first_seq is None or later.last_seq is None:
         return None
-    if earlier.cls == "" and later.first_seq != earlier.last_seq + 1:
+    if later.first_seq <= earlier.last_seq:
         return None
-    return _widened(earlier, later)
+    if later.first_seq == earlier.last_seq + 1 and not earlier.seqs and not later.seqs:
+        return _widened(earlier, later)
+    if earlier.cls == "":
+        return None  # only a class leaves holes as a rule: each batch of another class lies between
+    if len(earlier.seqs) + later.last_seq - later.first_seq >= MAX_NUMBERS:
+        return None
+    own, next_ = _named(earlier), _named(later)
+    if len(own) + len(next_) > MAX_NUMBERS:
+        return None
+    return msgspec.structs.replace(_widened(earlier, later), seqs=[*own, next_[0] - earlier.last_seq, *next_[1:]])
+
+
+def _named(gap: Gap) -> list[int]:
+    """The gap's numbers one by one: the first, then differences."""
+    if gap.seqs:
+        return gap.seqs
+    assert gap.first_seq is not None
+    assert gap.last_seq is not None
+    return [gap.first_seq, *[1] * min(MAX_NUMBERS, gap.last_seq - gap.first_seq)]
 
 
 def _widened(earlier: Gap, later: Gap) -> Gap:
+    """One gap over both. Its numbers are all from the first to the last: exact for neighbours, else more than was lost."""
     known = [readings for readings in (earlier.readings, later.readings) if readings is not None]
     ends_last = later if (later.last_seq or 0) >= (earlier.last_seq or 0) else earlier
     return msgspec.structs.replace(
         earlier,
         first_seq=_lowest(earlier.first_seq, later.first_seq),
         last_seq=_highest(earlier.last_seq, later.last_seq),
+        seqs=[],
         last_sha256=ends_last.last_sha256,
         from_ms=_lowest(earlier.from_ms, later.from_ms),
         to_ms=_highest(earlier.to_ms, later.to_ms),

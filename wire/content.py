@@ -72,7 +72,8 @@ class Gap(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
 
     kind: `new_spool` (another epoch went before), `restart` (the agent was away), `dropped` (the spool was full), `refused` (the
     aggregator will not have it), `unreadable` (a spool segment was damaged), `unsealed` (lost before it had a number),
-    `aggregator_restored` (acknowledged before, gone from both sides now).
+    `aggregator_restored` (acknowledged before, gone from both sides now). Where not all numbers from `first_seq` to `last_seq`
+    are missing, `seqs` names those that are: the first, then differences.
     """
 
     kind: Literal["new_spool", "restart", "dropped", "refused", "unreadable", "unsealed", "aggregator_restored"]
@@ -86,6 +87,7 @@ class Gap(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     to_ms: int | None = None
     devices: list[str] = []
     readings: int | None = None
+    seqs: list[int] = []
 
 
 class Content(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename={"cls": "class"}):
@@ -147,6 +149,15 @@ def _check(content: Content) -> None:
         for exponent in shape.exp:
             if exponent is not None and not -18 <= exponent <= 18:
                 raise ContentUnreadable(f"shapes[{index}].exp: expected -18 to 18, got {exponent}")
+    for index, gap in enumerate(content.gaps):
+        if gap.seqs and not (
+            gap.first_seq == gap.seqs[0] > 0
+            and gap.last_seq == sum(gap.seqs)
+            and all(step > 0 for step in gap.seqs[1:])
+        ):
+            raise ContentUnreadable(
+                f"gaps[{index}].seqs: expected rising numbers from {gap.first_seq} to {gap.last_seq}, got {gap.seqs[:8]}"
+            )
     cells = 0
     for index, block in enumerate(content.blocks):
         cells += _check_block(content.shapes, index, block)
@@ -184,6 +195,21 @@ def _check_block(shapes: list[ShapeJson], index: int, block: BlockJson) -> int:
         if not (key.isascii() and key.isdigit() and int(key) < columns):
             raise ContentUnreadable(f"{where}.except: expected a column number below {columns}, got {key!r}")
     return columns * instants
+
+
+def missing_numbers(first_seq: int, last_seq: int, seqs: Sequence[int]) -> list[tuple[int, int]]:
+    """The numbers that a gap names, as closed ranges: all from first to last, or those of `seqs` (the first, then differences)."""
+    if not seqs:
+        return [(first_seq, last_seq)]
+    ranges: list[tuple[int, int]] = []
+    number = 0
+    for step in seqs:
+        number += step
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
 
 
 @lru_cache(maxsize=_SHAPES_KEPT)

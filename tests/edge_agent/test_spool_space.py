@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from edge_agent.spool import Limits
 from wire.batch import peek
-from wire.content import Content, Gap
+from wire.content import Content, Gap, missing_numbers
 from wire.messages import Ack
 
 SMALL = Limits(max_bytes=20_000, keep_answered_bytes=6_000)
@@ -221,11 +221,10 @@ class Life(RuleBasedStateMachine):
 
     def is_named(self, gaps: list[Gap], epoch_id: str, seq: int) -> bool:
         own = [gap for gap in gaps if gap.epoch == epoch_id and gap.first_seq is not None and gap.last_seq is not None]
-        batch_class = self.readings.get((epoch_id, seq), ("", 0))[0]
         return any(
-            (gap.first_seq or 0) <= seq <= (gap.last_seq or 0)
-            and (not gap.cls or gap.cls == batch_class or not batch_class)
+            first <= seq <= last
             for gap in own
+            for first, last in missing_numbers(gap.first_seq or 0, gap.last_seq or 0, gap.seqs)
         )
 
     @invariant()
