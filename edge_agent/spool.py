@@ -369,7 +369,12 @@ class Spool:
         Raises SpoolForeign, with nothing obeyed, where the answer names a batch of ours that we never wrote.
         """
         epoch = self.epochs.get(ack.epoch)
-        return [] if epoch is None else answers.take(self, epoch, ack)
+        if epoch is None:
+            return []
+        again = answers.take(self, epoch, ack)
+        if ack.have:
+            self._save(epoch)  # a kill must not bring back what the store has lost as acknowledged
+        return again
 
     def read(self, epoch_id: str, seq: int) -> bytes | None:
         """The frame of a batch still in the spool; None where it is not, or is damaged (then a gap names it)."""
