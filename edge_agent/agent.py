@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import time
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from edge_agent.collect import Collection
 from edge_agent.edge_file import EdgeFile, Mqtt
@@ -39,6 +40,7 @@ class Agent:
         self._version = version
         self._key = None if edge.signing is None else SigningKey.load(Path(edge.signing.key))
         self._broker = _broker(edge.mqtt, password)
+        self._lock = _locked(Path(edge.spool.directory))
         self._spool = Spool(
             Path(edge.spool.directory),
             edge.facility,
@@ -81,8 +83,9 @@ class Agent:
         try:
             async with session, asyncio.TaskGroup() as tasks:
                 collecting = tasks.create_task(self._collection.run(), name="collection")
+                ended = asyncio.Event()
+                flushing = tasks.create_task(self._flush_until(ended), name="flush")
                 background = [
-                    tasks.create_task(self._flush_for_ever(), name="flush"),
                     tasks.create_task(self._publisher.run(session), name="publisher"),
                     tasks.create_task(self._tell_for_ever(session), name="status"),
                 ]
@@ -94,16 +97,21 @@ class Agent:
                 for task in background:
                     task.cancel()
                 collecting.cancel()
-                await self._flush()
+                ended.set()
+                await flushing
                 await self._tell(session, "offline", "stopped")
         finally:
             self._spool.close()
+            self._lock.close()
 
-    async def _flush_for_ever(self) -> None:
+    async def _flush_until(self, ended: asyncio.Event) -> None:
+        """Seals and syncs once a period, and once more at the end. Not cancelled: a sync may be under way in its thread."""
         period_s = max(self._clock.real_s(self._edge.flush.period_s), SHORTEST_FLUSH_S)
         tidied = time.monotonic()
-        while True:
-            await asyncio.sleep(period_s)
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period_s):
+                    await ended.wait()
             await self._flush()
             if time.monotonic() - tidied > TIDY_PERIOD_S:
                 tidied = time.monotonic()
@@ -184,6 +192,18 @@ class Agent:
             store=self._spool.store,
         )
         return Message(topic, encode(gone), retain=True)
+
+
+def _locked(directory: Path) -> IO[bytes]:
+    """Holds the spool for this process until it is closed or the process ends. Raises OSError where another agent has it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = (directory / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise OSError(f"spool {directory}: expected to be alone, another agent uses it ({error})") from error
+    return file
 
 
 def _broker(mqtt: Mqtt, password: str | None) -> Broker:

@@ -121,6 +121,7 @@ class MqttSession:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._up = asyncio.Event()
         self._closing = False
+        self._reasons_said: set[str] = set()  # since the last connection
         self.protocol = 5
 
     @property
@@ -179,6 +180,7 @@ class MqttSession:
             client.will_set(self._will.topic, self._will.payload, qos=1, retain=self._will.retain)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
+        client.on_connect_fail = self._unreachable
         client.on_message = self._received
         client.on_publish = self._published
         client.on_subscribe = self._subscribed
@@ -226,6 +228,10 @@ class MqttSession:
         if client is self._client:
             self._call(self._set_down, str(reason))
 
+    def _unreachable(self, client: paho.Client, _data: Any) -> None:
+        if client is self._client:
+            self._call(self._set_down, "the broker cannot be reached")
+
     def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         self._on_message(message.topic, bytes(message.payload), message.retain)
 
@@ -254,17 +260,19 @@ class MqttSession:
     def _set_up(self) -> None:
         if not self._up.is_set() and not self._closing:
             self._up.set()
+            self._reasons_said.clear()
             log.info("mqtt connected host=%s port=%s protocol=%s", self._broker.host, self._broker.port, self.protocol)
             self._on_connected()
 
     def _set_down(self, reason: str) -> None:
         was_up = self._up.is_set()
         self._up.clear()
-        if was_up and not self._closing:
-            log.warning("mqtt lost host=%s port=%s reason=%s", self._broker.host, self._broker.port, reason)
-        elif not self._closing:
-            log.warning("mqtt not connected host=%s port=%s reason=%s", self._broker.host, self._broker.port, reason)
-        if not self._closing:
+        if self._closing or (reason in self._reasons_said and not was_up):  # said once, not with every try
+            return
+        self._reasons_said.add(reason)
+        what = "mqtt lost" if was_up else "mqtt not connected"
+        log.warning("%s host=%s port=%s reason=%s", what, self._broker.host, self._broker.port, reason)
+        if was_up:
             self._on_lost(reason)
 
     def post(self, topic: str, payload: bytes) -> bool:

@@ -135,3 +135,19 @@ async def test_no_broker_at_all_is_said_in_time() -> None:
     async with MqttSession(at(1), "speaker", on_message=ignore) as session:
         with pytest.raises(NotConnected, match=r"127.0.0.1:1: expected a connection within 0.3 s"):
             await session.wait_connected(0.3)
+
+
+async def test_a_broker_that_is_not_there_is_said_once_not_with_every_try(caplog: pytest.LogCaptureFixture) -> None:
+    lost: list[str] = []
+    with caplog.at_level("WARNING", "wire.mqtt"):
+        async with MqttSession(at(1), "speaker", on_message=ignore, on_lost=lost.append) as session:
+            await until(lambda: bool(caplog.records))
+            client = session._client
+            assert client is not None
+            for _ in range(3):
+                session._unreachable(client, None)
+            await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "mqtt not connected host=127.0.0.1 port=1 reason=the broker cannot be reached"
+    ]
+    assert lost == []
