@@ -91,8 +91,10 @@ class Epoch:
         try:
             answered = checked_file.read(directory / "answered.json", _Answered)
             epoch.committed, epoch.gone = Spans(answered.committed), Spans(answered.gone)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             epoch._answers_changed = True
+            if not isinstance(error, FileNotFoundError):
+                log.error("spool answers unreadable, their batches are sent again reason=%s", error)
         for batch_class, found in segments.items():
             sound = [segment for segment in found if segment.seqs]
             epoch._segments[batch_class] = sorted(sound, key=lambda segment: segment.first_seq)
@@ -140,6 +142,9 @@ class Epoch:
             self.gone.add(first, last)
             self._settled.add(first, last)
             self._answers_changed = True
+        if self.found_gaps:
+            lost = ",".join(f"{gap.first_seq}-{gap.last_seq}" for gap in self.found_gaps[:20])
+            log.error("spool batches lost epoch=%s numbers=%s", self.identity.epoch, lost)
 
     def resume(self) -> None:
         """Before new batches follow those found on disk: make these survive a power cut, and write the mark. Raises OSError."""
@@ -376,10 +381,16 @@ class Epoch:
 
 def _identity(directory: Path, segments: dict[BatchClass, list[Segment]]) -> Identity:
     """What `epoch.json` says, else what the first readable batch says of itself."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         identity = checked_file.read(directory / "epoch.json", Identity)
         if identity.epoch == directory.name and valid_id(identity.facility) and valid_id(identity.edge):
             return identity
+        reason = (
+            f"{directory / 'epoch.json'}: expected epoch {directory.name} of a facility and an edge, got {identity}"
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    log.error("spool epoch does not tell whose it is, its batches are asked reason=%s", reason)
     for segment in (segment for found in segments.values() for segment in found):
         for index in range(len(segment.seqs)):
             with contextlib.suppress(OSError, wire_batch.BatchUnreadable):

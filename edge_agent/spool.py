@@ -117,6 +117,8 @@ class Spool:
         except (OSError, ValueError) as error:
             if not isinstance(error, FileNotFoundError):
                 log.error("spool head unreadable reason=%s", error)
+            if isinstance(error, IsADirectoryError):  # in whose place no head could be written
+                aside.keep_directory(self.directory / "spool.json", self.directory / "unreadable")
             return None
 
     def _open_all(self, *, report_gone: bool) -> None:
