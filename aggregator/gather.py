@@ -160,7 +160,7 @@ def _assembled(parts: _Parts, now_ms: int) -> tuple[Rows, Counter[str], dict[str
             value[first : first + len(factor)] *= factor
     quality, reason = _codes(parts, len(series))
     left_out: Counter[str] = Counter()
-    first: dict[str, int] = {}
+    first_rows: dict[str, int] = {}
     keep = np.ones(len(series), dtype=np.bool_)
     wrong: NDArray[np.bool_]
     for why, wrong in (
@@ -171,11 +171,11 @@ def _assembled(parts: _Parts, now_ms: int) -> tuple[Rows, Counter[str], dict[str
         wrong &= keep
         if wrong.any():
             left_out[why] = int(np.count_nonzero(wrong))
-            first[why] = int(np.argmax(wrong))
+            first_rows[why] = int(np.argmax(wrong))
             keep &= ~wrong
     if left_out:
         series, at_ms, value, quality, reason = series[keep], at_ms[keep], value[keep], quality[keep], reason[keep]
-    return Rows(series, at_ms, value, quality, reason), left_out, first
+    return Rows(series, at_ms, value, quality, reason), left_out, first_rows
 
 
 def _instants(at_ms: list[int]) -> Int64s:
