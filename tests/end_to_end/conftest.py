@@ -1,28 +1,20 @@
 """Whole systems as real processes, and what can be done to them."""
 
 import contextlib
+import shutil
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from browser import Page
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 from wattline.system import System, Wanted
 
 STOPPED_WITHIN_S = 20.0
-
-
-def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
-    """Wait until `condition`; fail with `what` when it takes longer."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            if condition():
-                return
-        time.sleep(0.05)
-    pytest.fail(f"expected within {timeout_s} s: {what}")
 
 
 @pytest.fixture
@@ -110,3 +102,37 @@ def make_black_hole() -> Iterator[Callable[[int], BlackHole]]:
 @pytest.fixture
 def system_directory(tmp_path: Path) -> Path:
     return tmp_path / "system"
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    if shutil.which("chromedriver") is None:
+        pytest.skip("chromedriver is missing: apt install chromium-driver")
+    options = webdriver.ChromeOptions()
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--window-size=1600,1000", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is not None:
+        options.binary_location = chromium
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    made = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    made.set_page_load_timeout(30)
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def page(driver: webdriver.Chrome) -> Iterator[Page]:
+    driver.get_log("browser")  # type: ignore[no-untyped-call]
+    driver.get_log("performance")  # type: ignore[no-untyped-call]
+    made = Page(driver)
+    yield made
+    first, *others = driver.window_handles
+    for other in others:
+        driver.switch_to.window(other)
+        driver.close()
+    driver.switch_to.window(first)
+    driver.get("about:blank")

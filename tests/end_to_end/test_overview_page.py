@@ -2,27 +2,20 @@
 
 import json
 import re
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from browser import Page
 from live_plant import START_MS, LivePlant, Server, powers_kw, works
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
 from aggregator.settings import Http
 
 ALLOWED_HOSTS = ("127.0.0.1",)
 TOKEN = "0123456789abcdef-token"
-pytestmark = pytest.mark.skipif(
-    shutil.which("chromedriver") is None, reason="chromedriver is missing: apt install chromium-driver"
-)
 
 
 class Running:
@@ -57,92 +50,6 @@ def running(tmp_path: Path) -> Iterator[Running]:
     made = Running(tmp_path)
     yield made
     made.close()
-
-
-class Page:
-    """A browser that looks at the page."""
-
-    def __init__(self, driver: webdriver.Chrome) -> None:
-        self.driver = driver
-
-    def open(self, url: str, **query: str) -> None:
-        parts = "&".join(f"{name}={value}" for name, value in {"language": "en", "theme": "light", **query}.items())
-        self.driver.get(f"{url}/?{parts}")
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements("css selector", selector)
-
-    def one(self, selector: str) -> WebElement:
-        return self.driver.find_element("css selector", selector)
-
-    def attribute(self, selector: str, name: str) -> str | None:
-        """Read in one step, because the page may draw the element anew between two; None where it is not there."""
-        found = f"document.querySelector({json.dumps(selector)})?.getAttribute({json.dumps(name)})"
-        return self.script(f"return {found} ?? null")  # type: ignore[no-any-return]
-
-    def text(self, selector: str) -> str:
-        """The text of an element, read in one step; empty where it is not there."""
-        return str(self.script(f"return document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
-
-    def figure(self, name: str) -> str:
-        return self.text(f'[data-figure="{name}"]')
-
-    def value(self, name: str) -> float | None:
-        text = self.attribute(f'[data-figure="{name}"]', "data-value")
-        return None if text is None else float(text)
-
-    def script(self, text: str) -> Any:
-        return self.driver.execute_script(text)  # type: ignore[no-untyped-call]
-
-    def until(self, true: Callable[[], Any], what: str, timeout_s: float = 15) -> Any:
-        """What `true` gives once it is true; fails naming `what`."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            found = true()
-            if found:
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"not within {timeout_s} s: {what}")
-
-    def until_live(self) -> None:
-        self.until(lambda: self.attribute("body", "data-feed") == "live", "the feed is live")
-        self.until(lambda: self.value("grid_kw") is not None, "the grid has a figure")
-
-    def faults(self) -> list[str]:
-        """Errors of scripts and breaches of the content policy."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", "--window-size=1600,1000", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is not None:
-        options.binary_location = chromium
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    made = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    made.set_page_load_timeout(30)
-    yield made
-    made.quit()
-
-
-@pytest.fixture
-def page(driver: webdriver.Chrome) -> Iterator[Page]:
-    driver.get_log("browser")  # type: ignore[no-untyped-call]
-    driver.get_log("performance")  # type: ignore[no-untyped-call]
-    made = Page(driver)
-    yield made
-    first, *others = driver.window_handles
-    for other in others:
-        driver.switch_to.window(other)
-        driver.close()
-    driver.switch_to.window(first)
-    driver.get("about:blank")
 
 
 def shown(page: Page) -> tuple[dict[str, float], dict[str, float]]:
