@@ -1,11 +1,11 @@
 """Many edges' worth of batches through a real broker, and when each was acknowledged. A load generator: it reads no meter and keeps no spool.
 
-    python -m benchmarks.load --frames FILE --port 1883 --seconds 10 [--window 64] [--rate BATCHES_PER_S]
+    python -m benchmarks.load --frames FILE --port 1883 --seconds 10 [--window 64] [--rate BATCHES_PER_S] [--puback]
 
 Batches are signed beforehand and kept in a file (`write_frames`). Each edge has a connection of its own and at most `window` batches
 without an answer; with `--rate` they are sent at that many a second over all edges. MQTT 3.1.1 is spoken by hand, QoS 1 both ways: a client
-library would take more processor time than the aggregator it is to load. Prints {"ready"}, then waits for a line on no input at all: it
-starts as soon as the aggregator has said that it is online.
+library would take more processor time than the aggregator it is to load. It starts as soon as the aggregator has said that it is online, and
+prints one JSON line at the end. With `--puback` the broker's PUBACK is taken for the answer, to load what only receives.
 """
 
 import argparse
@@ -61,16 +61,15 @@ def _text(text: str) -> bytes:
 class _Sender(asyncio.Protocol):
     """One edge's connection."""
 
-    def __init__(self, source: Edge, window: int, limit: asyncio.Event) -> None:
-        self._source, self._window = source, window
+    def __init__(self, source: Edge, window: int, online: asyncio.Event, *, by_puback: bool = False) -> None:
+        self._source, self._window, self._by_puback = source, window, by_puback
         self._head = _text(edge_topic(source.facility, source.edge, "batch"))
         self._buffer = b""
         self._sent_at = array("d", bytes(8 * (len(source.frames) + 1)))
         self._answered: set[int] = set()
-        self._online = limit
+        self._online = online
         self.next_seq = 1
         self.allowed = 0  # the highest number that may be sent now
-        self.waits = asyncio.Event()
         self.latencies_ms: list[tuple[float, float]] = []  # (answered at, ms)
         self.fault = ""
 
@@ -111,6 +110,10 @@ class _Sender(asyncio.Protocol):
             self._transport.write(
                 _packet(SUBSCRIBE, struct.pack(">H", 1) + b"".join(_text(topic) + b"\x01" for topic in topics))
             )
+        elif kind == PUBACK and self._by_puback:
+            self._answer(struct.unpack(">H", body[:2])[0], time.perf_counter())
+        elif kind == SUBACK and self._by_puback:
+            self._online.set()
         elif kind & 0xF0 == PUBLISH:
             length = struct.unpack_from(">H", body)[0]
             topic, rest = body[2 : 2 + length], body[2 + length :]
@@ -131,10 +134,12 @@ class _Sender(asyncio.Protocol):
             return
         for first, last, _ in ack.committed:
             for seq in range(first, last + 1):
-                if seq not in self._answered:
-                    self._answered.add(seq)
-                    self.latencies_ms.append((now, (now - self._sent_at[seq]) * 1000))
-        self.waits.set()
+                self._answer(seq, now)
+
+    def _answer(self, seq: int, now: float) -> None:
+        if seq not in self._answered:
+            self._answered.add(seq)
+            self.latencies_ms.append((now, (now - self._sent_at[seq]) * 1000))
 
     def send(self) -> None:
         """As many as window and rate allow."""
@@ -150,12 +155,16 @@ class _Sender(asyncio.Protocol):
             self._transport.writelines(packets)
 
 
-async def run(edges: Sequence[Edge], port: int, seconds: float, window: int, batches_per_s: float) -> dict[str, Any]:
+async def run(
+    edges: Sequence[Edge], port: int, seconds: float, window: int, batches_per_s: float, *, by_puback: bool = False
+) -> dict[str, Any]:
     """Send for `seconds`, wait for the last answers; what was answered when."""
     loop, online = asyncio.get_running_loop(), asyncio.Event()
     senders: list[_Sender] = []
     for edge in edges:
-        _, sender = await loop.create_connection(lambda edge=edge: _Sender(edge, window, online), "127.0.0.1", port)  # type: ignore[misc]
+        _, sender = await loop.create_connection(
+            lambda edge=edge: _Sender(edge, window, online, by_puback=by_puback), "127.0.0.1", port
+        )  # type: ignore[misc]
         senders.append(sender)
     async with asyncio.timeout(STARTS_WITHIN_S):
         await online.wait()
@@ -172,7 +181,7 @@ async def run(edges: Sequence[Edge], port: int, seconds: float, window: int, bat
     for sender in senders:
         sender.allowed = 0
     deadline = time.perf_counter() + DRAINS_WITHIN_S
-    while any(sender.open for sender in senders) and time.perf_counter() < deadline:
+    while any(sender.open for sender in senders) and time.perf_counter() < deadline:  # noqa: ASYNC110 - of several senders
         await asyncio.sleep(0.02)
     return _outcome(senders, begun, ended, cpu_s)
 
@@ -201,9 +210,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--window", type=int, default=WINDOW)
     parser.add_argument("--rate", type=float, default=0.0)
+    parser.add_argument("--puback", action="store_true")
     options = parser.parse_args()
     edges = msgspec.msgpack.decode(options.frames.read_bytes(), type=list[Edge])
-    print(json.dumps(asyncio.run(run(edges, options.port, options.seconds, options.window, options.rate))), flush=True)
+    outcome = run(edges, options.port, options.seconds, options.window, options.rate, by_puback=options.puback)
+    print(json.dumps(asyncio.run(outcome)), flush=True)
 
 
 if __name__ == "__main__":
