@@ -11,6 +11,7 @@ import pytest
 from browser import Page
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from whole_system import eventually
 
 from wattline.system import System, Wanted
 

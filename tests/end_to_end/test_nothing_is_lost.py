@@ -1,93 +1,25 @@
 """Kill, freeze, fill, delete, restore, poison, forge: every answer that a simulator gave is stored once, or lies in a named gap."""
 
-import contextlib
 import gzip
 import os
 import random
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from whole_system import assert_whole, backlog, finish, kill_at_random, named_gaps, opened, stored, wanted
 
-from aggregator.run import store_of
-from aggregator.settings import load
-from aggregator.stores.store import Store
-from device_sim.site import SITES
-from wattline.judge import Verdict, judge
-from wattline.system import System, Wanted
+from wattline.judge import judge
+from wattline.system import System
 from wattline.viewer import get_json
 from wire.batch import HEADER, MAGIC, Sealer
-from wire.clock import Clock
 from wire.content import ClockJson, Content
 from wire.keys import SigningKey
 from wire.topics import edge_topic
-
-SPEED = 4.0
-FLUSH_MS = 1_000  # of the simulated clock, the agents' default
-SYNC_REAL_MS = 150  # the flush's own write and sync, on a busy machine
-IN_FLIGHT_REAL_MS = 1_200  # an answer that was on its way to an agent that is gone by now: its time-out
-
-Spans = list[tuple[int, int]]
-
-
-def wanted(directory: Path, **changes: Any) -> Wanted:
-    return Wanted(directory, SITES / "demo.toml", Clock(speed=SPEED), **changes)
-
-
-@contextlib.contextmanager
-def opened(system: System) -> Iterator[Store]:
-    store = store_of(load(system.directory / "aggregator.toml", {}))
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def named_gaps(store: Store, system: System) -> Spans:
-    """The time spans of all gap records that the agents have sent."""
-    found = [event for gateway in system.gateways for event in store.events(gateway.facility, 0, 2**53, "gap")]
-    bodies = [stored.event.body for stored in found]
-    return [(body["from_ms"], body["to_ms"]) for body in bodies if body.get("from_ms") is not None]
-
-
-def finish(system: System, wait_until: Callable[..., None]) -> None:
-    """Agents stop and deliver, then everything else stops."""
-    statuses = system.stop_polling()
-    assert set(statuses.values()) == {0}, [edge.last_words() for edge in system.edges.values()]
-    wait_until(lambda: backlog(system) == 0, "nothing waits at any edge")
-    assert system.aggregator.stop() == 0
-    system.sim.stop()
-
-
-def backlog(system: System) -> int:
-    return sum(
-        edge["backlog"] or 0
-        for gateway in system.gateways
-        for edge in get_json(f"{system.url}/api/v1/facilities/{gateway.facility}/edges")["edges"]
-    )
-
-
-def stored(system: System) -> int:
-    return sum(
-        edge["readings"]
-        for gateway in system.gateways
-        for edge in get_json(f"{system.url}/api/v1/facilities/{gateway.facility}/edges")["edges"]
-    )
-
-
-def assert_whole(verdict: Verdict, gaps: Spans = (), kills_ms: Spans = ()) -> None:  # type: ignore[assignment]
-    """Nothing twice, nothing invented; what is missing lies in a named gap, and that gap in the flush before a kill."""
-    assert verdict.answers > 50
-    assert (verdict.duplicates, verdict.unknown) == (0, 0)
-    assert verdict.outside(gaps) == []
-    before_ms = FLUSH_MS + SYNC_REAL_MS * SPEED
-    windows = [(first - before_ms, last + IN_FLIGHT_REAL_MS * SPEED) for first, last in kills_ms]
-    assert verdict.outside(windows) == []
 
 
 @pytest.mark.timeout(300)
@@ -97,30 +29,10 @@ def test_ten_kills_at_random_moments_lose_nothing_but_the_last_flush(
 ) -> None:
     url = request.getfixturevalue("influxd_url") if store_kind == "influxdb" else ""
     system = make_system(wanted(system_directory, influxdb_url=url))
-    random_ = random.Random(seed)
-    kills_ms: Spans = []
     wait_until(lambda: stored(system) > 0, "the first readings")
-    victims = ["broker", "aggregator", *system.edges] * 3
-    random_.shuffle(victims)
-    for victim in victims[:10]:
-        time.sleep(random_.uniform(0.4, 1.6))  # the moment is what is random here
-        before_ms = system.wanted.clock()
-        if victim == "broker":
-            system.broker.process.kill()
-            system.broker.process.wait(10)
-            time.sleep(random_.uniform(0, 0.5))
-            system.restart_broker()
-        elif victim == "aggregator":
-            system.aggregator.kill()
-            time.sleep(random_.uniform(0, 0.5))
-            system.start_aggregator()
-        else:
-            system.edges[victim].kill()
-            kills_ms.append((before_ms, system.wanted.clock()))
-            time.sleep(random_.uniform(0, 0.5))
-            system.edges[victim].start()
+    kills_ms = kill_at_random(system, random.Random(seed), 10)
     time.sleep(1)
-    finish(system, wait_until)
+    finish(system)
     with opened(system) as store:
         assert_whole(judge(system.answer_log, store), named_gaps(store, system), kills_ms)
 
@@ -136,7 +48,7 @@ def test_a_link_that_swallows_everything_for_25_s_costs_nothing(
     time.sleep(25)  # longer than two keep-alives: both sides give their connection up
     hole.relay()
     wait_until(lambda: backlog(system) < 8, "the backlog delivered", 60)
-    finish(system, wait_until)
+    finish(system)
     with opened(system) as store:
         verdict = judge(system.answer_log, store)
     assert_whole(verdict)
@@ -178,7 +90,7 @@ def test_a_deleted_spool_an_old_copy_of_the_store_a_poison_batch_and_a_forged_on
         lambda: get_json(f"{system.url}/api/v1/facilities/works/edges")["edges"][0]["epoch"] != first_epoch,
         "batches of the new spool",
     )
-    finish(system, wait_until)
+    finish(system)
     with opened(system) as store:
         assert_whole(judge(system.answer_log, store))
         kinds = [stored.event.body["kind"] for stored in store.events("works", 0, 2**53, "gap")]
@@ -234,7 +146,7 @@ def test_a_full_disk_costs_gauges_only_and_each_of_them_is_named(
         wait_until(lambda: "dropped batches" in spool_log.read_text(), "the spool drops what it cannot hold", 60)
         time.sleep(2)
         system.start_aggregator()
-        finish(system, wait_until)
+        finish(system)
         with opened(system) as store:
             verdict = judge(system.answer_log, store)
             gaps = [stored.event.body for stored in store.events("works", 0, 2**53, "gap")]
