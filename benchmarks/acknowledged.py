@@ -25,10 +25,8 @@ class Acknowledger:
         self._broker = Broker("127.0.0.1", port, tls)
         self._key, self._clock = key, clock
         self.readings = self.batches = self.frame_bytes = 0
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,7 +42,7 @@ class Acknowledger:
         session = MqttSession(
             self._broker, "aggregator", subscriptions=[topics.all_edges("batch")], on_message=self._message
         )
-        self._session = session
+        self._session, self._loop, self._stop = session, asyncio.get_running_loop(), asyncio.Event()
         async with session:
             await session.wait_connected(_CONNECTS_WITHIN_S)
             status = AggregatorStatus(STORE, "online", self._clock())

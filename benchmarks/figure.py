@@ -133,9 +133,11 @@ def side_by_side(calls: Mapping[str, Callable[[], object]], seconds: float, repe
     """ns per call of each, in turns, with the yardstick (key "yardstick") in each turn."""
     found: dict[str, list[float]] = {name: [] for name in (*calls, "yardstick")}
     for _ in range(repeats):
-        found["yardstick"].append(yardstick_ns())
+        yardstick = []
         for name, call in calls.items():
+            yardstick.append(yardstick_ns())
             found[name].append(cpu_ns_per_call(call, seconds))
+        found["yardstick"].append(statistics.median(yardstick))
     return found
 
 

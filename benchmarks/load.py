@@ -10,6 +10,7 @@ prints one JSON line at the end. With `--puback` the broker's PUBACK is taken fo
 
 import argparse
 import asyncio
+import functools
 import json
 import struct
 import time
@@ -162,9 +163,8 @@ async def run(
     loop, online = asyncio.get_running_loop(), asyncio.Event()
     senders: list[_Sender] = []
     for edge in edges:
-        _, sender = await loop.create_connection(
-            lambda edge=edge: _Sender(edge, window, online, by_puback=by_puback), "127.0.0.1", port
-        )  # type: ignore[misc]
+        sender = _Sender(edge, window, online, by_puback=by_puback)
+        await loop.create_connection(functools.partial(_itself, sender), "127.0.0.1", port)
         senders.append(sender)
     async with asyncio.timeout(STARTS_WITHIN_S):
         await online.wait()
@@ -184,6 +184,10 @@ async def run(
     while any(sender.open for sender in senders) and time.perf_counter() < deadline:  # noqa: ASYNC110 - of several senders
         await asyncio.sleep(0.02)
     return _outcome(senders, begun, ended, cpu_s)
+
+
+def _itself(sender: _Sender) -> _Sender:
+    return sender
 
 
 def _outcome(senders: Sequence[_Sender], begun: float, ended: float, cpu_s: float) -> dict[str, Any]:

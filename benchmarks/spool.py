@@ -30,7 +30,7 @@ def _written_bytes() -> int:
     return int(fields["write_bytes"])
 
 
-def _kept(keep: Callable[[int], None], sync: Callable[[], None], per_sync: int, seconds: float) -> dict[str, float]:
+def _kept(keep: Callable[[int], None], sync: Callable[[], object], per_sync: int, seconds: float) -> dict[str, float]:
     """Keep batches for `seconds`."""
     begun, cpu_ns, written = time.perf_counter(), time.process_time_ns(), _written_bytes()
     for number in itertools.count(1):
@@ -73,7 +73,7 @@ def _in_sqlite(frames: Sequence[bytes], per_sync: int, seconds: float) -> dict[s
                 connection.execute("begin")
             connection.execute("insert into batches values (?, ?)", (number, frames[number % FRAMES]))
 
-        found = _kept(keep, lambda: connection.execute("commit") and None, per_sync, seconds)
+        found = _kept(keep, lambda: connection.execute("commit"), per_sync, seconds)
         connection.close()
     return found
 
