@@ -14,6 +14,7 @@ RESIDUAL_RATIO: Final = 0.02  # of what flows; below it the meters' own accuracy
 RESIDUAL_FOR_MS: Final = 30_000  # meters are read one after another: a ramp alone gives a residual for seconds
 RESIDUAL_LEAST_KW: Final = 0.5
 START_MS: Final = 60_000  # devices and edges may be silent for so long after the start of the aggregator
+BACK_MS: Final = 30_000  # devices may be silent for so long after their edge was lost: its word that it is back comes before their values
 
 
 class Watch:
@@ -37,6 +38,7 @@ class Watch:
         self._edges = edges
         self._started_at_ms = clock()
         self._apart_since_ms: dict[str, int] = {}
+        self._lost_at_ms: dict[tuple[str, str], int] = {}  # when an edge was last seen lost
         self._counted: dict[tuple[str, str, str], int] = {}
 
     async def run(self, every_s: float = 1.0) -> None:
@@ -86,7 +88,8 @@ class Watch:
         self._alarms.set(bool(edge.unknown_key), edge.facility, "key_unknown", edge.edge, edge.unknown_key)
 
     def _look_at_devices(self, facility: str) -> None:
-        settled = self._clock() - self._started_at_ms > START_MS * self._speed
+        now_ms = self._clock()
+        settled = now_ms - self._started_at_ms > START_MS * self._speed
         states = self._live.device_states(facility)
         silent: set[str] = set()
         for edge, figures in self._live.edges(facility).items():
@@ -95,12 +98,15 @@ class Watch:
             lost = figures.online is False or (figures.online is None and not heard)
             if lost:
                 silent.add(edge)
+                self._lost_at_ms[facility, edge] = now_ms
             if settled or not lost or figures.online is False:
                 self._alarms.set(lost, facility, "edge_offline", edge)
         for (edge, device), state in states.items():
             # A silent edge is one alarm, not one for each device behind it.
             lost = state == "offline" and edge not in silent
-            if settled or not lost:
+            lost_at_ms = self._lost_at_ms.get((facility, edge))
+            back = lost_at_ms is None or now_ms - lost_at_ms > BACK_MS * self._speed
+            if (settled and back) or not lost:
                 self._alarms.set(lost, facility, "device_offline", device, edge)
 
     def _look_at_balance(self, facility: str) -> None:

@@ -58,6 +58,19 @@ def test_a_lost_edge_is_one_alarm_not_one_per_device(plant: LivePlant) -> None:
     assert codes(plant) == {("edge_offline", "gw-02", "unack")}
 
 
+def test_an_edge_that_is_back_before_its_devices_values_raises_nothing_for_them(plant: LivePlant) -> None:
+    look_for(plant, 62)
+    plant.silent = {"roof", "battery", "charger"}
+    plant.edges["gw-02"] = replace(plant.edges["gw-02"], online=False)
+    look_for(plant, 70)
+    plant.edges["gw-02"] = replace(plant.edges["gw-02"], online=True)
+    look_for(plant, 2)
+    assert codes(plant) == {("edge_offline", "gw-02", "rtn")}
+    plant.silent = {"roof"}
+    look_for(plant, 35)
+    assert codes(plant) == {("edge_offline", "gw-02", "rtn"), ("device_offline", "roof", "unack")}
+
+
 def test_an_edge_that_never_said_it_is_there_is_judged_by_its_devices(plant: LivePlant) -> None:
     plant.edges.clear()
     plant.silent = {"roof", "battery", "charger"}
