@@ -119,7 +119,7 @@ class Alarms:
         self._last = max((int(alarm.id.removeprefix("A-")) for alarm in latest), default=0)
 
     def raise_alarm(self, facility: str, code: str, source: str, *arguments: str) -> Alarm:
-        """The alarm is active. Raising it again changes nothing, unless it had returned to normal."""
+        """The alarm is active. Raising it again changes nothing, unless it had returned to normal: then it counts from now."""
         key = (facility, code, source)
         with self._lock:
             alarm = self._open.get(key)
@@ -139,7 +139,13 @@ class Alarms:
                     arguments=arguments,
                 )
             else:
-                alarm = replace(alarm, state=AlarmState.UNACK, cleared_at_ms=None, arguments=arguments)
+                alarm = replace(
+                    alarm,
+                    state=AlarmState.UNACK,
+                    raised_at_ms=self._clock(),
+                    cleared_at_ms=None,
+                    arguments=arguments,
+                )
             return self._keep(alarm)
 
     def clear(self, facility: str, code: str, source: str) -> None:

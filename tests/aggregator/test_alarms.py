@@ -69,11 +69,15 @@ def test_what_clears_by_itself_still_waits_to_be_acknowledged(alarms: Alarms) ->
     assert alarms.open("works") == []
 
 
-def test_an_alarm_that_returns_before_it_was_acknowledged_is_the_same_one(alarms: Alarms) -> None:
+def test_an_alarm_that_returns_before_it_was_acknowledged_is_the_same_one_with_a_new_time(
+    alarms: Alarms, clock: Clock
+) -> None:
     raised = alarms.raise_alarm("works", "device_offline", "offices")
     alarms.clear("works", "device_offline", "offices")
+    clock.now_ms += 60_000
     again = alarms.raise_alarm("works", "device_offline", "offices")
     assert (again.id, again.state, again.cleared_at_ms) == (raised.id, AlarmState.UNACK, None)
+    assert again.raised_at_ms == raised.raised_at_ms + 60_000
 
 
 def test_clearing_what_is_not_active_does_nothing(alarms: Alarms, told: list[Alarm]) -> None:
