@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -170,6 +170,7 @@ def _parse(path: Path) -> dict[str, Any]:
         raise EdgeFileFaults([Fault(str(path), place.group(1) if place else "file", "TOML", what)]) from error
 
 
+_SEEN_MAX: Final = 160  # of what a file holds; a message is for people
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
@@ -217,11 +218,22 @@ class _Checker:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             expected = re.sub(r" - at `.*$", "", str(error)).removeprefix("Expected ")
-            self._fault(key, re.sub(r", got .*$", "", expected).replace("`", ""), repr(value))
+            expected = re.sub(r", got .*$", "", expected).replace("`", "")
+            if choices := _choices(kind):
+                expected = f"one of {', '.join(map(repr, choices))}"
+            self._fault(key, expected, repr(value))
             return None
 
     def _fault(self, key: str, expected: str, seen: str) -> None:
-        self._faults.append(Fault(self._file, key or "file", expected, seen))
+        whole = seen if len(seen) <= _SEEN_MAX else f"{seen[:_SEEN_MAX]}... ({len(seen)} characters)"
+        self._faults.append(Fault(self._file, key or "file", expected, whole))
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """The values of a Literal in a type, also in `Literal | None`; nothing for any other."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return next((found for part in get_args(kind) if (found := _choices(part))), ())
 
 
 def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
