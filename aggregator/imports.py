@@ -16,6 +16,7 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -122,11 +123,16 @@ def _take_intervals(
 ) -> None:
     """Rows that agree with each other, in pieces, into the ledger."""
     length_ms = options.interval_s * 1000
+    zone = ZoneInfo(options.time_zone)
     good: list[CsvRow] = []
     for row in sorted(rows, key=lambda row: (row.at_ms, row.line)):
         before = good[-1] if good else None
         if before is None or row.at_ms >= before.at_ms + length_ms:
-            good.append(row)
+            if _off_grid(row.at_ms, options.interval_s, zone):
+                expected = f"a start at a multiple of {options.interval_s} s of the local day"
+                result.fault(RowFault(path.name, row.line, options.time_column, expected, _utc(row.at_ms)))
+            else:
+                good.append(row)
         elif row.at_ms > before.at_ms:
             expected = f"no overlap with the {options.interval_s} s from line {before.line}"
             result.fault(RowFault(path.name, row.line, options.time_column, expected, _utc(row.at_ms)))
@@ -179,6 +185,11 @@ def _enter(
     result.new += len(entered.intervals)
     result.booked += len(entered.emissions)
     result.without_factor += sum(emission.kg is None for emission in entered.emissions)
+
+
+def _off_grid(at_ms: int, interval_s: int, zone: ZoneInfo) -> bool:
+    local = datetime.fromtimestamp(at_ms // 1000, zone)
+    return at_ms % 1000 != 0 or (local.hour * 3600 + local.minute * 60 + local.second) % interval_s != 0
 
 
 def _utc(at_ms: int) -> str:

@@ -351,9 +351,11 @@ class _DecimalSum:
 
 
 def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
-    """Whether a figure takes the place of one that stands."""
-    if kept.source == "import" and row.source != "import":
+    """Whether a figure takes the place of one that stands: not the measured one of an imported one, nor the reverse once it is final."""
+    if kept.source != row.source and (kept.source == "import" or kept.final):
         return False
+    if kept.final and kept.grade.reason == "imported" != row.grade.reason:
+        return False  # an energy that was imported as such, against one from imported counter readings
     if kept.final and not row.final:
         return False
     return (row.energy_kwh, row.grade, row.final, row.source) != (kept.energy_kwh, kept.grade, kept.final, kept.source)

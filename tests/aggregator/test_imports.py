@@ -12,6 +12,7 @@ import pytest
 from aggregator.books import Books
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.imports import FileUnusable, ImportOptions, ImportResult, Kind, import_csv
+from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow, Ledger
 from aggregator.settle import Settler
 from aggregator.stores.duckdb_store import DuckDBStore
@@ -227,6 +228,38 @@ def test_counter_readings_go_through_the_store_and_are_settled_like_any_other(de
     again = import_csv(file, options, desk.books, desk.store, note=settler.note)
     assert (again.rows, again.new) == (60, 0)
     assert not settler.pending()
+
+
+def test_an_interval_that_begins_between_two_boundaries_is_a_fault(desk: Desk) -> None:
+    result = desk.put("2026-03-05T00:00,1", "2026-03-05T00:22,2", "2026-03-05T00:45,3")
+    assert (result.rows, result.bad, result.total_kwh) == (2, 1, D(4))
+    assert "a start at a multiple of 900 s of the local day" in str(result.faults[0])
+
+
+def test_hours_and_days_begin_by_the_local_clock(desk: Desk) -> None:
+    hours = replace(OPTIONS, time_zone="Asia/Kolkata", interval_s=3600)  # UTC+5:30: its hours begin at half past of UTC
+    assert desk.put("2026-03-05T00:00,1", "2026-03-05T01:00,1", options=hours).bad == 0
+    days = replace(OPTIONS, interval_s=86_400)
+    assert desk.put("2026-03-07T00:00,1", "2026-03-08T00:00,1", options=days).bad == 0
+
+
+@pytest.mark.parametrize("source", ["import", "measured"])
+def test_counter_readings_replace_no_figure_that_stands(desk: Desk, source: str) -> None:
+    if source == "import":
+        desk.put("2026-03-05T00:15,10.5")
+    else:
+        start_ms = ms("2026-03-04T15:15")
+        end_ms, series = start_ms + QUARTER_MS, ("works", "incomer", "energy_import_kwh")
+        desk.books.enter([IntervalRow(*series, start_ms, end_ms, D("10.5"), GOOD, final=True, source="measured")])
+    settler = Settler(desk.store, desk.books.ledger, [FACILITY], lambda: NOW_MS, books=desk.books)
+    file = desk.path / "counter.csv"
+    lines = [f"2026-03-05T{n // 12:02d}:{n % 12 * 5:02d},{1000 + D(n) / 4}" for n in range(60)]
+    file.write_text("start,energy_kwh\n" + "\n".join(lines), encoding="utf-8")
+    import_csv(file, replace(OPTIONS, kind=Kind.COUNTER), desk.books, desk.store, note=settler.note)
+    settler.settle()
+    finals = {row.start_ms: (row.energy_kwh, row.source) for row in desk.intervals() if row.final}
+    assert finals.pop(ms("2026-03-04T15:15")) == (D("10.5"), source)
+    assert set(finals.values()) == {(D("0.75"), "import")}
 
 
 def test_another_display_for_the_same_instant_is_named_and_not_written(desk: Desk) -> None:
