@@ -275,7 +275,7 @@ class LiveState:
             "f_region": factor.region,
             "f_src": factor.source,
             "f_marks": list(factor.marks),
-            "f_q": "estimated" if factor.marks else "good",
+            "f_q": "e" if factor.marks else "g",
             "kg_booked": round(booked.kg, 3),
             "until": booked.until_ms,
             "missing": booked.missing,

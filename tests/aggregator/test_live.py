@@ -156,7 +156,17 @@ def test_emissions_now_are_import_times_factor(plant: LivePlant) -> None:
     plant.put("incomer", 91.5)
     found = frame(plant)["em"]
     assert found["kgph"] == 45.75
-    assert (found["f"], found["f_id"], found["f_q"]) == ("0.5", "override.works", "good")
+    assert (found["f"], found["f_id"], found["f_q"]) == ("0.5", "override.works", "g")
+
+
+def test_emissions_by_a_factor_with_marks_are_estimated_in_the_letter_that_the_page_shows(tmp_path: Path) -> None:
+    plant = LivePlant(tmp_path, facility=works(place="CN-JS", overrides=()))
+    plant.announce()
+    plant.put("incomer", 91.5)
+    found = frame(plant)["em"]
+    assert found["f_marks"]
+    assert found["f_q"] == "e"
+    plant.close()
 
 
 def test_export_emits_nothing_and_is_not_deducted_from_another_connection(tmp_path: Path) -> None:

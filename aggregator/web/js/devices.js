@@ -58,9 +58,9 @@ export function deviceTable() {
     put(cells.power, gone ? "–" : signed(entry.p));
     put(cells.age, entry.ts == null ? say("never") : ago(now - entry.ts));
     set(cells.age, "class", entry.st === "online" ? "number" : "number old");
-    put(sign, SIGNS[quality] ?? "");
-    put(word, say(`q_${quality}`));
-    set(cells.quality, "class", `quality q-${quality}`);
+    put(sign, gone ? "" : (SIGNS[quality] ?? ""));
+    put(word, gone ? "–" : say(`q_${quality}`));
+    set(cells.quality, "class", gone ? "quality" : `quality q-${quality}`);
   }
 
   function order() {

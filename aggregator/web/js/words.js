@@ -110,7 +110,7 @@ export const WORDS = {
     alarm_conflict: "{0} batch numbers came with two contents",
     alarm_key_unknown: "Batches held: nobody has accepted its key {0}",
     alarm_batch_refused: "{0} batches refused",
-    alarm_gap: "{0} named gaps: readings are missing",
+    alarm_gap: "Readings are missing: {0} named gaps",
     alarm_counter_held: "Counter jumped; its energy waits for confirmation",
     alarm_counter_reset: "Counter began anew",
     alarm_store_unavailable: "The store does not take readings: {0}",
