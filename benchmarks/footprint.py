@@ -30,9 +30,9 @@ WARM_UP_S: Final = 8.0
 STRETCH_S: Final = 25.0
 RSS: Final = Bound(at_most=48, goal=40)  # the issue's limit; G3 of the design
 CPU: Final = Bound(at_most=10)
-CPU_US: Final = Bound(at_most=6.5)
-FLASH: Final = Bound(at_most=40)
-IMPORT_MS: Final = Bound(at_most=150)
+CPU_US: Final = Bound(goal=6.5)  # G3, which was measured with one request for 50 quantities
+FLASH: Final = Bound(goal=40)  # G3
+IMPORT_MS: Final = Bound(goal=150)  # G3
 
 
 def edge_file(directory: Path, folder: Path, port: int, meter_ports: Sequence[int]) -> Path:
@@ -88,8 +88,8 @@ def _one_agent(directory: Path, warm_up_s: float, stretch_s: float, meters: int)
 
 
 def import_ms(module: str) -> float:
-    """Wall time of importing what the agent runs on, in a new interpreter whose byte code is cached, without the interpreter's own start."""
-    code = f"import time; begun = time.perf_counter(); import {module}; print((time.perf_counter() - begun) * 1000)"
+    """Processor time of importing what the agent runs on, from byte code, in a new interpreter whose own start is not counted."""
+    code = f"import time; begun = time.process_time(); import {module}; print((time.process_time() - begun) * 1000)"
     words = [sys.executable, "-c", code]
     said = subprocess.run(words, env=surroundings(), capture_output=True, text=True, check=True, timeout=60)
     return float(said.stdout)

@@ -8,6 +8,7 @@ aggregator the stages share two cores and the interpreter's lock, so that `inges
 """
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.gather import Gatherer
+from aggregator.run import COLLECT_AFTER
 from aggregator.stores.duckdb_store import DuckDBStore
 from aggregator.stores.series_table import SeriesTable, checked, ordered_once
 from aggregator.stores.store import CommittedBatch
@@ -167,6 +169,7 @@ def figures(effort: Effort) -> Iterator[Figure]:
         for number in range(count)
         for edge in edges
     ]
+    gc.set_threshold(COLLECT_AFTER, 20, 50)  # as the running aggregator has it
     found: dict[str, list[float]] = {stage: [] for stage in STAGES}
     yardstick = []
     for _ in range(repeats):
