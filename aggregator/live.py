@@ -19,6 +19,7 @@ from aggregator.intervals.local_time import day_span_ms, local_day
 from aggregator.newest import Newest, NewestReadings, worst
 from aggregator.numbering import EdgeFigures
 from aggregator.rhythm import Rhythm
+from aggregator.settle import IMPORT_EDGE
 from aggregator.stores.store import SeriesKey
 from wire.reading import Json, Quality
 
@@ -232,9 +233,14 @@ class LiveState:
         return round(sum(charges) / len(charges), 1) if charges else None
 
     def _names(self, plant: _Plant) -> list[tuple[str, str]]:
-        """(edge, device): first the meters in their order, then the other devices."""
+        """(edge, device): first the meters in their order, then what their edges poll besides.
+
+        What only has old readings is not there any more: an edge that says what it polls does not name it, and imports poll nothing.
+        """
         meters = [(meter.edge, meter.device) for meter in plant.facility.meters]
-        return list(dict.fromkeys([*meters, *sorted({*self.newest.devices(plant.facility.id), *plant.about})]))
+        told = {IMPORT_EDGE, *(edge for edge, _ in plant.about)}
+        untold = {name for name in self.newest.devices(plant.facility.id) if name[0] not in told}
+        return list(dict.fromkeys([*meters, *sorted({*untold, *plant.about})]))
 
     def _state(self, plant: _Plant, name: tuple[str, str], now_ms: int) -> str:
         newest = self.newest.of_device(plant.facility.id, *name)

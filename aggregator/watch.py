@@ -108,6 +108,10 @@ class Watch:
             back = lost_at_ms is None or now_ms - lost_at_ms > BACK_MS * self._speed
             if (settled and back) or not lost:
                 self._alarms.set(lost, facility, "device_offline", device, edge)
+        here = {"device_offline": {device for _, device in states}, "edge_offline": set(self._live.edges(facility))}
+        for alarm in self._alarms.open(facility):
+            if settled and alarm.source not in here.get(alarm.code, {alarm.source}):
+                self._alarms.clear(facility, alarm.code, alarm.source)  # taken out since: nothing to wait for
 
     def _look_at_balance(self, facility: str) -> None:
         balance = self._live.balance_kw(facility)

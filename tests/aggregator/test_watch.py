@@ -71,6 +71,22 @@ def test_an_edge_that_is_back_before_its_devices_values_raises_nothing_for_them(
     assert codes(plant) == {("edge_offline", "gw-02", "rtn"), ("device_offline", "roof", "unack")}
 
 
+def test_a_device_that_was_taken_out_is_no_device_and_its_alarm_clears(plant: LivePlant) -> None:
+    plant.alarms.raise_alarm("works", "device_offline", "old-meter", "gw-01")
+    plant.alarms.raise_alarm("works", "edge_offline", "gw-old")
+    plant.put("old-meter", 5.0, edge="gw-01")  # as found in the store at the start
+    plant.announce()
+    look_for(plant, 65)
+    assert codes(plant) == {("device_offline", "old-meter", "rtn"), ("edge_offline", "gw-old", "rtn")}
+
+
+def test_imported_counter_readings_are_no_device(plant: LivePlant) -> None:
+    plant.put("incomer", 5.0, edge="import")
+    look_for(plant, 65)
+    assert codes(plant) == set()
+    assert ("import", "incomer") not in plant.live.device_states("works")
+
+
 def test_an_edge_that_never_said_it_is_there_is_judged_by_its_devices(plant: LivePlant) -> None:
     plant.edges.clear()
     plant.silent = {"roof", "battery", "charger"}
