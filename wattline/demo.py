@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -28,6 +29,8 @@ POLLS_PER_REAL_S: Final = 10.0
 PROFILE_ZONE: Final = ZoneInfo("Asia/Seoul")  # of the steel plant's CSV, whose local time knows no daylight saving
 STARTING_REAL_S: Final = 8.0  # how long the parts take to start at most; so much earlier a profile run begins
 LEAD_POLLS: Final = 3
+LEAST_POLL_S: Final = 0.1  # of the edge file
+ANSWERS_WITHIN_S: Final = 5.0
 SETTLE_WITHIN_S: Final = 20.0
 
 
@@ -38,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"wattline demo: {fault}", file=sys.stderr)
         return 2
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_terminated_as_interrupted())
         directory = options.directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wattline-demo-")))
         system = System(_wanted(options, directory))
         stack.callback(system.stop)
@@ -54,8 +58,14 @@ def _fault(options: argparse.Namespace) -> str:
         return "expected --profile FILE and --from DATE together"
     if options.days is not None and options.profile is None:
         return "expected --profile with --days"
-    if options.broker is not None and ":" not in options.broker:
-        return f"--broker: expected HOST:PORT, got {options.broker!r}"
+    if options.days is not None and options.days <= 0:
+        return f"--days: expected more than 0, got {options.days:g}"
+    if options.seconds is not None and options.seconds <= 0:
+        return f"--seconds: expected more than 0, got {options.seconds:g}"
+    if options.poll_s is not None and options.poll_s < LEAST_POLL_S:
+        return f"--poll-s: expected {LEAST_POLL_S:g} or more, got {options.poll_s:g}"
+    if not 0 <= options.port <= 65_535:
+        return f"--port: expected 0 to 65535, got {options.port}"
     if options.start is not None:
         try:
             datetime.fromisoformat(options.start)
@@ -65,6 +75,41 @@ def _fault(options: argparse.Namespace) -> str:
         return f"--speed: expected more than 0 and at most 3600, got {options.speed:g}"
     if options.profile is not None and not options.profile.is_file():
         return f"--profile: expected a file, nothing at {options.profile}"
+    return _missing_outside(options)
+
+
+def _missing_outside(options: argparse.Namespace) -> str:
+    """What the options need of the machine and it does not give."""
+    for option, folder in (("--report", options.report and options.report.parent), ("--directory", options.directory)):
+        fault = "" if folder is None else _unwritable(folder, make=option == "--directory")
+        if fault:
+            return f"{option}: {fault}"
+    if options.report is not None and options.report.is_dir():
+        return f"--report: expected a file, {options.report} is a directory"
+    fault = "" if options.broker is None else _no_broker(options.broker)
+    return f"--broker: {fault}" if fault else ""
+
+
+def _unwritable(folder: Path, *, make: bool) -> str:
+    """Why no file can be written in `folder`, "" where one can; `make` makes it."""
+    try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"expected a directory to write in, {folder}: {error.strerror or error}"
+
+
+def _no_broker(broker: str) -> str:
+    """Why HOST:PORT is no broker to use, "" where something listens there."""
+    host, _, port = broker.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= 65_535:
+        return f"expected HOST:PORT, got {broker!r}"
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        return f"expected a broker at {broker}, got {error.strerror or error}"
     return ""
 
 
@@ -74,7 +119,7 @@ def _wanted(options: argparse.Namespace, directory: Path) -> Wanted:
     if options.profile is not None:
         lead_s = STARTING_REAL_S * options.speed + LEAD_POLLS * poll_s
         clock = Clock(_start_ms(options) - int(lead_s * 1000), options.speed)
-    host, _, port = (options.broker or "").partition(":")
+    host, _, port = (options.broker or "").rpartition(":")
     return Wanted(
         directory,
         SITES / ("steel.toml" if options.profile is not None else "demo.toml"),
@@ -179,6 +224,20 @@ def _backlog(system: System) -> int:
         edges: dict[str, Any] = get_json(f"{system.url}/api/v1/facilities/{gateway.facility}/edges")
         waiting += sum(edge["backlog"] or 0 for edge in edges["edges"])
     return waiting
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the program like Ctrl-C: what was started by then is stopped, and no part stays behind."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 @contextlib.contextmanager

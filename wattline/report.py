@@ -208,16 +208,20 @@ def summary(outcome: Mapping[str, Any]) -> str:
             f"{f['id']} {f['region']} {f['data_year'] or ''} {f['kg_per_kwh']} kg/kWh" for f in facility["factors"]
         )
         kg = "no figure" if facility["emissions_kg"] is None else f"{Decimal(facility['emissions_kg']):.3f} kg CO2e"
+        now = facility["emissions_now_kg_per_h"]
         lines.append(
-            f"{facility['facility']}: now {facility['emissions_now_kg_per_h']} kg/h with {facility['factor_now']['kg_per_kwh']} kg/kWh; "
+            f"{facility['facility']}: now {'no figure' if now is None else f'{now} kg/h'} with {facility['factor_now']['kg_per_kwh']} kg/kWh; "
             f"booked {kg} ({facility['intervals']} intervals; {factors or 'none yet'})"
         )
     if outcome["power_balance_error_percent"] is not None:
         lines.append(f"power balance: {outcome['power_balance_error_percent']} % of load")
     stored, feed = latency["answer_to_stored"], latency["answer_to_live_feed"]
-    lines.append(
-        f"latency: stored p50 {stored.get('p50_ms')} ms p95 {stored.get('p95_ms')} ms, on the feed p50 {feed['p50_ms']} ms p95 {feed['p95_ms']} ms"
-    )
+    seen = [
+        f"{where} p50 {times['p50_ms']} ms p95 {times['p95_ms']} ms"
+        for where, times in (("stored", stored), ("on the feed", feed))
+        if times.get("p50_ms") is not None
+    ]
+    lines.append("latency: " + (", ".join(seen) or "no reading came through"))
     lines.append("peak memory: " + ", ".join(f"{name} {mib} MiB" for name, mib in outcome["peak_memory_mib"].items()))
     if "profile" in outcome:
         profile = outcome["profile"]
