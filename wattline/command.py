@@ -17,11 +17,15 @@ from wire.clock import Clock
 
 FAILED: Final = 1
 BAD_USE: Final = 2
+# The extra that brings what only some words need (pyproject.toml); the first module that a word misses names it.
+_EXTRAS: Final = dict.fromkeys(
+    ("duckdb", "fastapi", "numpy", "prometheus_client", "pydantic", "uvicorn"), "aggregator"
+) | {"urllib3": "influx"}
 PASSWORD: Final = "WATTLINE_MQTT_PASSWORD"  # noqa: S105 the variable's name, not a password
 
 _EXAMPLES: Final = """examples:
   wattline demo                                   everything on this machine, in one command
-  wattline edge check /etc/wattline/edge.toml     is the edge file right?
+  wattline edge check edge.toml                   is the edge file right?
   wattline edge commission edge.toml              read every row of every device once
   wattline edge run edge.toml                     the agent
   wattline aggregator run aggregator.toml         store, figures, dashboard
@@ -47,6 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options)
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(
+            f"wattline: expected the package {error.name}, it is not installed: pip install 'wattline[{extra}]'",
+            file=sys.stderr,
+        )
+        return BAD_USE
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -107,7 +120,7 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     edge = _word(words, "edge", "the agent on a gateway", "wattline edge check edge.toml")
     verbs = edge.add_subparsers(title="words", metavar="WORD", required=True)
     run = _word(
-        verbs, "run", "read devices, spool, deliver, until SIGTERM", "wattline edge run /etc/wattline/edge.toml"
+        verbs, "run", "read devices, spool, deliver, until SIGTERM", "wattline edge run /etc/wattline-edge/edge.toml"
     )
     run.add_argument("file", type=Path, help="the edge file (TOML)")
     run.add_argument(
@@ -244,7 +257,7 @@ def _add_import(words: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         words,
         "import",
         "interval energies or counters from a CSV file",
-        "wattline import energy.csv --config aggregator.toml ...",
+        "wattline import energy.csv --url http://127.0.0.1:8080 --facility works --device incomer",
     )
     import_options.add_arguments(parser)
     parser.set_defaults(run=_run_import)
