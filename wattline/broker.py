@@ -18,11 +18,12 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 HOST: Final = "127.0.0.1"
 STARTS_WITHIN_S: Final = 15.0
 STOPS_WITHIN_S: Final = 5.0
+MQTT_3_1_1: Final = 4  # the protocol level in a CONNECT
 TRIES: Final = 5  # another program may take the free port between looking and starting
 MEMORY_LIMIT_BYTES: Final = 512 * 1024 * 1024
 # mosquitto's defaults lose QoS 1: 1,339 of 3,000 messages to a connected subscriber were dropped without a word (2.0.11).
@@ -137,6 +138,7 @@ async def serve_amqtt(port: int, ended: asyncio.Event) -> None:
     """amqtt on a loopback port until `ended`."""
     from amqtt.broker import Broker as AmqttBroker  # only where it is needed: an extra, and slow to load
 
+    _refuse_other_versions()
     broker = AmqttBroker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
@@ -146,6 +148,24 @@ async def serve_amqtt(port: int, ended: asyncio.Event) -> None:
     await broker.start()
     await ended.wait()
     await broker.shutdown()
+
+
+def _refuse_other_versions() -> None:
+    """Let amqtt come to its own answer to MQTT 5, "unacceptable version".
+
+    It reads the whole CONNECT as 3.1.1 before it looks at the version; a last will of MQTT 5 it cannot read, and then (0.12.1) it
+    leaves the client without an answer.
+    """
+    from amqtt.mqtt.connect import ConnectPayload
+
+    read = ConnectPayload.from_stream
+
+    async def from_stream(reader: Any, fixed_header: Any, variable_header: Any) -> Any:
+        if variable_header.proto_level == MQTT_3_1_1:
+            return await read(reader, fixed_header, variable_header)
+        return ConnectPayload("another-version", "unread", b"unread", "unread", "unread")
+
+    ConnectPayload.from_stream = from_stream
 
 
 async def _serve_until_parent_ends(port: int) -> None:

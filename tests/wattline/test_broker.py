@@ -1,5 +1,6 @@
 """The demo's broker, of both kinds, with paho as the judge."""
 
+import asyncio
 import importlib.util
 import os
 import queue
@@ -14,6 +15,7 @@ import pytest
 from paho.mqtt import client as paho
 
 from wattline.broker import BrokerUnavailable, LocalBroker, found_mosquitto, free_port, loopback_configuration
+from wire.mqtt import Broker, Message, MqttSession
 
 KINDS = [
     pytest.param("mosquitto", marks=pytest.mark.skipif(found_mosquitto() is None, reason="mosquitto is not installed")),
@@ -58,6 +60,20 @@ def test_what_is_published_arrives_at_qos_1(broker: LocalBroker) -> None:
     for one in (speaker, listener):
         one.disconnect()
         one.loop_stop()
+
+
+def test_a_session_of_ours_with_a_last_will_connects_at_once(broker: LocalBroker) -> None:
+    """It asks for MQTT 5 first; amqtt cannot read the will of that CONNECT, and left it without an answer."""
+
+    async def connect() -> int:
+        will = Message("wattline/v1/works/gw/status", b"offline", retain=True)
+        where = Broker(broker.host, broker.port)
+        async with MqttSession(where, "gw", subscriptions=["a/b"], will=will, on_message=lambda *_: None) as session:
+            await session.wait_connected(5.0)
+            await session.publish("a/b", b"1", timeout_s=5.0)
+            return session.protocol
+
+    assert asyncio.run(connect()) == {"mosquitto": 5, "amqtt": 4}[broker.kind]
 
 
 def test_it_listens_on_loopback_only(broker: LocalBroker) -> None:
