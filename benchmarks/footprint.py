@@ -71,7 +71,7 @@ def _one_agent(directory: Path, warm_up_s: float, stretch_s: float, meters: int)
                 until(f"first batch ({agent.last_words()})", lambda: acknowledger.readings > 0 or not agent.alive())
                 time.sleep(warm_up_s)
                 spent, written, readings = Spent.of(agent), agent.written_bytes()[0], acknowledger.readings
-                frame_bytes = acknowledger.frame_bytes
+                frame_bytes, system_s = acknowledger.frame_bytes, agent.system_s()
                 time.sleep(stretch_s)
                 seconds, (cpu_s,) = spent.so_far()
                 readings = acknowledger.readings - readings
@@ -80,6 +80,7 @@ def _one_agent(directory: Path, warm_up_s: float, stretch_s: float, meters: int)
                     "peak_mib": agent.peak_mib(),
                     "private_mib": agent.private_mib(),
                     "cpu_percent": 100 * cpu_s / seconds,
+                    "system_percent": 100 * (agent.system_s() - system_s) / seconds,
                     "cpu_us": 1e6 * cpu_s / readings,
                     "flash_bytes": (agent.written_bytes()[0] - written) / readings,
                     "frame_bytes": (acknowledger.frame_bytes - frame_bytes) / readings,
@@ -109,7 +110,7 @@ def figures(effort: Effort, meters: int = METERS) -> Iterator[Figure]:
 
     yield Figure("footprint.rss", "MiB", of("rss_mib"), RSS, beside={"private": of("private_mib")})
     yield Figure("footprint.rss_peak", "MiB", of("peak_mib"), RSS)
-    yield Figure("footprint.cpu", "% of a core", of("cpu_percent"), CPU)
+    yield Figure("footprint.cpu", "% of a core", of("cpu_percent"), CPU, beside={"system": of("system_percent")})
     yield Figure("footprint.cpu_per_reading", "us", of("cpu_us"), CPU_US)
     yield Figure(
         "footprint.flash_per_reading", "B", of("flash_bytes"), FLASH, beside={"sealed_frame": of("frame_bytes")}

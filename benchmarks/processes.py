@@ -88,9 +88,16 @@ class Process:
         return " / ".join(self.log.read_text(errors="replace").strip().splitlines()[-4:])
 
     def cpu_s(self) -> float:
-        """Processor time so far, user and system."""
+        """Processor time so far, its own and the system's for it."""
+        return sum(self._cpu_s())
+
+    def system_s(self) -> float:
+        """The system's part of it."""
+        return self._cpu_s()[1]
+
+    def _cpu_s(self) -> tuple[float, float]:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        return int(fields[11]) / _TICKS_PER_S, int(fields[12]) / _TICKS_PER_S
 
     def rss_mib(self) -> float:
         """Resident memory now: its own pages and its share of none, as `ps` shows it."""
