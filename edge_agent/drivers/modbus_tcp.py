@@ -202,20 +202,39 @@ class _Connection:
 
 
 class _Planned:
-    """The requests of one device as they stand now: what the device refuses, or never answers, changes them."""
+    """The requests of one device as they stand now: what the device refuses, or never answers, changes them.
 
-    __slots__ = ("first", "made_at_s", "requests", "silences")
+    What was answered once is there: a silence or a refusal says something about the link or the moment, unless it refuses again and again.
+    """
+
+    __slots__ = ("answered", "first", "made_at_s", "refusals", "requests", "silences")
 
     def __init__(self, requests: tuple[Request, ...], made_at_s: float) -> None:
         self.requests = list(requests)
         self.made_at_s = made_at_s
         self.first = 0  # where the next read begins: behind what a deadline or a silence has stopped at
         self.silences: dict[int, int] = {}  # per first register: reads in which only this request went unanswered
+        self.refusals: dict[int, int] = {}  # per first register, since its last answer
+        self.answered: set[tuple[str, int, int]] = set()  # table, first register, count
 
     def turn(self, counters_only: bool) -> deque[Request]:
         """The requests of one read in their order."""
         turn = (*self.requests[self.first :], *self.requests[: self.first])
         return deque(request for request in turn if not counters_only or request.decoder.has_counters)
+
+    def note_answer(self, request: Request) -> None:
+        """This request's registers are there."""
+        self.answered.add((request.table, request.start, request.count))
+        self.refusals.pop(request.start, None)
+
+    def was_answered(self, request: Request) -> bool:
+        """Whether it was answered since it was planned."""
+        return (request.table, request.start, request.count) in self.answered
+
+    def refused(self, request: Request) -> bool:
+        """Whether a refusal is to be believed: at once where it was never answered, else the third in a row."""
+        count = self.refusals[request.start] = self.refusals.get(request.start, 0) + 1
+        return count >= _LESSONS or not self.was_answered(request)
 
     def replace(self, request: Request) -> tuple[Request, ...]:
         """Puts the two halves of `request` in its place and gives them; for a single field none: it is left out."""
@@ -258,8 +277,9 @@ class ModbusTcp:
             answer.requests += 1
             try:
                 await self._one(device, request, answer)
+                planned.note_answer(request)
             except DeviceRefused as refusal:
-                if refusal.code not in _SPLITS:
+                if refusal.code not in _SPLITS or not planned.refused(request):
                     answer.faults.append(refusal)
                 elif parts := planned.replace(request):
                     queue.extendleft(reversed(parts))
@@ -315,8 +335,8 @@ class ModbusTcp:
         request = silent[0]
         if request in planned.requests:
             planned.first = (planned.requests.index(request) + 1) % len(planned.requests)
-        if not answer.blocks:
-            return  # the whole device is silent: that says nothing about this request
+        if not answer.blocks or planned.was_answered(request):
+            return  # the whole device is silent, or this request is answered at other times
         count = planned.silences[request.start] = planned.silences.get(request.start, 0) + 1
         if count >= _LESSONS and request in planned.requests:
             del planned.silences[request.start]

@@ -309,6 +309,26 @@ async def test_a_block_that_is_never_answered_does_not_make_the_device_dead(peer
     assert [request.start for request in driver.requests(plan)] == [6, 72]
 
 
+async def test_a_block_that_is_silent_or_refused_now_and_then_keeps_its_registers(peer: Any, driver: ModbusTcp) -> None:
+    """A lossy link or a busy gateway: seen as a device that lacks the register, it would cost an hour of readings."""
+    fill(peer)
+    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    planned = driver.requests(plan)
+    for _ in range(4):
+        peer.fault = None
+        assert (await driver.read(plan)).faults == []
+        peer.fault = lambda t, u, f, address, count: None if address == 6 else peer.answer(t, u, f, address, count)
+        assert [type(fault) for fault in (await driver.read(plan)).faults] == [DeviceUnreachable]
+        peer.fault = lambda t, u, f, address, count: (
+            struct.pack(">HHHBBB", t, 0, 3, u, f | 0x80, 2) if address == 6 else peer.answer(t, u, f, address, count)
+        )
+        assert [type(fault) for fault in (await driver.read(plan)).faults] == [DeviceRefused]
+    assert driver.requests(plan) == planned
+    for _ in range(2):  # twice more, and it is believed
+        await driver.read(plan)
+    assert [request.start for request in driver.requests(plan)] == [0, 72]
+
+
 async def test_a_request_that_alone_is_never_answered_is_split_until_its_good_part_comes(
     peer: Any, driver: ModbusTcp
 ) -> None:
