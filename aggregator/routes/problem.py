@@ -59,7 +59,7 @@ def _first_fault(error: RequestValidationError) -> ProblemBody:
     faults: Sequence[Mapping[str, Any]] = error.errors()
     fault = faults[0]
     place, *path = [str(part) for part in fault["loc"]]
-    thing = ".".join(path) if path else place
+    thing = _short(".".join(path) if path else place)
     more = "" if len(faults) == 1 else f" (and {len(faults) - 1} more)"
     if fault["type"] == "json_invalid":
         return ProblemBody(
