@@ -165,9 +165,7 @@ def _signs(values: Values) -> Iterator[str]:
 def _counters(values: Values) -> Iterator[str]:
     """A counter that goes back, or the wrong one that runs."""
     for quantity, readings in values.items():
-        if QUANTITIES[quantity].kind is Kind.COUNTER and any(
-            b < a for a, b in pairwise(readings)
-        ):
+        if QUANTITIES[quantity].kind is Kind.COUNTER and any(b < a for a, b in pairwise(readings)):
             yield f"{quantity}: went back from {max(readings):g} to {readings[-1]:g}"
     power = values.get("active_power_kw", ())
     if len(power) < 2:
