@@ -38,9 +38,7 @@ log = logging.getLogger(__name__)
 STATUS_TIMEOUT_S: Final = 5.0
 # Contents of batches hold no cycles, but each thousand of their lists made Python look for some: a fifth of all processor time per reading.
 COLLECT_AFTER: Final = 50_000
-SWITCH_S: Final = (
-    0.0005  # a thread that comes back from verifying waited up to 5 ms for its turn: p99 of an answer at the limit 900 ms, now 730
-)
+SWITCH_S: Final = 0.0005  # a thread that comes back from verifying waited up to 5 ms for its turn: p99 of an answer at the limit 900 ms, now 730
 LEAST_FREE_BYTES: Final = 64 << 20  # a commit and its checkpoint need a few MiB
 
 
