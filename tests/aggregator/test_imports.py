@@ -21,6 +21,7 @@ D = Decimal
 ROOT = Path(__file__).parents[2]
 NINE_MONTHS = ROOT.parent / "shared" / "data" / "steel_plant_15min_2018_jan_sep.csv"
 WEEK = ROOT / "device_sim" / "profiles" / "steel_plant_week.csv"
+CASES = sorted((ROOT / "tests" / "cases" / "import").glob("*.csv"))
 QUARTER_MS = 900_000
 NOW_MS = 1_777_593_600_000
 OPTIONS = ImportOptions("works", "incomer", time_zone="Asia/Seoul")
@@ -97,29 +98,12 @@ def test_another_value_for_an_interval_is_named_and_not_written(desk: Desk) -> N
     assert [row.energy_kwh for row in desk.intervals()] == [D("1.5"), D(2), D(3)]
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("2026-03-05T00:15,1.2.3", "meter.csv:3: energy_kwh: expected an energy in kWh, 0 or above, got '1.2.3'"),
-        ("2026-03-05T00:15,", "meter.csv:3: energy_kwh: expected an energy in kWh, 0 or above, got ''"),
-        ("2026-03-05T00:15,-1", "meter.csv:3: energy_kwh: expected an energy in kWh, 0 or above, got '-1'"),
-        ("2026-03-05T00:15,NaN", "meter.csv:3: energy_kwh: expected an energy in kWh, 0 or above, got 'NaN'"),
-        ("2026-03-05T00:15,inf", "meter.csv:3: energy_kwh: expected an energy in kWh, 0 or above, got 'inf'"),
-        ("5 March,1", "meter.csv:3: start: expected a time such as 2026-03-05T00:15, got '5 March'"),
-        ("2026-02-30T00:15,1", "meter.csv:3: start: expected a time such as 2026-03-05T00:15, got '2026-02-30T00:15'"),
-        ("2026-03-05T00:15", "meter.csv:3: row: expected 2 columns, got 1"),
-        ("2026-03-05T00:15,1,2", "meter.csv:3: row: expected 2 columns, got 3"),
-        ("2026-03-05T00:00,1", "meter.csv:3: start: expected each interval once, got that of line 2 again"),
-        ("2026-03-05T00:00,7", "meter.csv:3: energy_kwh: expected 1 kWh as in line 2 for the same interval, got 7 kWh"),
-        (
-            "2026-03-05T00:05,1",
-            "meter.csv:3: start: expected no overlap with the 900 s from line 2, got 2026-03-04T15:05:00Z",
-        ),
-    ],
-)
-def test_a_bad_row_is_named_and_stops_nothing_else(desk: Desk, line: str, said: str) -> None:
-    result = desk.put("2026-03-05T00:00,1", line, "2026-03-05T00:30,3")
-    assert [str(fault) for fault in result.faults] == [said]
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_a_bad_row_is_named_and_stops_nothing_else(desk: Desk, case: Path) -> None:
+    """Each file of tests/cases/import has two good rows and a bad one between them."""
+    expected = case.read_text(encoding="utf-8").splitlines()[0].removeprefix("# expect: ")
+    result = import_csv(case, OPTIONS, desk.books, desk.store)
+    assert [str(fault) for fault in result.faults] == [f"{case.name}:{expected}"]
     assert (result.rows, result.bad, result.exit_status) == (2, 1, 1)
     assert [row.energy_kwh for row in desk.intervals()] == [D(1), D(3)]
 
