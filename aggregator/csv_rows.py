@@ -14,6 +14,11 @@ IMPORTABLE: Final = ("energy_import_kwh", "energy_export_kwh", "heat_energy_kwh"
 # Exact: powers of ten only. (Heat in GJ is no finite number of kWh; convert it before.)
 _KWH_PER: Final = {"Wh": Decimal("0.001"), "kWh": Decimal(1), "MWh": Decimal(1000), "GWh": Decimal(1_000_000)}
 _EPOCH_MS_PER: Final = {"epoch_s": 1000, "epoch_ms": 1}
+_YEARS: Final = (1970, 2100)  # between these; a century's edge needs no thought about zones
+_REACH_MS: Final = (31_536_000_000, 4_102_444_800_000)  # 1971-01-01 and 2100-01-01 UTC
+_TOO_MUCH: Final = 10**12  # more than a country uses in a year
+_DECIMALS: Final = 12
+_SEEN_MAX: Final = 80
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 
@@ -158,20 +163,26 @@ class _Cells:
             value = Decimal(text.replace(",", ".") if self._options.decimal_comma else text)
         except InvalidOperation:
             value = Decimal("NaN")
+        column, unit = self._options.value_column, self._options.unit
         if not value.is_finite() or value < 0:
-            raise _NotARow(self._options.value_column, f"an energy in {self._options.unit}, 0 or above", repr(text))
+            raise _NotARow(column, f"an energy in {unit}, 0 or above", _quoted(text))
+        if value >= _TOO_MUCH or value != round(value, _DECIMALS):
+            expected = f"an energy in {unit} below 10^12 with at most {_DECIMALS} decimals"
+            raise _NotARow(column, expected, _quoted(text))
         return value * self._kwh_per
 
     def _instant_ms(self, text: str) -> int:
         """Of a local hour that comes twice the file's order decides; a local time that the clock skips is no time."""
         form = self._options.time_format
         if form in _EPOCH_MS_PER:
-            return self._since_1970(text, _EPOCH_MS_PER[form])
+            return self._in_reach(self._since_1970(text, _EPOCH_MS_PER[form]), text)
         try:
             local = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)  # noqa: DTZ007 (zone follows)
         except ValueError:
             expected = "a time such as 2026-03-05T00:15" if form == "iso" else f"a time as {form}"
-            raise _NotARow(self._options.time_column, expected, repr(text)) from None
+            raise _NotARow(self._options.time_column, expected, _quoted(text)) from None
+        if not _YEARS[0] < local.year < _YEARS[1]:
+            self._in_reach(-1, text)
         if local.tzinfo is not None:
             return (local - _EPOCH) // _MS
         first = local.replace(tzinfo=self._zone, fold=0)
@@ -190,4 +201,15 @@ class _Cells:
             return round(Decimal(text) * ms_per_unit)
         except (InvalidOperation, ValueError, OverflowError):
             unit = "seconds" if ms_per_unit == 1000 else "milliseconds"
-            raise _NotARow(self._options.time_column, f"{unit} since 1970", repr(text)) from None
+            raise _NotARow(self._options.time_column, f"{unit} since 1970", _quoted(text)) from None
+
+    def _in_reach(self, at_ms: int, text: str) -> int:
+        if not _REACH_MS[0] <= at_ms < _REACH_MS[1]:
+            first, end = _YEARS
+            raise _NotARow(self._options.time_column, f"a time of the years {first + 1} to {end - 1}", _quoted(text))
+        return at_ms
+
+
+def _quoted(text: str) -> str:
+    """What a row holds, for a message to people."""
+    return repr(text if len(text) <= _SEEN_MAX else f"{text[:_SEEN_MAX]}...")

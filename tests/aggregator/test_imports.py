@@ -155,6 +155,13 @@ def test_times_may_count_from_1970(desk: Desk, form: str, text: str) -> None:
     assert "since 1970, got 'noon'" in str(result.faults[1])
 
 
+def test_a_count_that_is_no_time_of_these_centuries_is_named(desk: Desk) -> None:
+    result = desk.put("1772640000,1", "1e300,1", "-1,1", options=replace(OPTIONS, time_format="epoch_s"))
+    assert [fault.line for fault in result.faults] == [3, 4]
+    assert str(result.faults[0]).endswith("start: expected a time of the years 1971 to 2099, got '1e300'")
+    assert len(desk.intervals()) == 1
+
+
 def quarters(first_hour: int, last_hour: int, day: str) -> list[str]:
     return [f"{day}T{hour:02d}:{minute:02d},1" for hour in range(first_hour, last_hour) for minute in (0, 15, 30, 45)]
 
