@@ -147,7 +147,7 @@ class Ingest:
     def edge_status(self, facility: str, edge: str, status: EdgeStatus) -> None:
         """What an edge says of itself. One that comes online is told what the store has of its epoch."""
         known = self._edge(facility, edge)
-        known.says(status.epoch, status.next_seq, online=status.state == "online")
+        known.says(status.epoch, status.next_seq, self._clock(), online=status.state == "online")
         if status.state == "online" and status.page == 1 and valid_id(status.epoch):
             self.ask_have(Spool(facility, edge, status.epoch))
 

@@ -8,7 +8,7 @@ Load sign everywhere: import and charging positive, generation and discharging n
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from aggregator.emissions.resolution import Resolution
@@ -40,6 +40,7 @@ UNITS: Final[Frame] = {
     "ts": "ms UTC",
 }
 PARTS: Final = {"pv": "pv", "storage": "sto", "load": "load", "ev": "ev"}  # a meter's `show` -> its key in the flow
+SILENT_MS: Final = 35_000  # an edge says every 10 s how it is; one that does not is not there, whatever it said last
 _POWERS: Final = ("active_power_kw", "dc_power_kw")
 
 
@@ -129,7 +130,7 @@ class LiveState:
         with self._lock:
             plant = self._plants[facility]
             names = sorted({*plant.edges, *(meter.edge for meter in plant.facility.meters)})
-            return {edge: plant.edges.get(edge) or EdgeFigures(facility, edge) for edge in names}
+            return {edge: self._edge(plant, edge) for edge in names}
 
     def device_states(self, facility: str) -> dict[tuple[str, str], str]:
         """online, late or offline for each (edge, device) of a facility."""
@@ -244,12 +245,19 @@ class LiveState:
 
     def _state(self, plant: _Plant, name: tuple[str, str], now_ms: int) -> str:
         newest = self.newest.of_device(plant.facility.id, *name)
-        edge = plant.edges.get(name[0])
         if newest is None:
             return "offline"
         rhythm = plant.rhythms.setdefault(name, Rhythm(newest.at_ms))
         rhythm.heard(newest.at_ms)
-        return "offline" if edge is not None and edge.online is False else rhythm.state(now_ms, self._speed)
+        return "offline" if self._edge(plant, name[0]).online is False else rhythm.state(now_ms, self._speed)
+
+    def _edge(self, plant: _Plant, edge: str) -> EdgeFigures:
+        """What is known of an edge: where the broker is gone or refuses it, nobody tells its last will."""
+        figures = plant.edges.get(edge) or EdgeFigures(plant.facility.id, edge)
+        if figures.online and figures.said_at_ms is not None:
+            silent = self._clock() - figures.said_at_ms > SILENT_MS * self._speed
+            return replace(figures, online=False) if silent else figures
+        return figures
 
     def _device(self, plant: _Plant, name: tuple[str, str], now_ms: int) -> Frame:
         entry: Frame = {"st": self._state(plant, name, now_ms)}

@@ -18,7 +18,7 @@ class EdgeFigures:
     """Delivery of one edge. Counts are since the aggregator's start, but for `watermark` and `gaps`, which the store remembers.
 
     `watermark` is the number up to which each batch of the newest epoch is committed or named in a gap; `backlog` is how many
-    batches the edge has numbered beyond it, None before it has said so. Readings in `gap_readings` are lost and named.
+    batches the edge has numbered beyond it, None before it has said so. `said_at_ms` is when its last status came. Readings in `gap_readings` are lost and named.
     """
 
     facility: str
@@ -42,6 +42,7 @@ class EdgeFigures:
     left_out: int = 0
     proven: bool = False
     unknown_key: str = ""
+    said_at_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class EdgeNumbers:
         self.epoch = ""
         self.next_seq: int | None = None
         self.online: bool | None = None
+        self.said_at_ms: int | None = None
         self.last_batch_at_ms: int | None = None
         self.batches = self.repeated = self.readings = self.left_out = 0
         self.gaps = self.gap_readings = self.conflicts = self.chain_breaks = 0
@@ -108,9 +110,9 @@ class EdgeNumbers:
             for low, high in missing_numbers(first, last, body.get("seqs") or ()):
                 numbers.add(low, high)
 
-    def says(self, epoch: str, next_seq: int, *, online: bool) -> None:
-        """What the edge's status says of its newest epoch."""
-        self.online = online
+    def says(self, epoch: str, next_seq: int, at_ms: int, *, online: bool) -> None:
+        """What the edge's status, come at `at_ms`, says of its newest epoch."""
+        self.online, self.said_at_ms = online, at_ms
         if epoch and next_seq:
             self.epoch, self.next_seq = epoch, next_seq
 
@@ -148,4 +150,5 @@ class EdgeNumbers:
             left_out=self.left_out,
             proven=self.proven,
             unknown_key=self.unknown_key,
+            said_at_ms=self.said_at_ms,
         )

@@ -11,7 +11,7 @@ def edge(committed: list[int], gap: dict[str, Any] | None = None) -> EdgeNumbers
         numbers.committed("e1", seq, "", f"{seq:064x}", 1_000 * seq)
     if gap is not None:
         numbers.gap("e1", {"kind": "dropped", "epoch": "e1", **gap})
-    numbers.says("e1", 11, online=True)
+    numbers.says("e1", 11, 12_000, online=True)
     return numbers
 
 
