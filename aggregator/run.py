@@ -59,10 +59,10 @@ class Aggregator:
             self.store: Store = store_of(settings)
             self.ledger = Ledger(settings.data_directory / "ledger.sqlite")
             self.books = Books(self.ledger, settings.facilities, clock)
+            self.newest = NewestReadings(self.store.keys)
+            self.newest.prime(self.store)
         except (OSError, StoreError, LedgerError) as error:
             raise CannotStart(str(error)) from error
-        self.newest = NewestReadings(self.store.keys)
-        self.newest.prime(self.store)
         self.alarms = Alarms(self.ledger, clock)
         self.live = LiveState(
             settings.facilities,

@@ -78,7 +78,7 @@ def _revoke(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
         )
     else:
         print(f"{arguments.name}: {newly_revoked} certificates newly revoked, in {arguments.directory / 'crl.pem'}")
-        print("it counts once the broker has that file and a new access list (`wattline certs acl`) and was restarted")
+        print("it counts once the broker has that file and a new access list (`wattline certs acl`) and is reloaded")
     return 0
 
 
