@@ -7,7 +7,6 @@ import logging
 import secrets
 import shutil
 import sqlite3
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +35,9 @@ from wire.mqtt import Broker, Message, MqttError, MqttSession
 log = logging.getLogger(__name__)
 
 STATUS_TIMEOUT_S: Final = 5.0
-# Contents of batches hold no cycles, but each thousand of their lists made Python look for some: a fifth of all processor time per reading.
+# Contents of batches hold no cycles, but their lists made Python look for some all the time: without that the stages of the ingest,
+# one by one, take a fifth less processor time (benchmarks/stages.py).
 COLLECT_AFTER: Final = 50_000
-SWITCH_S: Final = 0.0005  # a thread that comes back from verifying waited up to 5 ms for its turn: p99 of an answer at the limit 900 ms, now 730
 LEAST_FREE_BYTES: Final = 64 << 20  # a commit and its checkpoint need a few MiB
 
 
@@ -232,7 +231,6 @@ async def run(
 ) -> None:
     """`wattline aggregator run`, in a process of its own: it sets the interpreter up for batches. Raises CannotStart."""
     gc.set_threshold(COLLECT_AFTER, 20, 50)
-    sys.setswitchinterval(SWITCH_S)
     try:
         settings = load(file, environment)
     except SettingsFaults as error:
