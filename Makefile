@@ -2,7 +2,7 @@
 # make test    installs what is missing, then runs the tests and says what was skipped and why
 # make check   lint, format, types, import table, units
 # make bench   measures; one JSON line per figure
-# make long    tests that take minutes; make soak: hours
+# make long    tests that take minutes, half an hour in all; make soak: WATTLINE_SOAK_HOURS (24) of kills
 # make docs    checks the links of all pages
 # Each word can be repeated: what is there already is not installed again.
 
