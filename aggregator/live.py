@@ -40,7 +40,7 @@ UNITS: Final[Frame] = {
     "ts": "ms UTC",
 }
 PARTS: Final = {"pv": "pv", "storage": "sto", "load": "load", "ev": "ev"}  # a meter's `show` -> its key in the flow
-SILENT_MS: Final = 25_000  # an edge says every 10 s how it is; its devices are called silent after 30 s, and must not be first
+SILENT_MS: Final = 25_000  # an edge says every 10 s how it is; before its devices are called silent, after 30 s
 _POWERS: Final = ("active_power_kw", "dc_power_kw")
 
 
