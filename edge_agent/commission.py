@@ -222,14 +222,21 @@ def _last(values: Values, quantity: str) -> float | None:
     return readings[-1] if readings else None
 
 
+def _line(row: RowSeen) -> str:
+    """A counter with all its digits, to be held beside the meter's display; anything else with six. No unit where it is a ratio."""
+    digits = 10 if QUANTITIES[row.quantity].kind is Kind.COUNTER else 6
+    value = "-" if row.value is None else f"{row.value:.{digits}g}"
+    unit = "" if row.unit == "1" else row.unit
+    return f"  {row.quantity:32} {value:>14} {unit:6} {row.remark}".rstrip() + "\n"
+
+
 def _print_device(seen: DeviceSeen, out: TextIO) -> None:
     out.write(f"{seen.device} ({seen.model} on {seen.bus})\n")
     if seen.error:
         out.write(f"  no answer: {seen.error}\n")
         return
     for row in seen.rows:
-        value = "-" if row.value is None else f"{row.value:g}"
-        out.write(f"  {row.quantity:32} {value:>14} {row.unit:6} {row.remark}".rstrip() + "\n")
+        out.write(_line(row))
     for remark in (*seen.faults, *seen.remarks):
         out.write(f"  ! {remark}\n")
     for table, start, count, holes in seen.requests:

@@ -11,7 +11,7 @@ import pytest
 
 from device_sim.serve import serve
 from device_sim.site import load_site
-from edge_agent.commission import remarks, run_commission
+from edge_agent.commission import RowSeen, _line, remarks, run_commission
 from wire.clock import Clock
 
 SITE = {
@@ -141,3 +141,13 @@ async def test_a_file_with_faults_exits_2_and_asks_no_device(tmp_path: Path) -> 
     out = io.StringIO()
     assert await run_commission(edge_file(tmp_path, 0), False, out, Clock(speed=100.0)) == 2
     assert "bus[0].port: expected int >= 1, saw 0" in out.getvalue()
+
+
+def test_a_counter_is_shown_with_all_the_digits_of_the_meters_display() -> None:
+    assert _line(RowSeen("energy_import_kwh", 184230.653, "kWh", "")).split() == [
+        "energy_import_kwh",
+        "184230.653",
+        "kWh",
+    ]
+    assert _line(RowSeen("active_power_kw", 4.280412345, "kW", "")).split() == ["active_power_kw", "4.28041", "kW"]
+    assert _line(RowSeen("power_factor_ratio", 0.9, "1", "")).split() == ["power_factor_ratio", "0.9"]
