@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, stop_on_signal: Callable[[], asyncio.Event]
 
     try:
         asyncio.run(work())
-    except OSError as error:
-        print(f"site {options.file}: {error}", file=sys.stderr)
+    except (OSError, OverflowError) as error:  # OverflowError: a port above 65535
+        print(f"wattline sim run {options.file}: {error}", file=sys.stderr)
         return 2
     return 0
