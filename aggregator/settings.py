@@ -244,8 +244,16 @@ def _mqtt_contradictions(parsed: FileTable, folder: Path) -> Iterable[tuple[str,
     if (mqtt.tls.cert is None) != (mqtt.tls.key is None):
         yield "mqtt.tls", "cert and key together", "only one of them"
     for name, text in (("ca", mqtt.tls.ca), ("cert", mqtt.tls.cert), ("key", mqtt.tls.key)):
-        if text and not (folder / text).is_file():
+        if text and not _is_file(folder / text):
             yield f"mqtt.tls.{name}", "a file", f"{str(folder / text)!r}, which does not exist"
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have (too long, a zero byte) is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _twice(table: str, key: str, names: Sequence[str]) -> Iterable[tuple[str, str, str]]:

@@ -240,7 +240,7 @@ def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
     """Faults that no single key shows: (key, expected, seen). What the first pass has found fault with is None here."""
     if edge.mqtt is not None:
         yield from _broker(edge.mqtt)
-    if edge.signing is not None and edge.signing.key and not Path(edge.signing.key).is_file():
+    if edge.signing is not None and edge.signing.key and not _is_file(edge.signing.key):
         yield "signing.key", "a file", f"nothing at {edge.signing.key}"
     if edge.bus == []:
         yield "bus", "at least one [[bus]]", "none"
@@ -277,7 +277,7 @@ def _broker(mqtt: Mqtt) -> Iterator[tuple[str, str, str]]:
             yield "mqtt.tls", "cert and key together", "one without the other"
         for name in ("ca", "cert", "key"):
             file = getattr(mqtt.tls, name)
-            if file and not Path(file).is_file():
+            if file and not _is_file(file):
                 yield f"mqtt.tls.{name}", "a file", f"nothing at {file}"
 
 
@@ -306,6 +306,14 @@ def _once(seen: dict[str, str], name: str | None, key: str, what: str) -> Iterat
     first = seen.setdefault(name, key)
     if first != key:
         yield key, f"each {what} once", f"{name!r}, already at {first}"
+
+
+def _is_file(name: str) -> bool:
+    """Whether there is such a file; a name that no file can have (too long, a zero byte) is none."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_loopback(host: str) -> bool:
