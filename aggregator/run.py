@@ -58,6 +58,7 @@ class Aggregator:
             self.store: Store = store_of(settings)
             self.ledger = Ledger(settings.data_directory / "ledger.sqlite")
             self.books = Books(self.ledger, settings.facilities, clock)
+            self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)
         except (OSError, StoreError, LedgerError) as error:

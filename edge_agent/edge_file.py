@@ -74,8 +74,8 @@ class AggregatorPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One device on a bus. `model` names a shipped meter model, or a file *.toml beside the edge file.
 
-    `ct_ratio` says whether the meter shows primary values (its transformer ratios are set in it) or secondary ones; secondary values
-    are spooled as they are and multiplied by the aggregator. `rated_power_kw` bounds what is plausible.
+    `rated_power_kw` bounds what is plausible. Values are spooled as the meter shows them; where it shows secondary ones, the aggregator's
+    `multiplier` of this meter makes them primary.
     """
 
     name: Id
@@ -85,7 +85,6 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boundary_poll: bool = True
     boundary_s: Literal[60, 300, 600, 900, 1800, 3600] = 900
     rated_power_kw: Annotated[float, Meta(gt=0, le=2e6)] | None = None
-    ct_ratio: Literal["primary", "secondary"] = "primary"
     row: list[Row] = []
 
 

@@ -6,7 +6,6 @@ that finds a batch of gauges that was lost while the counters of the same answer
 """
 
 import json
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -139,9 +138,3 @@ def _good(store: Store, key: SeriesKey) -> tuple[Any, Any]:
     history = store.history(key, *_FOR_EVER)
     good = (history.quality == 0) & ~np.isnan(history.value)
     return history.at_ms[good], history.value[good]
-
-
-def within_kill(lost: Lost, kills_ms: Sequence[int], flush_ms: int) -> bool:
-    """Whether an answer fell into the last flush period before a logged kill (both in UTC ms, `kills_ms` ascending)."""
-    at = bisect_left(kills_ms, lost.at_ms)
-    return at < len(kills_ms) and kills_ms[at] - lost.at_ms <= flush_ms

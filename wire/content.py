@@ -14,7 +14,6 @@ import msgspec
 
 from wire.block import Block, Shape, Value
 from wire.quantities import QUANTITIES, Kind
-from wire.reading import REASONS
 from wire.topics import valid_id
 
 BatchClass: TypeAlias = Literal["counter", "gauge", "event"]
@@ -384,8 +383,3 @@ def _at(runs: list[QualityRun], index: int) -> tuple[int, int]:
             return quality, reason
         index -= count
     raise AssertionError("runs cover all instants: checked on decoding")
-
-
-def reason_text(code: int) -> str:
-    """The words of a reason code; `code N` for one that a newer edge has sent."""
-    return REASONS[code] if code < len(REASONS) else f"code {code}"
