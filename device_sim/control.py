@@ -96,7 +96,7 @@ class ControlServer:
         if "clear" in request:
             _only(request, {"device", "plant", "clear"})
             return _clear(device, request["clear"])
-        _only(request, {"device", "plant", "fault", "for_s", "delay_s", "code", "below_kwh"})
+        _only(request, {"device", "plant", "fault", "for_s", "delay_s", "code", "below_kwh", "clock_s"})
         return _begin(device, request, now)
 
     def _set(self, wanted: object, now: int) -> dict[str, Any]:
@@ -160,9 +160,10 @@ def _begin(device: Device, request: dict[str, Any], now: int) -> dict[str, Any]:
     elif name in tuple(FaultKind):
         delay_s = _number({"delay_s": request.get("delay_s", 1)}, "delay_s", 0, 3600)
         code = round(_number({"code": request.get("code", 4)}, "code", 1, 11))
+        clock_s = _number({"clock_s": request.get("clock_s", 3600)}, "clock_s", -_MAX_DURATION_S, _MAX_DURATION_S)
         if name == FaultKind.REBOOT and request.get("for_s") is None:
             raise ControlFault("for_s: expected how long the device is silent while it reboots, got nothing")
-        device.begin(Fault(FaultKind(name), _until(request, now), delay_s, code), now)
+        device.begin(Fault(FaultKind(name), _until(request, now), delay_s, code, clock_s), now)
     else:
         raise ControlFault(f"fault: expected one of {[*map(str, FaultKind), *_AT_ONCE]}, got {name!r}")
     return {}

@@ -13,16 +13,22 @@ class FaultKind(StrEnum):
     WRONG_UNIT = "wrong_unit"  # the answer carries another unit id
     FROZEN = "frozen"  # the values of the moment the fault began, with fresh serials
     REBOOT = "reboot"  # no answer, and written set-points are forgotten
+    HALF_FRAME = "half_frame"  # the first half of the answer, then nothing
+    WRONG_CHECKSUM = "wrong_checksum"  # the answer arrives with a damaged checksum
+    STALE = "stale"  # the device sends its last answer once more, whatever was asked now
+    CLOCK_JUMP = "clock_jump"  # the device's own clock is `clock_s` ahead of the true time (negative: behind)
+    ONE_CONNECTION = "one_connection"  # only one client at a time: a second connection is closed at once
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault in force until an instant (UTC ms; None: until cleared). `delay_s` is in real seconds."""
+    """One fault in force until an instant (UTC ms; None: until cleared). `delay_s` is in real seconds, `clock_s` in seconds of the device's clock."""
 
     kind: FaultKind
     until_ms: int | None = None
     delay_s: float = 0.0
     exception_code: int = 4
+    clock_s: float = 0.0
 
 
 class Faults:
