@@ -1,4 +1,4 @@
-"""What flows up and what flows down: readings and events; set-points. Not how they are packed (see `wire.batch`)."""
+"""What flows up: readings and events. Not how they are packed (see `wire.batch`), nor what flows down (see `wire.command`)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,15 +65,3 @@ class Event:
     device: str
     kind: str
     body: Mapping[str, Json]
-
-
-@dataclass(frozen=True, slots=True)
-class SetPoint:
-    """A value that we ask a device to hold from `from_ms` until `expires_at_ms` (UTC ms), when it reverts by itself."""
-
-    id: str
-    device: str
-    quantity: str
-    value: float
-    from_ms: int
-    expires_at_ms: int
