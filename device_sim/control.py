@@ -200,6 +200,18 @@ def _truth(plant: Plant, devices: Sequence[Device], now: int) -> dict[str, Any]:
             }
             for node, tally in plant.tallies.items()
         },
+        "streams": {
+            carrier.value: {
+                "volume_nl": stream.volume_nl,
+                "energy_kwh": kwh_text(stream.energy_uj),
+                "energy_uj": stream.energy_uj,
+                "power_kw": stream.power_mw / 1e6,
+                "flow_ul_per_s": stream.passing().flow_ul_per_s,
+                "supply_degc": stream.passing().supply_millidegc / 1000,
+                "return_degc": stream.passing().back_millidegc / 1000,
+            }
+            for carrier, stream in plant.streams.items()
+        },
         "pv_limit_percent": curtailment.limit / 100 if curtailment.limited else None,
         "pv_connected": curtailment.connected,
         "devices": {device.name: _shown(device, now) for device in devices},
@@ -222,6 +234,7 @@ def _shown(device: Device, now: int) -> dict[str, Any]:
         "serial": device.serial,
         "import_kwh": kwh_text(counters.import_uj),
         "export_kwh": kwh_text(counters.export_uj),
+        "volume_nl": counters.volume_nl,
         "modulus_kwh": kwh_text(device.modulus_uj),
         "faults": sorted(map(str, device.faults.active(now))),
     }

@@ -4,11 +4,13 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from device_sim.carriers import NL_PER_M3, Carrier
 from device_sim.electrical import Counters, View, measure
 from device_sim.faults import Fault, FaultKind, Faults
 from device_sim.inverters import BatteryInverter, PvInverter
 from device_sim.meters import METER_KINDS
-from device_sim.plant import Node, Plant
+from device_sim.plant import Flow, Node, Plant
+from device_sim.profile import UJ_PER_KWH
 from device_sim.registers import Image
 
 ILLEGAL_FUNCTION: Final = 1
@@ -62,18 +64,26 @@ class Device:
     kind: Kind
     unit: int
     plant: Plant
-    node: Node
+    node: Node | Carrier
     modulus_uj: int
     import_offset_uj: int = 0
     export_offset_uj: int = 0
     serial: int = 0
     faults: Faults = field(default_factory=Faults)
     written: dict[str, int] = field(default_factory=dict)
+    volume_modulus_nl: int = 10**8 * NL_PER_M3
+    volume_offset_nl: int = 0
     _reactive_offset_uj: tuple[int, int, int] = (0, 0, 0)
     _frozen: tuple[Fault, Image] | None = None
 
     def counters(self) -> Counters:
         """What the counters show at the plant's present instant."""
+        if isinstance(self.node, Carrier):
+            stream = self.plant.streams[self.node]
+            return Counters(
+                import_uj=(stream.energy_uj + self.import_offset_uj) % self.modulus_uj,
+                volume_nl=(stream.volume_nl + self.volume_offset_nl) % self.volume_modulus_nl,
+            )
         tally, modulus = self.plant.tallies[self.node], self.modulus_uj
         reactive_import, reactive_export, apparent = self._reactive_offset_uj
         return Counters(
@@ -86,12 +96,25 @@ class Device:
 
     def reset_counters(self) -> None:
         """All counters start from 0 again, at the plant's present instant."""
+        if isinstance(self.node, Carrier):
+            stream = self.plant.streams[self.node]
+            self.import_offset_uj, self.volume_offset_nl = -stream.energy_uj, -stream.volume_nl
+            return
         tally = self.plant.tallies[self.node]
         self.import_offset_uj, self.export_offset_uj = -tally.import_uj, -tally.export_uj
         self._reactive_offset_uj = (-tally.reactive_import_uvars, -tally.reactive_export_uvars, -tally.apparent_uvas)
 
     def approach_rollover(self, below_uj: int) -> None:
-        """The active energy counters jump to `below_uj` under their modulus, so that they soon wrap through 0."""
+        """The active energy counters jump to `below_uj` under their modulus, so that they soon wrap through 0.
+
+        A volume counter jumps to as many m3 below its modulus as `below_uj` is kWh.
+        """
+        if isinstance(self.node, Carrier):
+            stream = self.plant.streams[self.node]
+            self.import_offset_uj = self.modulus_uj - below_uj - stream.energy_uj
+            below_nl = below_uj * NL_PER_M3 // UJ_PER_KWH
+            self.volume_offset_nl = self.volume_modulus_nl - below_nl - stream.volume_nl
+            return
         tally = self.plant.tallies[self.node]
         self.import_offset_uj = self.modulus_uj - below_uj - tally.import_uj
         self.export_offset_uj = self.modulus_uj - below_uj - tally.export_uj
@@ -103,7 +126,8 @@ class Device:
             self._frozen = (fault, self.kind.image(self._view(now_ms)))
         elif fault.kind is FaultKind.REBOOT:
             self.written.clear()
-            self.plant.lose_set_points(self.node)
+            if isinstance(self.node, Node):
+                self.plant.lose_set_points(self.node)
         self.faults.begin(fault)
 
     def answer(self, function: int, content: bytes, now_ms: int) -> Answer:
@@ -137,9 +161,22 @@ class Device:
         return Answer(pdu, unit, self.serial, now_ms, address, count, carried, shown)
 
     def _view(self, now_ms: int) -> View:
-        flow = self.plant.flow(self.node)
+        passing = None
+        if isinstance(self.node, Carrier):
+            stream = self.plant.streams[self.node]
+            flow, passing = Flow(stream.power_mw), stream.passing()
+        else:
+            flow = self.plant.flow(self.node)
         return View(
-            self.name, self.unit, self.plant, self.node, now_ms, measure(flow, now_ms), self.counters(), self.written
+            self.name,
+            self.unit,
+            self.plant,
+            self.node,
+            now_ms,
+            measure(flow, now_ms),
+            self.counters(),
+            self.written,
+            passing,
         )
 
     def _read(

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from device_sim.carriers import Carrier, Passing
 from device_sim.plant import Flow, Node, Plant
 
 # How a node's power splits over the phases, in per cent: fixed, a little uneven, as in life. They add up to 100.
@@ -14,13 +15,17 @@ _NOMINAL_HZ: Final = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a device's counters show: uJ, uvars and uVAs, with the device's own start value and modulus applied."""
+    """What a device's counters show: uJ, uvars, uVAs and nL, with the device's own start value and modulus applied.
+
+    A meter of another carrier counts heat or cold in `import_uj` and volume in `volume_nl`.
+    """
 
     import_uj: int = 0
     export_uj: int = 0
     reactive_import_uvars: int = 0
     reactive_export_uvars: int = 0
     apparent_uvas: int = 0
+    volume_nl: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +109,17 @@ def measure(flow: Flow, at_ms: int) -> Measured:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that a register map may draw from at one instant; `written` are the set-point registers as they were written, lost at a reboot."""
+    """All that a register map may draw from at one instant; `written` are the set-point registers as they were written, lost at a reboot.
+
+    `passing` is set for a meter of another carrier; of its `measured` only the total active power means something: heat or cold, W.
+    """
 
     device: str
     unit: int
     plant: Plant
-    node: Node
+    node: Node | Carrier
     at_ms: int
     measured: Measured
     counters: Counters
     written: dict[str, int]
+    passing: Passing | None = None

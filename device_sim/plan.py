@@ -5,6 +5,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from device_sim.battery import Battery, Unasked
+from device_sim.carrier_tables import StreamPlan, WindPlan
+from device_sim.carriers import Carrier
 from device_sim.device import KINDS, Device
 from device_sim.plant import Node, Plant
 from device_sim.profile import AfterEnd, CsvLoad, IntervalEnergies, NoPower, Segment, SyntheticLoad
@@ -73,7 +75,7 @@ class DevicePlan:
 
     name: str
     kind: str
-    measures: Node
+    measures: Node | Carrier
     unit: int
     bus: str
     port: int
@@ -94,6 +96,8 @@ class PlantPlan:
     battery: BatteryPlan | None
     ev: VehiclePlan | None
     devices: tuple[DevicePlan, ...]
+    streams: tuple[StreamPlan, ...] = ()
+    wind: WindPlan | None = None
 
     def build(self, origin_ms: int) -> Plant:
         """The plant as it stands at `origin_ms` (UTC ms), the instant the simulation begins."""
@@ -110,6 +114,8 @@ class PlantPlan:
             self._battery(),
             self.load_tan_per_mille,
             self.ev.tan_per_mille if self.ev else 0,
+            wind=self.wind.build() if self.wind else none,
+            streams={stream.carrier: stream.build(origin_ms, self.zone) for stream in self.streams},
         )
 
     def _load(self, origin_ms: int) -> Segment:

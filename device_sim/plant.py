@@ -1,6 +1,6 @@
 """The physical truth of one facility: powers that balance by construction and their exact integrals. Not a meter, not a protocol.
 
-    grid = load + ev + battery + pv        import, consumption and charging positive, generation and discharging negative (load sign)
+    grid = load + ev + battery + pv + wind     import, consumption and charging positive, generation and discharging negative (load sign)
 
 Between two changes (a row of the profile, a minute of sun, a vehicle that leaves, a full battery, a revert timer) every power is constant, so
 energies are sums of integers (mW x ms = uJ) and nothing drifts. Time moves only when somebody asks: `advance(to_ms)`.
@@ -12,19 +12,22 @@ from math import isqrt
 from typing import Final
 
 from device_sim.battery import FULL_RATE, Battery
-from device_sim.profile import DAY_MS, Segment
+from device_sim.carriers import Carrier, Stream
+from device_sim.profile import DAY_MS, NoPower, Segment
+from device_sim.wind import Wind
 
 _MAX_SEGMENTS: Final = 20_000_000
 
 
 class Node(StrEnum):
-    """Where a meter can sit."""
+    """Where an electricity meter can sit."""
 
     GRID = "grid"
     LOAD = "load"
     EV = "ev"
     PV = "pv"
     BATTERY = "battery"
+    WIND = "wind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ class Curtailment:
 
 @dataclass(slots=True)
 class Plant:
-    """One facility. `*_tan_per_mille`: reactive over active power of the load and the charging points, in thousandths."""
+    """One facility. `*_tan_per_mille`: reactive over active power of the load and the charging points, in thousandths.
+
+    `streams` are its other carriers; they move with it and have nothing to do with the electric balance.
+    """
 
     name: str
     now_ms: int
@@ -95,6 +101,8 @@ class Plant:
     ev_tan_per_mille: int = 100
     curtailment: Curtailment = field(default_factory=Curtailment)
     tallies: dict[Node, Tally] = field(default_factory=lambda: {node: Tally() for node in Node})
+    wind: Wind | NoPower = field(default_factory=NoPower)
+    streams: dict[Carrier, Stream] = field(default_factory=dict)
     started_ms: int = field(init=False)
     _override: tuple[int, int | None] | None = None
     _flows: dict[Node, Flow] = field(default_factory=dict)
@@ -106,6 +114,8 @@ class Plant:
 
     def advance(self, to_ms: int) -> None:
         """Moves the plant to `to_ms` (UTC ms). An instant that is not later changes nothing: a clock that steps back finds a waiting plant."""
+        for stream in self.streams.values():
+            stream.advance(to_ms)
         for _ in range(_MAX_SEGMENTS):
             if to_ms <= self.now_ms:
                 return
@@ -156,18 +166,27 @@ class Plant:
         available_mw, ends = self.sun.power(now)
         until.append(ends)
         pv_mw = -min(available_mw, self.curtailment.bound_mw(self.pv_peak_mw))
-        battery_mw = 0
+        blown_mw, ends = self.wind.power(now)
+        until.append(ends)
+        wind_mw, battery_mw = -blown_mw, 0
         if self.battery is not None:
-            battery_mw = self.battery.power_mw(-(load_mw + ev_mw + pv_mw))
+            battery_mw = self.battery.power_mw(-(load_mw + ev_mw + pv_mw + wind_mw))
             lasts_ms = self.battery.lasts_ms(battery_mw)
             if lasts_ms is not None:
                 until.append(now + lasts_ms)
         load = Flow(load_mw, load_mw * self.load_tan_per_mille // 1000)
         ev = Flow(ev_mw, ev_mw * self.ev_tan_per_mille // 1000)
-        pv, battery = Flow(pv_mw), Flow(battery_mw)
-        parts = (load, ev, pv, battery)
+        pv, battery, wind = Flow(pv_mw), Flow(battery_mw), Flow(wind_mw)
+        parts = (load, ev, pv, battery, wind)
         grid = Flow(sum(part.active_mw for part in parts), sum(part.reactive_mvar for part in parts))
-        self._flows = {Node.GRID: grid, Node.LOAD: load, Node.EV: ev, Node.PV: pv, Node.BATTERY: battery}
+        self._flows = {
+            Node.GRID: grid,
+            Node.LOAD: load,
+            Node.EV: ev,
+            Node.PV: pv,
+            Node.BATTERY: battery,
+            Node.WIND: wind,
+        }
         self._until_ms = min(until)
 
     def _load(self, now: int) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from device_sim.battery import Unasked
+from device_sim.carrier_tables import stream_plans, wind_plan
+from device_sim.carriers import Carrier
 from device_sim.device import KINDS
 from device_sim.plan import BatteryPlan, CsvPlan, DevicePlan, PlantPlan, Site, SunPlan, SyntheticPlan, VehiclePlan
 from device_sim.plant import Node
@@ -97,14 +99,16 @@ def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
     tan = _tan_per_mille(load_table.number("power_factor", 0.95, 0.1, 1.0))
     load_table.finish()
     pv, battery, ev = _pv(table), _battery(table), _ev(table)
-    devices = tuple(_device(device, pv is not None, battery is not None) for device in table.tables("device"))
+    streams, wind = stream_plans(table), wind_plan(table)
+    carriers = frozenset(stream.carrier for stream in streams)
+    devices = tuple(_device(device, pv is not None, battery is not None, carriers) for device in table.tables("device"))
     _refuse_twice(table.faults, table.file, table.key("device.name"), [device.name for device in devices])
     buses = [(device.bus, device.unit) for device in devices]
     _refuse_twice(
         table.faults, table.file, table.key("device.unit"), [f"unit {unit} on bus {bus}" for bus, unit in buses]
     )
     table.finish()
-    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices)
+    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices, streams, wind)
 
 
 def _load(table: Table, directory: Path, override: _Override) -> CsvPlan | SyntheticPlan:
@@ -180,12 +184,23 @@ def _ev(table: Table) -> VehiclePlan | None:
     return plan
 
 
-def _device(table: Table, has_pv: bool, has_battery: bool) -> DevicePlan:
+def _measures(table: Table, kind: object, own: Node | None, carriers: frozenset[Carrier]) -> Node | Carrier:
+    """What a device measures: a node, or for a kind with `carriers` one of those, which the plant must have."""
+    possible: tuple[Carrier, ...] = getattr(kind, "carriers", ())
+    if not possible:
+        return Node(table.text("measures", own.value if own else None, choices=tuple(Node) if own is None else (own,)))
+    carrier = Carrier(table.text("measures", possible[0].value if len(possible) == 1 else None, choices=possible))
+    if carrier not in carriers:
+        table.fault("measures", f"a table of this plant that gives {carrier}", "no such table")
+    return carrier
+
+
+def _device(table: Table, has_pv: bool, has_battery: bool, carriers: frozenset[Carrier]) -> DevicePlan:
     name = table.name("name")
     kind_name = table.text("kind", None, choices=tuple(KINDS))
     kind = KINDS.get(kind_name)
     own = _OWN_NODE.get(kind_name)
-    measures = Node(table.text("measures", own.value if own else None, choices=tuple(Node) if own is None else (own,)))
+    measures = _measures(table, kind, own, carriers)
     if (own is Node.PV and not has_pv) or (own is Node.BATTERY and not has_battery):
         table.fault("kind", f"a table [plant.{measures}] beside a {kind_name}", "no such table")
     modulus_uj = kind.modulus_uj if kind else UJ_PER_KWH
