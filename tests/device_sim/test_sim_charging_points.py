@@ -137,21 +137,20 @@ def test_a_limit_takes_force_at_its_instant_and_a_later_order_replaces_it() -> N
 
 
 @pytest.mark.parametrize(
-    ("limit_kw", "phases", "expected_kw"),
+    ("limit_mw", "phases", "expected_mw"),
     [
-        (None, 3, 11),
-        (4.14, 3, 4.14),  # 6 A x 230 V x 3
-        (4.13, 3, 0),  # less than 6 A on three phases
-        (1.38, 1, 1.38),
-        (4.13, 1, 11 / 3),  # one phase of the vehicle's three
+        (None, 3, 11_000_000),
+        (4_140_000, 3, 4_140_000),  # 6 A x 230 V x 3
+        (4_139_999, 3, 0),  # less than 6 A on three phases
+        (1_380_000, 1, 1_380_000),
+        (4_130_000, 1, 3_666_666),  # one phase of the vehicle's three
         (0, 3, 0),
     ],
 )
-def test_below_six_amperes_nothing_is_offered(limit_kw: float | None, phases: int, expected_kw: float) -> None:
+def test_below_six_amperes_nothing_is_offered(limit_mw: int | None, phases: int, expected_mw: int) -> None:
     built, point = one([visit(0, 9, need_kwh=50)])
-    steer(built, point, Steering(None if limit_kw is None else round(limit_kw * KW), phases=phases))
-    assert built.flow(Node.EV).active_mw == int(expected_kw * KW)
-    assert point.offered_mw() == int(expected_kw * KW)
+    steer(built, point, Steering(limit_mw, phases=phases))
+    assert built.flow(Node.EV).active_mw == point.offered_mw() == expected_mw
 
 
 def test_a_vehicle_discharges_down_to_its_floor_and_not_when_it_may_not() -> None:
