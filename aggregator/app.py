@@ -13,7 +13,19 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
-from aggregator.routes import alarms, edges, facilities, figures, health, imports, live, problem, readings, session
+from aggregator.routes import (
+    alarms,
+    edges,
+    facilities,
+    figures,
+    health,
+    imports,
+    live,
+    problem,
+    readings,
+    session,
+    set_points,
+)
 from aggregator.routes.guard import Guard, Sessions
 from aggregator.services import Services
 
@@ -49,7 +61,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.sessions = Sessions()
     app.state.importing = asyncio.Lock()
     problem.install(app)
-    for routes in (facilities, readings, figures, imports, live, alarms, edges, session, health):
+    for routes in (facilities, readings, figures, imports, live, alarms, edges, set_points, session, health):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
 

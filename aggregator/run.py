@@ -14,6 +14,8 @@ from typing import Any, Final
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.books import Books
+from aggregator.command_book import CommandBook
+from aggregator.commands import Commands, command_key
 from aggregator.feed import Feed
 from aggregator.ingest import Committed, Ingest
 from aggregator.ledger import Ledger, LedgerError
@@ -29,6 +31,7 @@ from aggregator.trust import Trust, TrustedEdge
 from aggregator.watch import Watch
 from wire import topics
 from wire.clock import Clock
+from wire.keys import KeyUnusable
 from wire.messages import Ack, AggregatorStatus, EdgeStatus, MessageUnreadable, decode_edge_status, encode
 from wire.mqtt import Broker, Message, MqttError, MqttSession
 
@@ -61,7 +64,8 @@ class Aggregator:
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)
-        except (OSError, StoreError, LedgerError) as error:
+            key = command_key(settings.command_key, settings.data_directory)
+        except (OSError, StoreError, LedgerError, KeyUnusable) as error:
             raise CannotStart(str(error)) from error
         self.alarms = Alarms(self.ledger, clock)
         self.live = LiveState(
@@ -89,6 +93,9 @@ class Aggregator:
             self.live, self.alarms, self.books, clock, speed=clock.speed, edges=lambda: self.ingest.figures().edges
         )
         self.session: MqttSession | None = None
+        self.commands = Commands(
+            CommandBook(self.ledger, self.store_id), key, self.trust.edges(), clock, lambda: self.session
+        )
 
     def services(self) -> Services:
         """What the routes are given."""
@@ -105,6 +112,7 @@ class Aggregator:
             note=self.settler.note,
             ready=self._ready,
             figures=self.ingest.figures,
+            commands=self.commands,
         )
 
     # Called from the committer's thread.
@@ -193,6 +201,9 @@ class Aggregator:
             elif name.kind == "status":
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(self.edge_status, name.facility, name.edge, payload)
+            elif name.kind == "result":
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self.commands.result, name.facility, name.edge, payload)
 
         def connected() -> None:
             self._saying = loop.create_task(self._come_online())
@@ -201,7 +212,7 @@ class Aggregator:
         return MqttSession(
             Broker(wanted.host, wanted.port, wanted.tls, wanted.username, wanted.password),
             f"wattline-aggregator-{self.store_id}",
-            subscriptions=[topics.all_edges("batch"), topics.all_edges("status"), f"{topics.all_edges('status')}/+"],
+            subscriptions=[*map(topics.all_edges, ("batch", "status", "result")), f"{topics.all_edges('status')}/+"],
             will=Message(topics.AGGREGATOR_STATUS, encode(gone), retain=True),
             on_message=message,
             on_connected=connected,

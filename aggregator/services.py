@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from aggregator.alarms import Alarms
 from aggregator.books import Books
+from aggregator.commands import Commands
 from aggregator.facility import Facility
 from aggregator.feed import Feed
 from aggregator.ingest_figures import IngestFigures
@@ -16,7 +17,7 @@ from aggregator.stores.store import SeriesKey, Store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested."""
+    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent."""
 
     http: Http
     facilities: Mapping[str, Facility]
@@ -30,3 +31,4 @@ class Services:
     note: Callable[[SeriesKey, int, int], None] = field(default=lambda _series, _from_ms, _to_ms: None)
     ready: Callable[[], Mapping[str, str | None]] = field(default=dict)
     figures: Callable[[], IngestFigures | None] = field(default=lambda: None)
+    commands: Commands | None = None

@@ -94,6 +94,7 @@ class Settings:
     store: StoreSettings
     facilities: tuple[Facility, ...]
     edges: tuple[EdgeTrust, ...] = field(default=())
+    command_key: Path | None = None  # None: a key that the aggregator makes and keeps beside its data
 
     def facility(self, facility_id: str) -> Facility | None:
         """The facility with this id."""
@@ -152,6 +153,7 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
             )
             for edge in parsed.edge
         ),
+        command_key=None if parsed.commands.key is None else path.parent / parsed.commands.key,
     )
 
 
@@ -190,6 +192,8 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
     if not token and http.host not in LOOPBACK and http.reads != "open":
         yield TOKEN_VARIABLE, f"a token, because {http.host} is not loopback", "nothing"
     yield from _mqtt_contradictions(parsed, folder)
+    if parsed.commands.key is not None and not _is_file(folder / parsed.commands.key):
+        yield "commands.key", "a file", f"{str(folder / parsed.commands.key)!r}, which does not exist"
     store = parsed.store
     if store.kind == "influxdb" and urlsplit(store.url).scheme not in {"http", "https"}:
         yield "store.url", 'an http or https address, because kind = "influxdb"', repr(store.url)

@@ -102,6 +102,12 @@ class MqttTable(_Table):
     plain: bool = False
 
 
+class CommandsTable(_Table):
+    """`[commands]`: the file of the key that signs set-points; without it the aggregator makes one beside its data."""
+
+    key: Text | None = None
+
+
 class StoreTable(_Table):
     """`[store]`."""
 
@@ -225,6 +231,7 @@ class FileTable(_Table):
     aggregator: AggregatorTable
     mqtt: MqttTable | None = None
     store: StoreTable = StoreTable()
+    commands: CommandsTable = CommandsTable()
     facility: Annotated[list[FacilityTable], Field(min_length=1, max_length=10_000)]
     edge: list[EdgeTable] = Field(default=[], max_length=10_000)
 
