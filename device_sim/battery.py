@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from device_sim.cells import PPM, Cells
 from device_sim.profile import UJ_PER_KWH
 
-PPM: Final = 1_000_000
 FULL_RATE: Final = 10_000  # a rate in hundredths of a percent
 
 
@@ -49,6 +49,7 @@ class Battery:
     floor_percent: float
     stored: int = 0
     window: Window = field(default_factory=Window)
+    cells: Cells | None = None
 
     @classmethod
     def build(
@@ -116,6 +117,13 @@ class Battery:
             return max(0, self.stored - self.floor) // (-power_mw * self.discharge_ppm)
         return None
 
-    def store(self, energy_uj: int) -> None:
-        """Books AC energy, charging positive."""
-        self.stored += energy_uj * (self.charge_ppm if energy_uj > 0 else self.discharge_ppm)
+    def store(self, energy_uj: int, duration_ms: int) -> None:
+        """Books AC energy of a time of constant power, charging positive."""
+        dc_uj_ppm = self.dc_ppm(energy_uj)
+        self.stored += dc_uj_ppm
+        if self.cells is not None:
+            self.cells.follow(dc_uj_ppm, duration_ms)
+
+    def dc_ppm(self, ac: int) -> int:
+        """What an AC power or energy is at the cells, in the same unit x ppm."""
+        return ac * (self.charge_ppm if ac > 0 else self.discharge_ppm)

@@ -6,7 +6,8 @@ W and A (DC) follow the same sense, positive when discharging. Rates and limits 
 
 from typing import Final
 
-from device_sim.battery import FULL_RATE, PPM, Battery
+from device_sim.battery import FULL_RATE, Battery
+from device_sim.cells import PPM
 from device_sim.electrical import Measured, View
 from device_sim.plant import Curtailment
 from device_sim.profile import UJ_PER_WH

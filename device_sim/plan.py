@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 from device_sim.battery import Battery, Unasked
 from device_sim.carrier_tables import StreamPlan, WindPlan
 from device_sim.carriers import Carrier
+from device_sim.cells import PPM, Cells
 from device_sim.device import KINDS, Device
 from device_sim.plant import Node, Plant
-from device_sim.profile import AfterEnd, CsvLoad, IntervalEnergies, NoPower, Segment, SyntheticLoad
+from device_sim.profile import UJ_PER_KWH, AfterEnd, CsvLoad, IntervalEnergies, NoPower, Segment, SyntheticLoad
 from device_sim.sun import Sun
 from device_sim.vehicles import Pattern, Vehicles
 
@@ -56,6 +57,22 @@ class VehiclePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CellsPlan:
+    """The cells of a battery."""
+
+    count: int
+    room_degc: float
+    start_cycles: float
+    seed: int
+
+    def build(self, capacity_kwh: float) -> Cells:
+        """The cells as they stand when the simulation begins."""
+        cells = Cells(self.count, capacity_kwh, self.room_degc, self.seed)
+        cells.passed = round(2 * self.start_cycles * capacity_kwh * UJ_PER_KWH) * PPM
+        return cells
+
+
+@dataclass(frozen=True, slots=True)
 class BatteryPlan:
     """A battery, in the order of `Battery.build`."""
 
@@ -67,6 +84,7 @@ class BatteryPlan:
     state_of_charge_percent: float
     floor_percent: float
     unasked: Unasked
+    cells: CellsPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +146,7 @@ class PlantPlan:
         b = self.battery
         if b is None:
             return None
-        return Battery.build(
+        battery = Battery.build(
             b.capacity_kwh,
             b.charge_kw,
             b.discharge_kw,
@@ -138,6 +156,8 @@ class PlantPlan:
             b.floor_percent,
             b.unasked,
         )
+        battery.cells = b.cells.build(b.capacity_kwh) if b.cells else None
+        return battery
 
     def build_devices(self, plant: Plant) -> list[tuple[DevicePlan, Device]]:
         """The devices of a built plant, each beside its plan."""

@@ -124,7 +124,7 @@ class Plant:
             for node, flow in self._flows.items():
                 self.tallies[node].count(flow, step_ms)
             if self.battery is not None:
-                self.battery.store(self._flows[Node.BATTERY].active_mw * step_ms)
+                self.battery.store(self._flows[Node.BATTERY].active_mw * step_ms, step_ms)
             self.now_ms += step_ms
         raise RuntimeError(
             f"plant {self.name}: expected at most {_MAX_SEGMENTS} changes of power up to {to_ms}, got more"

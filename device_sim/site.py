@@ -14,7 +14,17 @@ from device_sim.battery import Unasked
 from device_sim.carrier_tables import stream_plans, wind_plan
 from device_sim.carriers import Carrier
 from device_sim.device import KINDS
-from device_sim.plan import BatteryPlan, CsvPlan, DevicePlan, PlantPlan, Site, SunPlan, SyntheticPlan, VehiclePlan
+from device_sim.plan import (
+    BatteryPlan,
+    CellsPlan,
+    CsvPlan,
+    DevicePlan,
+    PlantPlan,
+    Site,
+    SunPlan,
+    SyntheticPlan,
+    VehiclePlan,
+)
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH, AfterEnd, IntervalEnergies, ProfileFaults, read_intervals
 from device_sim.site_table import SiteFault, SiteFaults, Table
@@ -163,8 +173,23 @@ def _battery(table: Table) -> BatteryPlan | None:
         battery.number("state_of_charge_percent", 50, 0, 100),
         battery.number("floor_percent", 10, 0, 100),
         Unasked(battery.text("without_set_point", Unasked.REST.value, choices=tuple(Unasked))),
+        _cells(battery),
     )
     battery.finish()
+    return plan
+
+
+def _cells(battery: Table) -> CellsPlan | None:
+    cells = battery.table("cells")
+    if cells is None:
+        return None
+    plan = CellsPlan(
+        cells.whole("count", 240, 1, 10_000),
+        cells.number("room_degc", 22.0, -40, 60),
+        cells.number("start_cycles", 0.0, 0, 1e6),
+        cells.whole("seed", 1, 0, 2**31),
+    )
+    cells.finish()
     return plan
 
 

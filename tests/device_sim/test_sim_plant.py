@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from device_sim.battery import PPM, Battery, Unasked
+from device_sim.battery import Battery, Unasked
+from device_sim.cells import PPM
 from device_sim.plant import Flow, Node, Plant, Tally
 from device_sim.profile import UJ_PER_KWH, NoPower
 from device_sim.site import SITES, load_site
