@@ -98,7 +98,7 @@ def import_ms(module: str) -> float:
 
 def figures(effort: Effort, meters: int = METERS) -> Iterator[Figure]:
     """`footprint.*`. The meters' answers carry floats whose last digits change, as a PM5560's do."""
-    import_ms("edge_agent.agent, edge_agent.drivers.modbus_tcp, wattline.command")  # makes the byte code
+    import_ms("edge_agent.agent, edge_agent.drivers.modbus.tcp, wattline.command")  # makes the byte code
     found: list[dict[str, float]] = []
     for _ in range(effort.repeats_or(3)):
         with tempfile.TemporaryDirectory(prefix="wattline-bench-") as name:

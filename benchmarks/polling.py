@@ -17,8 +17,9 @@ from typing import Final
 from benchmarks.figure import Effort, Figure
 from benchmarks.processes import Process, running
 from edge_agent import meter
-from edge_agent.drivers.driver import DevicePlan, Endpoint
-from edge_agent.drivers.modbus_tcp import ModbusTcp
+from edge_agent.drivers.driver import Gateway
+from edge_agent.drivers.modbus.declared import ModbusPlan, Model, fields
+from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
 from wire.clock import Clock
 
 MODEL: Final = "eastron_sdm630"
@@ -37,9 +38,9 @@ unit = {UNIT}
 """
 
 
-async def _polled(port: int, plan: DevicePlan, seconds: float) -> dict[str, float]:
+async def _polled(port: int, plan: ModbusPlan, seconds: float) -> dict[str, float]:
     """Read for `seconds`."""
-    driver = ModbusTcp(Endpoint("127.0.0.1", port), Clock().now_ms)
+    driver = ModbusTcp(Endpoint("127.0.0.1", port), Gateway(Clock().now_ms))
     await driver.read(plan)  # connects
     begun, cpu_ns = time.perf_counter(), time.process_time_ns()
     requests = quantities = registers = polls = 0
@@ -48,7 +49,7 @@ async def _polled(port: int, plan: DevicePlan, seconds: float) -> dict[str, floa
         polls += 1
         requests += answer.requests
         quantities += sum(len(block.columns) for block in answer.blocks)
-        registers += sum(request.count for request in driver.requests(plan))
+        registers += sum(request.count for request in driver.planned(plan))
     wall_s, cpu_us = time.perf_counter() - begun, (time.process_time_ns() - cpu_ns) / 1000
     await driver.close()
     return {
@@ -64,7 +65,8 @@ async def _polled(port: int, plan: DevicePlan, seconds: float) -> dict[str, floa
 def figures(effort: Effort) -> Iterator[Figure]:
     """`polling.*`."""
     model = meter.load(MODEL)
-    together = DevicePlan("meter", UNIT, meter.fields(model), model.limits())
+    assert isinstance(model, Model)
+    together = ModbusPlan("meter", UNIT, fields(model), model.limits())
     singly = replace(together, limits=replace(model.limits(), one_request_per_field=True))
     with tempfile.TemporaryDirectory(prefix="wattline-bench-") as name:
         site = Path(name) / "site.toml"

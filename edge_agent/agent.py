@@ -5,10 +5,12 @@ import contextlib
 import fcntl
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
 from edge_agent.collect import Collection
+from edge_agent.drivers.driver import Gateway
 from edge_agent.edge_file import EdgeFile, Mqtt
 from edge_agent.publish import Publisher
 from edge_agent.seal import Batcher
@@ -34,7 +36,7 @@ class Agent:
     """One gateway's agent. `run` returns when `stop` is set and what was read lies in the spool, delivered if that was possible."""
 
     def __init__(self, edge: EdgeFile, clock: Clock, version: str, password: str | None = None) -> None:
-        """Raises OSError (the spool's directory, TLS files), KeyUnusable."""
+        """Raises OSError (the spool's directory, TLS files), KeyUnusable, ExtraMissing."""
         self._edge = edge
         self._clock = clock
         self._version = version
@@ -51,10 +53,22 @@ class Agent:
             self._spool.pin_store(edge.aggregator.store_id)
         self._batcher = Batcher(self._spool, edge.facility, edge.edge, self._key, clock)
         self._publisher = Publisher(self._spool)
-        self._collection = Collection(edge, clock, self._take_block, self._take_event)
+        state = Path(edge.spool.directory) / "state"
+        state.mkdir(exist_ok=True)
+        gateway = Gateway(clock.now_ms, state, figures=self._figures)
+        self._collection = Collection(edge, clock, self._take_block, self._take_event, gateway=gateway)
         self._changed = asyncio.Event()
         self._publisher.on_change = self._changed.set
         self._unsynced: list[tuple[str, int]] = []
+
+    def _figures(self) -> Mapping[str, float]:
+        """The agent's own figures, for the driver that reads the gateway itself."""
+        depth = self._spool.depth()
+        return {
+            "spool_batches": depth.batches,
+            "spool_bytes": depth.bytes,
+            "sent_bytes": self._publisher.sent_bytes,
+        }
 
     def _take_block(self, block: Block) -> None:
         self._batcher.add_block(block)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_agent import meter
-from edge_agent.drivers import coalesce, sunspec
-from edge_agent.drivers.coalesce import TCP_COST, Request
-from edge_agent.edge_file import Bus, Device, EdgeFile, EdgeFileFaults, Fault, load
+from edge_agent.drivers.declared import Bus, Device
+from edge_agent.drivers.table import declared
+from edge_agent.edge_file import EdgeFile, EdgeFileFaults, Fault, load
 
 
 @dataclass(frozen=True, slots=True)
 class DevicePlanned:
-    """One device's share of its bus. `busy_percent` of the period at `answer_ms` per request; `confirmed` rows have a second source."""
+    """One device's share of its bus: `busy_percent` of the period for its `requests`, a line each; `confirmed` rows have a second source."""
 
     device: str
     model: str
@@ -21,8 +21,7 @@ class DevicePlanned:
     rows: int
     confirmed: int
     requests: int
-    registers: int
-    holes: int
+    lines: tuple[str, ...]
     busy_percent: float
 
 
@@ -31,9 +30,7 @@ class BusPlanned:
     """One bus. Above 100 % the periods cannot be kept."""
 
     bus: str
-    host: str
-    port: int
-    answer_ms: float
+    place: str
     busy_percent: float
     devices: tuple[DevicePlanned, ...]
 
@@ -60,18 +57,9 @@ def check(path: str | Path) -> Check:
     return Check((), planned(edge))
 
 
-def planned(edge: EdgeFile, answer_ms: float = TCP_COST.fixed_ms) -> tuple[BusPlanned, ...]:
-    """Every bus of a sound edge file, with `answer_ms` as the time that a device takes to answer one request."""
-    return tuple(_bus(bus, answer_ms) for bus in edge.bus)
-
-
-def requests(device: Device) -> tuple[Request, ...]:
-    """The requests that a read of `device` will take; for SunSpec as if its models stood one behind the other."""
-    model = meter.load(device.model)
-    fields = meter.fields(model, device.row)
-    if any(field.model_block is not None for field in fields):
-        fields, _ = sunspec.placed(fields, sunspec.nominal(fields))
-    return coalesce.plan(fields, model.limits(), TCP_COST)
+def planned(edge: EdgeFile) -> tuple[BusPlanned, ...]:
+    """Every bus of a sound edge file."""
+    return tuple(_bus(bus) for bus in edge.bus)
 
 
 def run_check(path: str | Path, as_json: bool, out: TextIO) -> int:
@@ -91,35 +79,33 @@ def run_check(path: str | Path, as_json: bool, out: TextIO) -> int:
     return 1 if outcome.overloaded else 0
 
 
-def _bus(bus: Bus, answer_ms: float) -> BusPlanned:
-    devices = tuple(_device(device, answer_ms) for device in bus.device)
+def _bus(bus: Bus) -> BusPlanned:
+    devices = tuple(_device(bus, device) for device in bus.device)
     busy = sum(device.busy_percent for device in devices)
-    return BusPlanned(bus.name, bus.host, bus.port, answer_ms, round(busy, 1), devices)
+    return BusPlanned(bus.name, declared(bus.protocol).place(bus) or "", round(busy, 1), devices)
 
 
-def _device(device: Device, answer_ms: float) -> DevicePlanned:
-    model = meter.load(device.model)
-    plan = requests(device)
+def _device(bus: Bus, device: Device) -> DevicePlanned:
+    model, spoken = meter.load(device.model), declared(bus.protocol)
+    load = spoken.load(bus, spoken.plan(bus, device, model))
     return DevicePlanned(
         device=device.name,
         model=device.model,
         period_s=device.period_s,
         rows=len(model.row) + len(device.row),
         confirmed=sum(row.confirmed for row in model.row),
-        requests=len(plan),
-        registers=sum(request.count for request in plan),
-        holes=sum(request.holes for request in plan),
-        busy_percent=round(len(plan) * (answer_ms + model.pause_ms) / (10 * device.period_s), 2),
+        requests=load.requests,
+        lines=load.lines,
+        busy_percent=round(load.busy_ms / (10 * device.period_s), 2),
     )
 
 
 def _print_bus(bus: BusPlanned, out: TextIO) -> None:
     verdict = "the periods cannot be kept" if bus.busy_percent > 100 else "fits"
-    out.write(
-        f"bus {bus.bus} ({bus.host}:{bus.port}): {bus.busy_percent} % busy at {bus.answer_ms:g} ms per answer: {verdict}\n"
-    )
+    out.write(f"bus {bus.bus} ({bus.place}): {bus.busy_percent} % busy: {verdict}\n")
     for device in bus.devices:
         out.write(
             f"  {device.device}: {device.model}, {device.rows} quantities ({device.confirmed} confirmed by a second source) every "
-            f"{device.period_s:g} s in {device.requests} requests, {device.registers} registers, {device.holes} of them holes\n"
+            f"{device.period_s:g} s in {device.requests} requests\n"
         )
+        out.writelines(f"    {line}\n" for line in device.lines)

@@ -15,12 +15,13 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from edge_agent import meter
-from edge_agent.drivers.driver import Answer, BusUnreachable, DevicePlan, Driver, DriverError, Endpoint
-from edge_agent.drivers.table import open_driver
-from edge_agent.edge_file import Bus, Device, EdgeFile
+from edge_agent.drivers.declared import Bus, Device
+from edge_agent.drivers.driver import Answer, BusUnreachable, DevicePlan, Driver, DriverError, Gateway
+from edge_agent.drivers.table import declared, open_driver
+from edge_agent.edge_file import EdgeFile
 from wire.block import Block
 from wire.clock import Clock
 from wire.reading import REASON_CODES, Event, Quality
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BACK_OFF_FIRST_S: Final = 2.0  # 2 s to 5 min: what OpenEMS settled on for defective bus members
 BACK_OFF_LAST_S: Final = 300.0
+BACK_OFF_ALONE_S: Final = 30.0  # where nobody else waits for the bus, a probe costs nothing
 _JITTER: Final = 0.25
 _LONGEST_SLEEP_S: Final = 1.0  # real; a step of the wall clock moves the next boundary and is noticed within this
 _BOUNDARY_WINDOW_MS: Final = (
@@ -37,7 +39,7 @@ _BOUNDARY_WINDOW_MS: Final = (
 _LIFT_MS: Final = 1000  # an instant moved further than this to keep the order is marked uncertain
 _CLOCK: Final = (int(Quality.UNCERTAIN), REASON_CODES["clock"])
 
-OpenDriver = Callable[[str, Endpoint, Callable[[], int]], Driver]
+OpenDriver = Callable[[Bus, Gateway], Driver[Any]]
 
 
 @dataclass(slots=True)
@@ -62,10 +64,11 @@ class DeviceState:
 class _Breaker:
     """Whether a device may be asked. Open after a silence, half open for one probe when its time has come."""
 
-    __slots__ = ("_delay_s", "_jitter", "bus_down", "open", "probe_at")
+    __slots__ = ("_delay_s", "_jitter", "_longest_s", "bus_down", "open", "probe_at")
 
-    def __init__(self, jitter: random.Random) -> None:
+    def __init__(self, jitter: random.Random, longest_s: float) -> None:
         self._jitter = jitter
+        self._longest_s = longest_s
         self.close()
 
     def close(self) -> None:
@@ -81,7 +84,7 @@ class _Breaker:
         """
         wait_s = clock.real_s(self._delay_s * (1 + _JITTER * (2 * self._jitter.random() - 1)))
         self.probe_at = now_s + max(wait_s, 2 * spent_s)
-        self._delay_s = min(2 * self._delay_s, BACK_OFF_LAST_S)
+        self._delay_s = min(2 * self._delay_s, self._longest_s)
         self.open = True
 
     def follow(self, other: "_Breaker") -> None:
@@ -99,17 +102,16 @@ class _Polled:
     __slots__ = ("_last_ms", "boundaries", "boundary_ms", "breaker", "device", "due_s", "period_s", "plan", "state")
 
     def __init__(
-        self, device: Device, state: DeviceState, due_s: float, period_s: float, jitter: random.Random
+        self, device: Device, plan: DevicePlan, state: DeviceState, due_s: float, period_s: float, breaker: _Breaker
     ) -> None:
-        model = meter.load(device.model)
         self.device = device
-        self.plan = DevicePlan(device.name, device.unit, meter.fields(model, device.row), model.limits())
+        self.plan = plan
         self.state = state
         self.due_s = due_s
         self.period_s = period_s
-        self.boundaries = device.boundary_poll and any(field.counter for field in self.plan.fields)
+        self.boundaries = device.boundary_poll and plan.has_counters
         self.boundary_ms = 0
-        self.breaker = _Breaker(jitter)
+        self.breaker = breaker
         self._last_ms: dict[tuple[str, ...], int] = {}
 
     def next_due(self, now_s: float) -> None:
@@ -138,7 +140,7 @@ class Collection:
     """Reads all devices of an edge file until `stop()`.
 
     `sink` gets each block as soon as its answer is there, `event` the comings and goings; both return at once. `open_driver` is the
-    table of drivers. A read under way at `stop()` is finished: its answers are not thrown away.
+    table of drivers, `gateway` what they may use of this machine. A read under way at `stop()` is finished: its answers are not thrown away.
     """
 
     def __init__(
@@ -149,10 +151,13 @@ class Collection:
         event: Callable[[Event], None],
         open_driver: OpenDriver = open_driver,
         seed: int | None = None,
+        gateway: Gateway | None = None,
     ) -> None:
+        """Raises ExtraMissing where the installation lacks the library of a protocol."""
         self._clock = clock
         jitter = random.Random(seed)
-        self._buses = [_BusTask(bus, clock, sink, event, open_driver, jitter) for bus in edge.bus]
+        gateway = gateway or Gateway(clock.now_ms)
+        self._buses = [_BusTask(bus, clock, sink, event, open_driver(bus, gateway), jitter) for bus in edge.bus]
 
     async def run(self) -> None:
         """Polls until `stop()`; then closes the connections."""
@@ -179,7 +184,7 @@ class _BusTask:
         clock: Clock,
         sink: Callable[[Block], None],
         event: Callable[[Event], None],
-        open_driver: OpenDriver,
+        driver: Driver[Any],
         jitter: random.Random,
     ) -> None:
         self.name = bus.name
@@ -188,18 +193,19 @@ class _BusTask:
         self._event = event
         self._stopping = False
         self._asleep: asyncio.Future[None] | None = None
-        self._driver = open_driver(
-            bus.protocol, Endpoint(bus.host, bus.port, bus.timeout_s, bus.connect_pause_ms), clock.now_ms
-        )
+        self._driver = driver
+        spoken = declared(bus.protocol)
+        longest_s = BACK_OFF_ALONE_S if len(bus.device) == 1 else BACK_OFF_LAST_S
         # Devices of one bus start spread over their period, buses at random, so that a gateway's load is even.
         start = jitter.random()
         self.devices = [
             _Polled(
                 device,
+                spoken.plan(bus, device, meter.load(device.model)),
                 DeviceState(device.name, bus.name),
                 clock.real_s(device.period_s) * ((start + index / len(bus.device)) % 1),
                 clock.real_s(device.period_s),
-                jitter,
+                _Breaker(jitter, longest_s),
             )
             for index, device in enumerate(bus.device)
         ]
@@ -218,6 +224,9 @@ class _BusTask:
                     await self._sleep(min(wait_s, _LONGEST_SLEEP_S))
                     continue
                 await self._poll(polled, boundary)
+            if self._driver.listens:
+                for polled in self.devices:  # what has come since their last read
+                    await self._poll(polled, boundary=False)
         finally:
             await self._driver.close()
 
@@ -227,7 +236,7 @@ class _BusTask:
         candidates: list[tuple[float, int, bool]] = []
         for index, polled in enumerate(self.devices):
             due, boundary_at = polled.due_s, float("inf")
-            if polled.boundaries:
+            if polled.boundaries and not self._driver.listens:
                 boundary_ms = self._boundary_ms(polled, now_ms)
                 boundary_at = now_s + self._clock.real_s((boundary_ms - now_ms) / 1000)
             if polled.breaker.open:
@@ -294,10 +303,15 @@ class _BusTask:
         self._count(state, answer.faults)
         state.left_out += answer.left_out
         for block in answer.blocks:
-            block = polled.in_order(block)
-            state.last_answer_ms = block.at_ms[0]
+            if (
+                not self._driver.listens
+            ):  # what a device sends by itself carries the device's own instants, old ones too
+                block = polled.in_order(block)
+            state.last_answer_ms = max(state.last_answer_ms, block.at_ms[-1])
             state.blocks += 1
             self._sink(block)
+        for event in answer.events:
+            self._event(event)
 
     @staticmethod
     def _count(state: DeviceState, faults: Iterable[DriverError]) -> None:
@@ -307,6 +321,9 @@ class _BusTask:
             state.reason = str(fault)
 
     def _lost(self, polled: _Polled, fault: DriverError, spent_s: float) -> None:
+        if self._driver.listens:  # asking again costs nothing
+            self._say_lost(polled.state, fault)
+            return
         polled.breaker.trip(asyncio.get_running_loop().time(), self._clock, spent_s)
         self._say_lost(polled.state, fault)
         if isinstance(fault, BusUnreachable):

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from edge_agent import meter
-from edge_agent.drivers.driver import Answer, DevicePlan, Driver, DriverError, Endpoint
-from edge_agent.drivers.table import open_driver
-from edge_agent.edge_file import Bus, Device, EdgeFileFaults, load
+from edge_agent.drivers.declared import Bus, Device
+from edge_agent.drivers.driver import Answer, Driver, DriverError, Gateway
+from edge_agent.drivers.table import declared, open_driver
+from edge_agent.edge_file import EdgeFileFaults, load
 from wire.block import Block, scaled
 from wire.clock import Clock
 from wire.quantities import QUANTITIES, Kind
@@ -52,7 +53,7 @@ class DeviceSeen:
     rows: list[RowSeen] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    requests: list[tuple[str, int, int, int]] = field(default_factory=list)  # table, first register, registers, holes
+    requests: list[str] = field(default_factory=list)  # table, first register, registers, holes
     read_ms: float = 0.0
     busy_percent: float = 0.0
 
@@ -84,16 +85,16 @@ async def run_commission(path: str | Path, as_json: bool, out: TextIO, clock: Cl
 
 async def commission_bus(bus: Bus, clock: Clock, pause_s: float = PAUSE_S) -> list[DeviceSeen]:
     """What every device of one bus shows, read one after the other."""
-    driver = open_driver(bus.protocol, Endpoint(bus.host, bus.port, bus.timeout_s, bus.connect_pause_ms), clock.now_ms)
+    driver = open_driver(bus, Gateway(clock.now_ms))
     try:
         return [await _commission(driver, bus, device, clock, pause_s) for device in bus.device]
     finally:
         await driver.close()
 
 
-async def _commission(driver: Driver, bus: Bus, device: Device, clock: Clock, pause_s: float) -> DeviceSeen:
+async def _commission(driver: Driver[Any], bus: Bus, device: Device, clock: Clock, pause_s: float) -> DeviceSeen:
     model = meter.load(device.model)
-    plan = DevicePlan(device.name, device.unit, meter.fields(model, device.row), model.limits())
+    plan = declared(bus.protocol).plan(bus, device, model)
     seen = DeviceSeen(device.name, bus.name, device.model, device.period_s)
     answers: list[Answer] = []
     timed_ms: list[float] = []
@@ -109,12 +110,13 @@ async def _commission(driver: Driver, bus: Bus, device: Device, clock: Clock, pa
         if number:
             timed_ms.append((time.perf_counter() - begin) * 1000)
     seen.faults = sorted({str(fault) for answer in answers for fault in answer.faults})
-    seen.requests = [(request.table, request.start, request.count, request.holes) for request in driver.requests(plan)]
+    seen.requests = list(driver.requests(plan))
     seen.read_ms = round(max(timed_ms), 1)
     seen.busy_percent = round(seen.read_ms / (10 * device.period_s), 2)
     values, reasons = _columns(answers)
-    expected = [field.quantity for field in plan.fields]
-    seen.rows = [_row(quantity, values.get(quantity, ()), reasons.get(quantity, "no answer")) for quantity in expected]
+    seen.rows = [
+        _row(quantity, values.get(quantity, ()), reasons.get(quantity, "no answer")) for quantity in plan.quantities
+    ]
     seen.remarks = [*remarks(values), *_against_rating(values, device.rated_power_kw)]
     return seen
 
@@ -239,6 +241,5 @@ def _print_device(seen: DeviceSeen, out: TextIO) -> None:
         out.write(_line(row))
     for remark in (*seen.faults, *seen.remarks):
         out.write(f"  ! {remark}\n")
-    for table, start, count, holes in seen.requests:
-        out.write(f"  request: {table} {start}..{start + count - 1}, {count} registers, {holes} of them holes\n")
+    out.writelines(f"  request: {line}\n" for line in seen.requests)
     out.write(f"  read in {seen.read_ms:g} ms every {seen.period_s:g} s: {seen.busy_percent:g} % of the bus\n")

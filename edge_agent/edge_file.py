@@ -11,20 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
 from edge_agent import meter
-from edge_agent.drivers.table import PROTOCOLS
-from edge_agent.meter import ModelFault, Row
-from wire.topics import ID
+from edge_agent.drivers.declared import Bus, Declared, Device, Id, Port, Text
+from edge_agent.drivers.table import PROTOCOLS, declared
+from edge_agent.meter import ModelFault
 
-Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Id = Annotated[str, Meta(pattern=f"^{ID.pattern}$")]
-Text = Annotated[str, Meta(min_length=1)]
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,35 +66,6 @@ class AggregatorPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one store whose acknowledgements count; empty: the first one seen."""
 
     store_id: str = ""
-
-
-class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One device on a bus. `model` names a shipped meter model, or a file *.toml beside the edge file.
-
-    `rated_power_kw` bounds what is plausible. Values are spooled as the meter shows them; where it shows secondary ones, the aggregator's
-    `multiplier` of this meter makes them primary.
-    """
-
-    name: Id
-    model: Text
-    unit: Annotated[int, Meta(ge=0, le=255)] = 1
-    period_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 1.0
-    boundary_poll: bool = True
-    boundary_s: Literal[60, 300, 600, 900, 1800, 3600] = 900
-    rated_power_kw: Annotated[float, Meta(gt=0, le=2e6)] | None = None
-    row: list[Row] = []
-
-
-class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Devices that share a connection and are polled in turn; another host is another bus. Time-outs are real seconds."""
-
-    name: Id
-    protocol: str
-    host: Text
-    device: list[Device]
-    port: Port = 502
-    timeout_s: Annotated[float, Meta(ge=0.05, le=60)] = 1.0
-    connect_pause_ms: Annotated[float, Meta(ge=0, le=60_000)] = 0.0
 
 
 class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,8 +155,12 @@ class _Checker:
     def struct(self, kind: type[_Struct], tree: object, key: str) -> _Struct:
         if not isinstance(tree, dict):
             self._fault(key, "a table", repr(tree))
-            tree = {field.name: None for field in msgspec.structs.fields(kind)}
-            return kind(**tree)
+            return _blank(kind)
+        if issubclass(kind, Bus):
+            spoken = self._protocol(tree, key)
+            if spoken is None:  # nobody can say what its other keys should be
+                return _blank(kind)
+            kind = cast("type[_Struct]", spoken.bus)
         values: dict[str, Any] = {}
         known = {field.name: field for field in msgspec.structs.fields(kind)}
         for name in tree:
@@ -203,6 +175,15 @@ class _Checker:
                 self._fault(_join(key, name), "a value (required)", "nothing")
                 values[name] = None
         return kind(**values)
+
+    def _protocol(self, tree: dict[str, Any], key: str) -> Declared | None:
+        """The words of a bus's protocol; a fault and None where it names none that there is."""
+        name = tree.get("protocol")
+        if isinstance(name, str) and name in PROTOCOLS:
+            return declared(name)
+        seen = "nothing" if name is None else repr(name)
+        self._fault(_join(key, "protocol"), f"one of {', '.join(sorted(PROTOCOLS))}", seen)
+        return None
 
     def _value(self, kind: Any, value: object, key: str) -> Any:
         inner = _struct_in(kind)
@@ -247,21 +228,25 @@ def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
     names: dict[str, str] = {}
     devices: dict[str, str] = {}
     for index, bus in enumerate(edge.bus or []):
-        key = f"bus[{index}]"
+        if bus.protocol is None:
+            continue
+        key, spoken = f"bus[{index}]", declared(bus.protocol)
         yield from _once(names, bus.name, f"{key}.name", "bus name")
-        if bus.protocol is not None and bus.protocol not in PROTOCOLS:
-            yield f"{key}.protocol", f"one of {', '.join(sorted(PROTOCOLS))}", repr(bus.protocol)
-        place = None if bus.host is None or bus.port is None else f"{bus.host}:{bus.port}"
-        yield from _once(places, place, f"{key}.host", "host and port (devices of one host share its bus)")
-        if bus.device == []:
+        yield from _once(places, spoken.place(bus), key, "way to devices (those of one place share its bus)")
+        yield from ((f"{key}.{name}", expected, seen) for name, expected, seen in spoken.faults(bus))
+        for name in spoken.files:
+            file = getattr(bus, name)
+            if file and not _is_file(file):
+                yield f"{key}.{name}", "a file", f"nothing at {file}"
+        if bus.device is not None and not bus.device:
             yield f"{key}.device", "at least one [[bus.device]]", "none"
-        units: dict[str, str] = {}
+        addresses: dict[str, str] = {}
         for number, device in enumerate(bus.device or []):
             here = f"{key}.device[{number}]"
             yield from _once(devices, device.name, f"{here}.name", "device name in the whole file")
-            yield from _once(units, None if device.unit is None else str(device.unit), f"{here}.unit", "unit on a bus")
+            yield from _once(addresses, spoken.address(device), here, "address on a bus")
             if device.model is not None:
-                yield from _model(device, here)
+                yield from _model(spoken, device, here)
 
 
 def _broker(mqtt: Mqtt) -> Iterator[tuple[str, str, str]]:
@@ -280,7 +265,7 @@ def _broker(mqtt: Mqtt) -> Iterator[tuple[str, str, str]]:
                 yield f"mqtt.tls.{name}", "a file", f"nothing at {file}"
 
 
-def _model(device: Device, place: str) -> Iterator[tuple[str, str, str]]:
+def _model(spoken: Declared, device: Device, place: str) -> Iterator[tuple[str, str, str]]:
     try:
         model = meter.load(device.model)
     except ModelFault as fault:
@@ -292,11 +277,25 @@ def _model(device: Device, place: str) -> Iterator[tuple[str, str, str]]:
             else (f"{place}.model", "a meter model", text)
         )
         return
-    if device.row is None or any(row.quantity is None or row.type is None for row in device.row):
+    if model.protocol != spoken.family:
+        yield f"{place}.model", f"a model of protocol {spoken.family}", f"{device.model}, of protocol {model.protocol}"
         return
-    for index, key, message in meter.row_faults(model, device.row, model.row):
+    if device.row is None or not all(map(_whole, device.row)):
+        return
+    for index, key, message in spoken.model_faults(model, device.row, model.row):
         expected, _, seen = message.removeprefix("expected ").partition(", saw ")
         yield f"{place}.row[{index}].{key}", expected, seen
+
+
+def _whole(struct: msgspec.Struct) -> bool:
+    """Whether no required key of a struct was missing or unfit."""
+    return all(getattr(struct, field.name) is not None for field in msgspec.structs.fields(struct) if field.required)
+
+
+def _blank(kind: type[_Struct]) -> _Struct:
+    """A struct of nothing: what stands for one that cannot be read."""
+    nothing: dict[str, Any] = {field.name: None for field in msgspec.structs.fields(kind)}
+    return kind(**nothing)
 
 
 def _once(seen: dict[str, str], name: str | None, key: str, what: str) -> Iterator[tuple[str, str, str]]:
@@ -334,9 +333,12 @@ def _with_absolute_names(edge: EdgeFile, directory: Path) -> EdgeFile:
         )
 
     def bus(bus: Bus) -> Bus:
+        if bus.protocol is None:
+            return bus
         devices = [
             moved(device, "model") if str(device.model).endswith(".toml") else device for device in bus.device or []
         ]
+        bus = moved(bus, *declared(bus.protocol).files)
         return msgspec.structs.replace(bus, device=devices) if bus.device else bus
 
     mqtt = edge.mqtt

@@ -67,6 +67,7 @@ class Publisher:
         self._foreign_epoch = ""
         self.held_total = 0
         self.sent_total = 0
+        self.sent_bytes = 0
         self.resent_total = 0
         self.foreign_store = ""
         self.on_change: Callable[[], None] = lambda: None
@@ -236,6 +237,7 @@ class Publisher:
         topic = topics.edge_topic(epoch.identity.facility, epoch.identity.edge, "batch")
         self._in_flight[key] = now_s
         self.sent_total += 1
+        self.sent_bytes += len(frame)
         task = asyncio.get_running_loop().create_task(self._publish(topic, frame, key, now_s))
         self._publishing.add(task)
         task.add_done_callback(self._publishing.discard)

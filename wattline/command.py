@@ -149,13 +149,14 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def _run_edge(options: argparse.Namespace) -> int:
     from edge_agent.agent import Agent
+    from edge_agent.drivers.table import ExtraMissing
     from edge_agent.edge_file import EdgeFileFaults, load
     from wire.keys import KeyUnusable
 
     try:
         edge = load(options.file)
         agent = Agent(edge, Clock.from_environment(), wattline.__version__, os.environ.get(PASSWORD))
-    except (EdgeFileFaults, KeyUnusable, OSError, ValueError) as error:
+    except (EdgeFileFaults, ExtraMissing, KeyUnusable, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return BAD_USE
 

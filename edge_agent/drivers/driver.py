@@ -7,24 +7,13 @@ DriverError
 +-- DeviceMisanswered       an answer that does not fit the question (unit, transaction, function, length, layout); try again
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
 
-from edge_agent.drivers.coalesce import NO_LIMITS, Limits, Request
-from edge_agent.drivers.registers import Field
 from wire.block import Block
-
-# Modbus Application Protocol Specification V1.1b3, section 7
-_MEANING: Final = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "device failure",
-    5: "acknowledge",
-    6: "device busy",
-    8: "memory parity error",
-}
-_PASSING: Final = frozenset({4, 5, 6})
+from wire.reading import Event
 
 
 class DriverError(Exception):
@@ -42,12 +31,12 @@ class BusUnreachable(DeviceUnreachable):
 
 
 class DeviceRefused(DriverError):
-    """The device answered with an exception. `retry` is true only for those that pass by themselves (busy, acknowledge, failure)."""
+    """The device answered that it will not. `code` is the protocol's own, `meaning` its words for it; `retry`: whether that passes by itself."""
 
-    def __init__(self, what: str, code: int) -> None:
-        super().__init__(f"{what}: refused with exception {code} ({_MEANING.get(code, 'unknown')})")
+    def __init__(self, what: str, code: int | str, meaning: str = "unknown", *, retry: bool = False) -> None:
+        super().__init__(f"{what}: refused with {f'exception {code}' if isinstance(code, int) else code} ({meaning})")
         self.code = code
-        self.retry = code in _PASSING
+        self.retry = retry
 
 
 class DeviceMisanswered(DriverError):
@@ -56,49 +45,101 @@ class DeviceMisanswered(DriverError):
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """What a driver must know to read one device: its id in messages and blocks, its address on the bus, its fields and limits."""
+    """What a driver must know to read one device; each protocol adds its own. `name` is the device's id in messages and blocks."""
 
     name: str
-    unit: int
-    fields: tuple[Field, ...]
-    limits: Limits = NO_LIMITS
+
+    @property
+    def has_counters(self) -> bool:
+        """Whether a read can give a counter, so that interval boundaries are worth an extra poll."""
+        return False
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The quantities that a whole read gives, in the order of the model's rows."""
+        return ()
+
+
+def _no_frame(_device: str, _sent: bool, _raw: bytes) -> None:
+    """Nobody keeps the frames."""
+
+
+def _no_figures() -> Mapping[str, float]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a bus is and how patient to be. Times in real seconds and milliseconds: the network knows no accelerated clock."""
+class Gateway:
+    """What a driver may use of the gateway that it runs on.
 
-    host: str
-    port: int
-    timeout_s: float = 1.0
-    connect_pause_ms: float = 0.0
+    now_ms: UTC ms. state: a directory for what must survive a restart (None: there is none, for dry runs). frame: told every raw frame
+    or message (device, sent by us, bytes). figures: the agent's own figures by quantity.
+    """
+
+    now_ms: Callable[[], int]
+    state: Path | None = None
+    frame: Callable[[str, bool, bytes], None] = _no_frame
+    figures: Callable[[], Mapping[str, float]] = _no_figures
 
 
 @dataclass(slots=True)
 class Answer:
-    """What one read of a device gave: a block per answered request, and what went wrong with the others."""
+    """What one read of a device gave: blocks, events, and what went wrong with the requests that gave none."""
 
     blocks: list[Block] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     faults: list[DriverError] = field(default_factory=list)
     requests: int = 0
     left_out: int = 0  # requests that the deadline did not leave time for; they come first in the next read
 
 
-class Driver(Protocol):
-    """One bus. Reads are made one at a time, by one task."""
+P_contra = TypeVar("P_contra", bound=DevicePlan, contravariant=True)
 
-    async def read(self, device: DevicePlan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
-        """Reads `device` once. Partial answers are kept: raises DriverError only where not one request was answered.
+
+class Driver(Protocol[P_contra]):
+    """One bus. Calls are made one at a time, by one task.
+
+    `listens`: the devices send by themselves. `read` then hands over what has come since the last read, costs no bus time, is never
+    backed off, and is called once more at the end; it raises DeviceUnreachable while a device is not connected or silent for too long.
+    """
+
+    @property
+    def listens(self) -> bool: ...
+
+    async def read(self, device: P_contra, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
+        """Reads `device` once. Partial answers are kept: raises DriverError only where nothing was answered.
 
         No request is begun after `deadline_s` (seconds of the event loop's clock). `counters_only` makes only the requests whose
         answers hold a counter, each in full.
         """
         ...
 
-    def requests(self, device: DevicePlan) -> tuple[Request, ...]:
-        """The requests as last planned, splits included."""
+    def requests(self, device: P_contra) -> tuple[str, ...]:
+        """The requests as last planned, splits included, one line each for people."""
         ...
 
     async def close(self) -> None:
         """Gives up the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write came to: the value read back before and after, in the point's unit, and whether the device now follows it."""
+
+    delivered: bool
+    before: float | None = None
+    after: float | None = None
+    note: str = ""
+
+
+@runtime_checkable
+class Controllable(Protocol[P_contra]):
+    """A driver that can also write."""
+
+    async def write(self, device: P_contra, point: str, value: float | None, hold_s: float) -> Written:
+        """Writes `value` (in the point's unit; None releases it) for at most `hold_s` and reads it back. Raises DriverError.
+
+        Where the device has a timer of its own, it is set to `hold_s`.
+        """
         ...

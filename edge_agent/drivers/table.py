@@ -1,17 +1,58 @@
 """Which module speaks which protocol. Modules are imported when a bus needs them, so that a gateway loads only what it speaks."""
 
-from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
-from typing import Final, cast
+from typing import Any, Final, NamedTuple, cast
 
-from edge_agent.drivers.driver import Driver, Endpoint
+from edge_agent.drivers.declared import Bus, Declared
+from edge_agent.drivers.driver import Driver, Gateway
 
-PROTOCOLS: Final[dict[str, str]] = {
-    "modbus_tcp": "edge_agent.drivers.modbus_tcp",
+
+class Place(NamedTuple):
+    """What model files call a protocol's family, and the module and name of its `Declared`."""
+
+    family: str
+    module: str
+    name: str = "DECLARED"
+
+
+# By what the edge file calls the protocol of a bus.
+PROTOCOLS: Final[dict[str, Place]] = {
+    "modbus_tcp": Place("modbus", "edge_agent.drivers.modbus.declared", "TCP"),
 }
 
 
-def open_driver(protocol: str, endpoint: Endpoint, clock: Callable[[], int]) -> Driver:
-    """A driver for one bus; connects at the first read. Raises KeyError for a protocol that is not in the table."""
-    module = import_module(PROTOCOLS[protocol])
-    return cast("Driver", module.open_driver(endpoint, clock))
+class ExtraMissing(Exception):
+    """The installation lacks the library of a protocol; the message says what to install."""
+
+
+@lru_cache(maxsize=64)
+def declared(protocol: str) -> Declared:
+    """What a protocol lets an edge file say. Raises KeyError for a protocol that is not in the table."""
+    place = PROTOCOLS[protocol]
+    return cast("Declared", getattr(import_module(place.module), place.name))
+
+
+@lru_cache(maxsize=64)
+def of_family(family: str) -> Declared | None:
+    """The protocol whose model files are of this family; None where there is no such family."""
+    return next((declared(protocol) for protocol, place in PROTOCOLS.items() if place.family == family), None)
+
+
+def families() -> list[str]:
+    """What a model file may name as its protocol."""
+    return sorted({place.family for place in PROTOCOLS.values()})
+
+
+def open_driver(bus: Bus, gateway: Gateway) -> Driver[Any]:
+    """A driver for one bus; connects at the first read. Raises ExtraMissing."""
+    spoken = declared(bus.protocol)
+    try:
+        module = import_module(spoken.driver)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in {"edge_agent", "wire"}:
+            raise
+        raise ExtraMissing(
+            f"bus {bus.name}: protocol {bus.protocol} needs the package {error.name}: pip install 'wattline[{spoken.extra}]'"
+        ) from error
+    return cast("Driver[Any]", module.open_driver(bus, gateway))

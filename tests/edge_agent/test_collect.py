@@ -12,9 +12,10 @@ from statistics import median
 import pytest
 
 from edge_agent.collect import BACK_OFF_FIRST_S, Collection
-from edge_agent.drivers.coalesce import Request
-from edge_agent.drivers.driver import Answer, BusUnreachable, DevicePlan, DeviceRefused, DeviceUnreachable, Endpoint
-from edge_agent.edge_file import Bus, Device, EdgeFile, Mqtt, SpoolSettings
+from edge_agent.drivers.declared import Bus
+from edge_agent.drivers.driver import Answer, BusUnreachable, DevicePlan, DeviceRefused, DeviceUnreachable, Gateway
+from edge_agent.drivers.modbus.declared import Device, TcpBus
+from edge_agent.edge_file import EdgeFile, Mqtt, SpoolSettings
 from wire.block import Block, Shape
 from wire.clock import Clock
 from wire.reading import REASON_CODES, Event, Quality
@@ -31,6 +32,7 @@ class Scripted:
     behave: Callable[[str], Answer | None] = lambda device: None
     reads: list[tuple[str, int, bool]] = field(default_factory=list)
     closed: bool = False
+    listens: bool = False
 
     async def read(self, device: DevicePlan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
         self.reads.append((device.name, self.now_ms(), counters_only))
@@ -38,7 +40,7 @@ class Scripted:
         answer = self.behave(device.name)
         return Answer([Block(device.name, SHAPE, (self.now_ms(),), ((1.0,),))]) if answer is None else answer
 
-    def requests(self, device: DevicePlan) -> tuple[Request, ...]:
+    def requests(self, device: DevicePlan) -> tuple[str, ...]:
         return ()
 
     async def close(self) -> None:
@@ -69,7 +71,7 @@ class Run:
 
 
 def device(name: str, unit: int = 1, period_s: float = 1.0, boundary_poll: bool = False) -> Device:
-    return Device(name, "eastron_sdm120", unit, period_s=period_s, boundary_poll=boundary_poll)
+    return Device(name=name, model="eastron_sdm120", unit=unit, period_s=period_s, boundary_poll=boundary_poll)
 
 
 def collect(
@@ -83,12 +85,15 @@ def collect(
         "gw",
         Mqtt("127.0.0.1", plain=True),
         SpoolSettings("spool"),
-        [Bus(f"bus{i}", "modbus_tcp", f"10.0.0.{i}", list(devices)) for i, devices in enumerate(buses)],
+        [
+            TcpBus(name=f"bus{i}", protocol="modbus_tcp", host=f"10.0.0.{i}", device=list(devices))
+            for i, devices in enumerate(buses)
+        ],
     )
     drivers: list[Scripted] = []
 
-    def open_driver(protocol: str, endpoint: Endpoint, now_ms: Callable[[], int]) -> Scripted:
-        drivers.append(Scripted(now_ms, behave))
+    def open_driver(bus: Bus, gateway: Gateway) -> Scripted:
+        drivers.append(Scripted(gateway.now_ms, behave))
         return drivers[-1]
 
     blocks: list[Block] = []
@@ -209,7 +214,7 @@ async def test_when_the_bus_is_down_one_device_probes_and_all_come_back_together
 async def test_what_went_wrong_with_one_block_is_counted_and_the_others_arrive() -> None:
     def behave(name: str) -> Answer | None:
         block = Block(name, SHAPE, (START_MS + 10 * len(run.drivers[0].reads),), ((1.0,),))
-        return Answer([block], [DeviceRefused("a: 2 registers", 4)], 2)
+        return Answer([block], faults=[DeviceRefused("a: 2 registers", 4)], requests=2)
 
     run = collect([[device("a")]], behave)
     await run.until(lambda: len(run.blocks) >= 2)

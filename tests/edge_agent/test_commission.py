@@ -122,7 +122,10 @@ async def test_rows_that_stand_at_zero_are_pointed_out(tmp_path: Path, port: int
     assert rows["energy_export_kwh"]["remark"] == "always 0"
     assert rows["voltage_l1_v"]["remark"] == ""
     assert rows["voltage_l1_v"]["unit"] == "V"
-    assert device["requests"] == [["holding", 1, 70, 6], ["holding", 801, 36, 12]]
+    assert device["requests"] == [
+        "holding 1..70, 70 registers, 6 of them holes",
+        "holding 801..836, 36 registers, 12 of them holes",
+    ]
 
 
 async def test_a_rating_that_is_exceeded_is_pointed_out(tmp_path: Path, port: int) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_agent import meter
-from edge_agent.drivers.coalesce import TCP_COST, plan
+from edge_agent.drivers.modbus.coalesce import TCP_COST, plan
+from edge_agent.drivers.modbus.declared import fields
 from edge_agent.meter import ModelFault
 from wire.block import scaled
 from wire.quantities import QUANTITIES
@@ -28,7 +29,7 @@ def read(model_name: str, values: Sequence[tuple[int, bytes]]) -> dict[str, floa
     """All quantities of a model whose registers hold `values` and zeros."""
     model = meter.load(model_name)
     seen: dict[str, float | None] = {}
-    for request in plan(meter.fields(model), model.limits(), TCP_COST):
+    for request in plan(fields(model), model.limits(), TCP_COST):
         inside = [v for v in values if request.start <= v[0] < request.start + request.count]
         image = words(request.start, (request.start + request.count - 1, b"\0\0"), *inside)
         block = request.decoder.decode("meter", image, 1)
@@ -105,7 +106,7 @@ def test_a_models_registers_give_what_its_manual_says(
 
 def test_requests_keep_to_the_fifty_registers_of_the_em340() -> None:
     model = meter.load("carlo_gavazzi_em340")
-    assert all(request.count <= 50 for request in plan(meter.fields(model), model.limits(), TCP_COST))
+    assert all(request.count <= 50 for request in plan(fields(model), model.limits(), TCP_COST))
 
 
 def test_the_sign_of_sunspec_devices_is_turned_to_the_load_sign() -> None:

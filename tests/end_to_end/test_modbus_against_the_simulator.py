@@ -16,9 +16,10 @@ import pytest
 from device_sim.serve import serve
 from device_sim.site import load_site
 from edge_agent import meter
-from edge_agent.drivers.driver import Answer, DevicePlan, DeviceUnreachable, Endpoint
-from edge_agent.drivers.modbus_tcp import ModbusTcp
-from edge_agent.meter import Row
+from edge_agent.drivers.driver import Answer, DeviceUnreachable, Gateway
+from edge_agent.drivers.modbus.declared import ModbusPlan, fields
+from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
+from edge_agent.drivers.modbus.declared import Row
 from wire.block import scaled
 
 NOON_MS = 1_520_175_600_000 + 12 * 3_600_000  # 2018-03-05T12:00 in Seoul
@@ -62,14 +63,14 @@ class Served:
     async def read(self, name: str, counters_only: bool = False) -> Answer:
         (place,) = [place for place in self.ready["devices"] if place["device"] == name]
         driver = self.drivers.setdefault(
-            place["port"], ModbusTcp(Endpoint("127.0.0.1", place["port"], timeout_s=0.4), lambda: self.at_ms)
+            place["port"], ModbusTcp(Endpoint("127.0.0.1", place["port"], timeout_s=0.4), Gateway(lambda: self.at_ms))
         )
         model = meter.load(MODELS[place["kind"]])
         serials = [
-            Row(f"answer_serial_{number}", "uint32", address)
+            Row(quantity=f"answer_serial_{number}", type="uint32", address=address)
             for number, address in enumerate(place["serial_addresses"], 1)
         ]
-        plan = DevicePlan(name, place["unit"], meter.fields(model, serials), model.limits())
+        plan = ModbusPlan(name, place["unit"], fields(model, serials), model.limits())
         return await driver.read(plan, counters_only=counters_only)
 
     async def values(self, name: str) -> dict[str, float | None]:

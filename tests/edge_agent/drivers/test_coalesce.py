@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.drivers.coalesce import TCP_COST, Cost, Limits, Request, impossible, plan, serial_cost, split
-from edge_agent.drivers.registers import Field
+from edge_agent.drivers.modbus.coalesce import TCP_COST, Cost, Limits, Request, impossible, plan, serial_cost, split
+from edge_agent.drivers.modbus.registers import Field
 
 # 18 floats in 0..79 that OpenEMS reads from an SDM630: voltages, currents, powers, reactive powers, sum of currents, P, Q, f, two energies.
 SDM630 = (0, 2, 4, 6, 8, 10, 12, 14, 16, 24, 26, 28, 48, 52, 60, 70, 76, 78)

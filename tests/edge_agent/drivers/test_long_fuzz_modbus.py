@@ -17,8 +17,9 @@ import pytest
 from device_sim.serve import serve
 from device_sim.site import load_site
 from edge_agent import meter
-from edge_agent.drivers.driver import Answer, DevicePlan, DriverError, Endpoint
-from edge_agent.drivers.modbus_tcp import ModbusTcp
+from edge_agent.drivers.driver import Answer, DriverError, Gateway
+from edge_agent.drivers.modbus.declared import ModbusPlan, fields
+from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 NOW_MS = 1_795_248_000_000
@@ -107,7 +108,7 @@ class SpoilingRelay:
 
 
 @asynccontextmanager
-async def relayed(directory: Path, seed: int) -> AsyncIterator[tuple[SpoilingRelay, dict[str, DevicePlan]]]:
+async def relayed(directory: Path, seed: int) -> AsyncIterator[tuple[SpoilingRelay, dict[str, ModbusPlan]]]:
     """The simulator behind the relay, and what to read there."""
     ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     site = load_site(SITE)
@@ -119,7 +120,7 @@ async def relayed(directory: Path, seed: int) -> AsyncIterator[tuple[SpoilingRel
     plans = {}
     for device in devices:
         model = meter.load(device["kind"])
-        plans[device["device"]] = DevicePlan(device["device"], device["unit"], meter.fields(model), model.limits())
+        plans[device["device"]] = ModbusPlan(device["device"], device["unit"], fields(model), model.limits())
     try:
         yield relay, plans
     finally:
@@ -141,7 +142,7 @@ async def test_behind_a_relay_that_spoils_every_third_answer_nothing_breaks_and_
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unhandled.append(context))
     async with relayed(tmp_path, seed) as (relay, plans):
-        driver = ModbusTcp(Endpoint("127.0.0.1", relay.port, timeout_s=TIMEOUT_S), lambda: NOW_MS)
+        driver = ModbusTcp(Endpoint("127.0.0.1", relay.port, timeout_s=TIMEOUT_S), Gateway(lambda: NOW_MS))
         truth = {name: values(await driver.read(plan)) for name, plan in plans.items()}
         faults, right, wrong = 0, 0, 0
         for number in range(READS):
@@ -167,7 +168,7 @@ async def test_behind_a_relay_that_spoils_every_third_answer_nothing_breaks_and_
 
 
 async def recovers(
-    driver: ModbusTcp, relay: SpoilingRelay, plans: dict[str, DevicePlan], truth: dict[str, dict[str, float | None]]
+    driver: ModbusTcp, relay: SpoilingRelay, plans: dict[str, ModbusPlan], truth: dict[str, dict[str, float | None]]
 ) -> None:
     """Within five reads of an honest relay each device answers, and nothing but the truth."""
     relay.share = 0.0

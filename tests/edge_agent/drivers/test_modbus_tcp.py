@@ -8,29 +8,29 @@ from typing import Any
 import pytest
 
 from edge_agent import meter
-from edge_agent.drivers.coalesce import Limits
 from edge_agent.drivers.driver import (
     BusUnreachable,
     DeviceMisanswered,
-    DevicePlan,
     DeviceRefused,
     DeviceUnreachable,
-    Endpoint,
+    Gateway,
 )
-from edge_agent.drivers.modbus_tcp import ModbusTcp
-from edge_agent.drivers.registers import Field
+from edge_agent.drivers.modbus.coalesce import Limits
+from edge_agent.drivers.modbus.declared import ModbusPlan, TcpBus, fields
+from edge_agent.drivers.modbus.registers import Field
+from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
 from edge_agent.drivers.table import open_driver
 
 VOLTAGE = Field("voltage_l1_v", "input", 0, "float32")
 CURRENT = Field("current_l1_a", "input", 6, "float32")
 ENERGY = Field("energy_import_kwh", "input", 72, "uint32", exponent=-2, counter=True)
-PLAN = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY))
+PLAN = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY))
 NOON_MS = 1_800_000_000_000
 
 
 @pytest.fixture
 async def driver(peer: Any) -> AsyncIterator[ModbusTcp]:
-    driver = ModbusTcp(Endpoint("127.0.0.1", peer.port, timeout_s=0.3), lambda: NOON_MS)
+    driver = ModbusTcp(Endpoint("127.0.0.1", peer.port, timeout_s=0.3), Gateway(lambda: NOON_MS))
     yield driver
     await driver.close()
 
@@ -46,7 +46,7 @@ def fill(peer: Any) -> None:
 async def test_the_manuals_own_frame_gives_the_manuals_own_value(peer: Any, driver: ModbusTcp) -> None:
     """Eastron SDM120Modbus protocol V2.4, page 3: 43 66 33 34 are 230.2 V."""
     peer.put(0, 0x4366, 0x3334)
-    (block,) = (await driver.read(DevicePlan("incomer", 1, (VOLTAGE,)))).blocks
+    (block,) = (await driver.read(ModbusPlan("incomer", 1, (VOLTAGE,)))).blocks
     assert block.columns[0][0] == pytest.approx(230.2, abs=0.00005)
 
 
@@ -66,8 +66,8 @@ async def test_a_device_is_read_into_one_block_of_columns(peer: Any, driver: Mod
 async def test_each_block_is_stamped_when_its_own_answer_arrives(peer: Any) -> None:
     fill(peer)
     instants = iter((1000, 2000, 3000))
-    driver = ModbusTcp(Endpoint("127.0.0.1", peer.port), lambda: next(instants))
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    driver = ModbusTcp(Endpoint("127.0.0.1", peer.port), Gateway(lambda: next(instants)))
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
     answer = await driver.read(plan)
     await driver.close()
     assert [block.at_ms for block in answer.blocks] == [(1000,), (2000,), (3000,)]
@@ -87,7 +87,7 @@ async def test_no_connection_is_told_apart_from_no_answer() -> None:
     port = server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
-    driver = ModbusTcp(Endpoint("127.0.0.1", port, timeout_s=0.3), lambda: 0)
+    driver = ModbusTcp(Endpoint("127.0.0.1", port, timeout_s=0.3), Gateway(lambda: 0))
     with pytest.raises(BusUnreachable, match=f"127.0.0.1:{port}"):
         await driver.read(PLAN)
 
@@ -198,7 +198,7 @@ async def test_what_a_device_refuses_as_a_whole_is_split_at_its_hole_and_the_spl
     peer.asked.clear()
     await driver.read(PLAN)
     assert peer.asked == [(1, 4, 0, 8), (1, 4, 72, 2)]
-    assert [(request.start, request.count) for request in driver.requests(PLAN)] == [(0, 8), (72, 2)]
+    assert [(request.start, request.count) for request in driver.planned(PLAN)] == [(0, 8), (72, 2)]
 
 
 async def test_a_device_that_takes_fewer_registers_than_its_manual_says_is_split_too(
@@ -247,7 +247,7 @@ async def test_a_gateway_that_answers_for_a_silent_device_does_not_make_it_refus
 async def test_one_block_may_fail_and_the_others_of_the_device_still_come(peer: Any, driver: ModbusTcp) -> None:
     fill(peer)
     peer.fault = lambda t, u, f, address, count: None if address == 6 else peer.answer(t, u, f, address, count)
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
     answer = await driver.read(plan)
     assert [block.shape.quantities for block in answer.blocks] == [("voltage_l1_v",), ("energy_import_kwh",)]
     assert [type(fault) for fault in answer.faults] == [DeviceUnreachable]
@@ -255,7 +255,7 @@ async def test_one_block_may_fail_and_the_others_of_the_device_still_come(peer: 
 
 async def test_what_a_deadline_leaves_out_comes_first_in_the_next_read(peer: Any, driver: ModbusTcp) -> None:
     fill(peer)
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
     past = asyncio.get_running_loop().time() - 1
     assert (await driver.read(plan, deadline_s=past)).left_out == 2
     await driver.read(plan, deadline_s=past)
@@ -267,7 +267,7 @@ async def test_a_poll_for_counters_reads_only_the_blocks_that_hold_one_and_those
     peer: Any, driver: ModbusTcp
 ) -> None:
     fill(peer)
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(max_registers=20))
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(max_registers=20))
     answer = await driver.read(plan, counters_only=True)
     assert [block.shape.quantities for block in answer.blocks] == [("energy_import_kwh",)]
     assert peer.asked == [(1, 4, 72, 2)]
@@ -277,19 +277,21 @@ async def test_units_of_one_gateway_share_the_connection(peer: Any, driver: Modb
     fill(peer)
     peer.units = {1, 2}
     await driver.read(PLAN)
-    await driver.read(DevicePlan("press", 2, PLAN.fields))
+    await driver.read(ModbusPlan("press", 2, PLAN.fields))
     assert peer.connections == 1
 
 
 def test_a_driver_is_found_by_its_protocols_name() -> None:
-    assert isinstance(open_driver("modbus_tcp", Endpoint("127.0.0.1", 502), lambda: 0), ModbusTcp)
+    assert isinstance(
+        open_driver(TcpBus(name="b", protocol="modbus_tcp", host="127.0.0.1", device=[]), Gateway(lambda: 0)), ModbusTcp
+    )
 
 
 async def test_a_shipped_model_is_read_with_its_units_converted(peer: Any, driver: ModbusTcp) -> None:
     model = meter.load("eastron_sdm630")
     peer.put(0, *[0] * 400)
     peer.put_bytes(52, struct.pack(">f", 12345.6))  # W, Eastron SDM630 protocol V1.7, page 3
-    answer = await driver.read(DevicePlan("sdm", 1, meter.fields(model), model.limits()))
+    answer = await driver.read(ModbusPlan("sdm", 1, fields(model), model.limits()))
     block = answer.blocks[0]
     assert block.columns[block.shape.quantities.index("active_power_kw")] == (12.3456,)
     assert peer.asked[0] == (1, 4, 0, 80)
@@ -299,21 +301,21 @@ async def test_a_block_that_is_never_answered_does_not_make_the_device_dead(peer
     """Some meters are silent, and do not refuse, where a request touches a register that they lack."""
     fill(peer)
     peer.fault = lambda t, u, f, address, count: None if address == 0 else peer.answer(t, u, f, address, count)
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
     with pytest.raises(DeviceUnreachable):
         await driver.read(plan)
     for _ in range(3):
         answer = await driver.read(plan)
         assert [block.shape.quantities for block in answer.blocks] == [("current_l1_a",), ("energy_import_kwh",)]
     assert (await driver.read(plan)).faults == []  # after three lessons it is left out, until the next plan
-    assert [request.start for request in driver.requests(plan)] == [6, 72]
+    assert [request.start for request in driver.planned(plan)] == [6, 72]
 
 
 async def test_a_block_that_is_silent_or_refused_now_and_then_keeps_its_registers(peer: Any, driver: ModbusTcp) -> None:
     """A lossy link or a busy gateway: seen as a device that lacks the register, it would cost an hour of readings."""
     fill(peer)
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
-    planned = driver.requests(plan)
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    planned = driver.planned(plan)
     for _ in range(4):
         peer.fault = None
         assert (await driver.read(plan)).faults == []
@@ -323,10 +325,10 @@ async def test_a_block_that_is_silent_or_refused_now_and_then_keeps_its_register
             struct.pack(">HHHBBB", t, 0, 3, u, f | 0x80, 2) if address == 6 else peer.answer(t, u, f, address, count)
         )
         assert [type(fault) for fault in (await driver.read(plan)).faults] == [DeviceRefused]
-    assert driver.requests(plan) == planned
+    assert driver.planned(plan) == planned
     for _ in range(2):  # twice more, and it is believed
         await driver.read(plan)
-    assert [request.start for request in driver.requests(plan)] == [0, 72]
+    assert [request.start for request in driver.planned(plan)] == [0, 72]
 
 
 async def test_a_request_that_alone_is_never_answered_is_split_until_its_good_part_comes(
@@ -336,7 +338,7 @@ async def test_a_request_that_alone_is_never_answered_is_split_until_its_good_pa
     peer.fault = lambda t, u, f, address, count: (
         None if address <= 6 < address + count else peer.answer(t, u, f, address, count)
     )
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(max_registers=20))
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(max_registers=20))
     with pytest.raises(DeviceUnreachable):
         await driver.read(plan)
     for _ in range(3):
@@ -364,7 +366,7 @@ async def test_an_answer_of_the_wrong_length_costs_its_own_block_only(peer: Any,
         return right
 
     peer.fault = short
-    plan = DevicePlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
+    plan = ModbusPlan("incomer", 1, (VOLTAGE, CURRENT, ENERGY), Limits(one_request_per_field=True))
     answer = await driver.read(plan)
     assert [block.shape.quantities for block in answer.blocks] == [("current_l1_a",), ("energy_import_kwh",)]
     assert [type(fault) for fault in answer.faults] == [DeviceMisanswered]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.drivers.registers import TYPES, Decoder, Field, Mismatch, shortest_float32
+from edge_agent.drivers.modbus.registers import TYPES, Decoder, Field, Mismatch, shortest_float32
 from wire.block import Block, Value, scaled
 from wire.reading import REASON_CODES, Quality
 

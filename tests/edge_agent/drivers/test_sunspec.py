@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from edge_agent import meter
-from edge_agent.drivers import sunspec
-from edge_agent.drivers.driver import DeviceMisanswered, DevicePlan, Endpoint
-from edge_agent.drivers.modbus_tcp import ModbusTcp
-from edge_agent.drivers.registers import Field
+from edge_agent.drivers.driver import DeviceMisanswered, Gateway
+from edge_agent.drivers.modbus import sunspec
+from edge_agent.drivers.modbus.declared import ModbusPlan, fields
+from edge_agent.drivers.modbus.registers import Field
+from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
 from wire.block import Block, Value
 
 SUNS = struct.unpack(">2H", b"SunS")
@@ -18,7 +19,7 @@ SUNS = struct.unpack(">2H", b"SunS")
 
 @pytest.fixture
 async def driver(peer: Any) -> AsyncIterator[ModbusTcp]:
-    driver = ModbusTcp(Endpoint("127.0.0.1", peer.port, timeout_s=0.3), lambda: 1000)
+    driver = ModbusTcp(Endpoint("127.0.0.1", peer.port, timeout_s=0.3), Gateway(lambda: 1000))
     yield driver
     await driver.close()
 
@@ -47,9 +48,9 @@ def values(blocks: list[Block]) -> dict[str, Value]:
     return {q: block.columns[i][0] for block in blocks for i, q in enumerate(block.shape.quantities)}
 
 
-def plan_103() -> DevicePlan:
+def plan_103() -> ModbusPlan:
     model = meter.load("sunspec_103")
-    return DevicePlan("pv", 1, meter.fields(model), model.limits())
+    return ModbusPlan("pv", 1, fields(model), model.limits())
 
 
 @pytest.mark.parametrize("base", [40000, 50000, 0])

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from edge_agent.drivers.registers import Decoder, Field
+from edge_agent.drivers.modbus.registers import Decoder, Field
 
 MODBUS_MAX_REGISTERS: Final = 125  # Modbus Application Protocol Specification V1.1b3, 6.3 and 6.4
-_FRAME_CHARS: Final = 8 + 5 + 7  # RTU: read request, answer without its registers, 2 x 3.5 characters of silence
+_FRAME_CHARS: Final = 8 + 5  # RTU: read request, answer without its registers
+_SILENT_CHARS: Final = 3.5
 _BITS_PER_CHAR: Final = 11  # RTU: start, 8 data, parity or second stop, stop
 
 
@@ -38,10 +39,16 @@ class Cost:
         return hole if hole * self.register_ms < self.fixed_ms else hole - 1
 
 
+def line_cost(char_s: float, silence_s: float, turnaround_ms: float = 20.0) -> Cost:
+    """Bus time on a serial line with characters of `char_s` and, around request and answer, silences of `silence_s`; 20 ms of turnaround
+    is what simple meters take."""
+    return Cost(1000 * (_FRAME_CHARS * char_s + 2 * silence_s) + turnaround_ms, 2000 * char_s)
+
+
 def serial_cost(baud: int, turnaround_ms: float = 20.0) -> Cost:
-    """Bus time on a serial line at `baud`; 20 ms of turnaround is what simple meters take."""
-    char_ms = _BITS_PER_CHAR * 1000 / baud
-    return Cost(_FRAME_CHARS * char_ms + turnaround_ms, 2 * char_ms)
+    """Bus time at `baud` with characters of 11 bits and silences of 3.5 characters."""
+    char_s = _BITS_PER_CHAR / baud
+    return line_cost(char_s, _SILENT_CHARS * char_s, turnaround_ms)
 
 
 # On TCP a register costs next to nothing beside the meter's own answer time: fill up to the device's limit, the fewest registers

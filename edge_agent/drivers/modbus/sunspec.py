@@ -7,9 +7,9 @@ base      base+2            base+4+L
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple
 
-from edge_agent.drivers.coalesce import moved
 from edge_agent.drivers.driver import DeviceMisanswered, DeviceRefused
-from edge_agent.drivers.registers import Field
+from edge_agent.drivers.modbus.coalesce import moved
+from edge_agent.drivers.modbus.registers import Field
 
 # SunSpec Device Information Model Specification 1.1, section 3: the three places where the mark may stand, and the end of the chain.
 BASES: Final = (40000, 50000, 0)
