@@ -30,6 +30,7 @@ _GAP_S: Final = (
     0.25  # silence within an answer after which no more is awaited; USB adapters and servers pause up to 0.1 s
 )
 _SERVER_GAP_S: Final = 0.5
+_BEGUN: Final = 5  # fewer bytes can be a glitch of the line's turning round, and the answer yet to come
 _SILENCES: Final = 3  # unanswered requests in a row after which the connection to a serial server is opened afresh
 
 
@@ -128,7 +129,8 @@ class Line:
             try:
                 length = await self._answer(request, complete, deadline_s)
             except (DeviceMisanswered, _GapError) as fault:
-                self._owed[addressee].until_s = deadline_s
+                if (owed := self._owed.get(addressee)) is not None:
+                    owed.until_s = deadline_s
                 if isinstance(fault, DeviceMisanswered):
                     raise
                 raise DeviceMisanswered(self._incomplete(request)) from fault
@@ -137,7 +139,7 @@ class Line:
             finally:
                 if seen is not None and self._buffer:
                     seen(False, bytes(self._buffer))
-            del self._owed[addressee]
+            self._owed.pop(addressee, None)
             self._silences = 0
             start = len(request) if self._echo else 0
             return bytes(self._buffer[start : start + length])
@@ -152,7 +154,7 @@ class Line:
 
     async def close(self) -> None:
         """Gives the port or connection up; the next request opens it again."""
-        self._drop()
+        self.drop()
 
     async def _connect(self, timeout_s: float) -> None:
         if self._end is not None:
@@ -175,8 +177,10 @@ class Line:
         if self._connect_pause_s:
             await asyncio.sleep(self._connect_pause_s)
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """See `close`. What was owed on this connection cannot come on the next."""
         end, self._end = self._end, None
+        self._owed.clear()
         if end is not None:
             end.close()
 
@@ -189,7 +193,7 @@ class Line:
 
     def _ended(self, end: "_End") -> None:
         if end is self._end:
-            self._drop()
+            self.drop()
             self._wake()
 
     def _wake(self) -> None:
@@ -240,7 +244,7 @@ class Line:
         try:
             self._end.write(request)
         except OSError as error:
-            self._drop()
+            self.drop()
             raise BusUnreachable(f"{self.wiring.place}: {error}") from error
         self._last_s = asyncio.get_running_loop().time() + len(request) * self.char_s
         if seen is not None:
@@ -264,7 +268,8 @@ class Line:
                     raise DeviceMisanswered(f"{self.wiring.place}: expected an answer, saw {checked} bytes without one")
             if self._end is None:
                 raise DeviceUnreachable(f"{self.wiring.place}: the connection was closed before the answer")
-            until_s = deadline_s if checked <= start else min(deadline_s, self._last_s + gap_s)
+            begun = checked >= start + _BEGUN
+            until_s = min(deadline_s, self._last_s + gap_s) if begun else deadline_s
             if not await self._arrived(until_s):
                 raise TimeoutError if until_s >= deadline_s else _GapError
 
@@ -273,7 +278,7 @@ class Line:
             return DeviceMisanswered(self._incomplete(request))
         self._silences += 1
         if self._silences >= _SILENCES and self.wiring.serial is None:
-            self._drop()  # a dead connection looks like silent devices
+            self.drop()  # a dead connection looks like silent devices
         return DeviceUnreachable(f"{self.wiring.place}: no answer within {timeout_s:g} s")
 
     def _incomplete(self, request: bytes) -> str:
