@@ -1,0 +1,1 @@
+"""DL/T 645 electricity meters. Nothing is imported here."""

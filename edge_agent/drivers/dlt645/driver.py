@@ -1,0 +1,185 @@
+"""Reads DL/T 645 meters on one serial line, each by the questions of its plan, and learns what a meter refuses. Not the bytes of a frame.
+
+It writes nothing: relays, clearing and passwords are not even built. The one exception is the time, told to all meters of the line once a day
+where the edge file asks for it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from datetime import UTC, date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from edge_agent.drivers.dlt645 import frame
+from edge_agent.drivers.dlt645.declared import Bus, Dlt645Plan, line
+from edge_agent.drivers.dlt645.link import Link
+from edge_agent.drivers.dlt645.questions import Mismatch, Question
+from edge_agent.drivers.driver import (
+    Answer,
+    DeviceMisanswered,
+    DeviceRefused,
+    DeviceUnreachable,
+    DriverError,
+    Gateway,
+)
+from edge_agent.drivers.serial_line import Line, Wiring
+
+log = logging.getLogger(__name__)
+
+_LESSONS: Final = 3  # so many reads in which one question alone goes unanswered, and it is taken for a refusal
+_REPLAN_S: Final = 3600.0  # what a meter refused is tried again after an hour: it may have been starting up
+_PLAUSIBLE_MS: Final = (
+    1_577_836_800_000  # 2020: before it this machine's own clock is not set, and tells nobody the time
+)
+
+
+class _Asked:
+    """The questions of one meter as they stand now: what it refuses, or never answers, changes them."""
+
+    __slots__ = ("answered", "first", "made_at_s", "questions", "refusals", "silences")
+
+    def __init__(self, questions: tuple[Question, ...], made_at_s: float) -> None:
+        self.questions = list(questions)
+        self.made_at_s = made_at_s
+        self.first = 0  # where the next read begins: behind what a deadline or a silence has stopped at
+        self.answered: set[str] = set()
+        self.refusals: dict[str, int] = {}  # since the last answer
+        self.silences: dict[str, int] = {}  # reads in which only this question went unanswered
+
+    def turn(self, counters_only: bool) -> deque[Question]:
+        """The questions of one read in their order."""
+        turn = (*self.questions[self.first :], *self.questions[: self.first])
+        return deque(question for question in turn if not counters_only or question.has_counters)
+
+    def note_answer(self, question: Question) -> None:
+        """The meter has this."""
+        self.answered.add(question.identifier)
+        self.refusals.pop(question.identifier, None)
+        self.silences.pop(question.identifier, None)
+
+    def refused(self, question: Question) -> bool:
+        """Whether a refusal is to be believed: at once where it was never answered, else the third in a row."""
+        count = self.refusals[question.identifier] = self.refusals.get(question.identifier, 0) + 1
+        return count >= _LESSONS or question.identifier not in self.answered
+
+    def replace(self, question: Question) -> tuple[Question, ...]:
+        """Puts the single questions in the place of a block and gives them; a single question is left out."""
+        parts = question.singles() if question.block else ()
+        at = self.questions.index(question)
+        self.questions[at : at + 1] = parts
+        self.first = 0
+        return parts
+
+
+class Dlt645:
+    """A `Driver` for one line."""
+
+    listens = False
+
+    def __init__(self, bus: Bus, gateway: Gateway) -> None:
+        self._timeout_s = bus.timeout_s
+        self._zone = ZoneInfo(bus.time_zone) if bus.time_zone is not None else None
+        self._broadcasts = bus.broadcast_time
+        self._told: date | None = None
+        self._gateway = gateway
+        self._line = Line(Wiring.of(bus), echo=bus.echo)
+        self._link = Link(self._line, bus.timeout_s, gateway)
+        self._asked: dict[str, _Asked] = {}
+
+    async def read(self, device: Dlt645Plan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
+        """See `Driver.read`. A data block that is refused is asked for value by value, at once and in the reads to come."""
+        loop = asyncio.get_running_loop()
+        await self._tell_the_time()
+        asked = self._asked.get(device.name)
+        if asked is None or not asked.questions or loop.time() - asked.made_at_s > _REPLAN_S:
+            asked = self._asked[device.name] = _Asked(device.questions, loop.time())
+        queue, answer, silent = asked.turn(counters_only), Answer(), list[Question]()
+        while queue:
+            if deadline_s is not None and answer.requests and loop.time() >= deadline_s:
+                answer.left_out = len(queue)
+                asked.first = asked.questions.index(queue[0])
+                break
+            question, begun_s = queue.popleft(), loop.time()
+            try:
+                await self._one(device, question, answer)
+                asked.note_answer(question)
+            except DeviceRefused as refusal:
+                if not asked.refused(question):
+                    answer.faults.append(refusal)
+                elif parts := asked.replace(question):
+                    queue.extendleft(reversed(parts))
+                else:
+                    answer.faults.append(refusal)
+                    log.warning("identifier_refused device=%s reason=%s", device.name, refusal)
+            except DriverError as fault:
+                answer.faults.append(fault)
+                if isinstance(fault, DeviceUnreachable) or loop.time() - begun_s >= 0.5 * self._timeout_s:
+                    silent.append(question)
+                if silent and (not answer.blocks or len(silent) > 1):
+                    break  # each further silence would cost the other meters of the line a time-out
+        self._heed(device, asked, silent, answer)
+        if answer.faults and not answer.blocks:
+            raise answer.faults[0]
+        return answer
+
+    def requests(self, device: Dlt645Plan) -> tuple[str, ...]:
+        """The questions as last planned, one line each."""
+        asked = self._asked.get(device.name)
+        return tuple(map(line, device.questions if asked is None else asked.questions))
+
+    async def only_address(self) -> str:
+        """The address of the only meter on the line, for commissioning. Raises DriverError."""
+        return await self._link.address()
+
+    async def close(self) -> None:
+        """Closes the port; the next read opens it again."""
+        await self._line.close()
+
+    async def _one(self, device: Dlt645Plan, question: Question, answer: Answer) -> None:
+        before = self._link.exchanges
+        try:
+            data = await self._link.data(device, question.identifier)
+            answer.blocks.append(question.decode(device.name, data, self._link.at_ms))
+        except Mismatch as mismatch:
+            raise DeviceMisanswered(f"{device.name}: {mismatch}") from mismatch
+        finally:
+            answer.requests += self._link.exchanges - before
+
+    async def _tell_the_time(self) -> None:
+        """Once a day, away from midnight, where meters do not take it: DL/T 645-2007 clause 7.1.5."""
+        now_ms = self._gateway.now_ms()
+        if not self._broadcasts or self._zone is None or now_ms < _PLAUSIBLE_MS:
+            return
+        local = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(self._zone)
+        if local.date() == self._told or local.hour in {0, 23}:
+            return
+        told = f"{local:%S%M%H%d%m%y}"  # low byte first: ss mm hh DD MM YY
+        await self._link.tell_all(frame.BROADCAST_TIME, bytes.fromhex(told))
+        self._told = local.date()
+        log.info("time_broadcast line=%s local=%s", self._line.wiring.place, local.isoformat(timespec="seconds"))
+
+    @staticmethod
+    def _heed(device: Dlt645Plan, asked: _Asked, silent: list[Question], answer: Answer) -> None:
+        """Draws the lesson from silences: the next read begins elsewhere, and what alone is never answered is split like a refusal."""
+        if not silent:
+            return
+        question = silent[0]
+        if question in asked.questions:
+            asked.first = (asked.questions.index(question) + 1) % len(asked.questions)
+        if not answer.blocks or question.identifier in asked.answered:
+            return  # the whole meter is silent, or this question is answered at other times
+        count = asked.silences[question.identifier] = asked.silences.get(question.identifier, 0) + 1
+        if count >= _LESSONS and question in asked.questions:
+            parts = asked.replace(question)
+            log.warning(
+                "question_never_answered device=%s identifier=%s split_in=%d",
+                device.name,
+                question.identifier,
+                len(parts),
+            )
+
+
+def open_driver(bus: Bus, gateway: Gateway) -> Dlt645:
+    """A driver that opens its port at its first read."""
+    return Dlt645(bus, gateway)
