@@ -19,6 +19,7 @@ class Place(NamedTuple):
 # By what the edge file calls the protocol of a bus.
 PROTOCOLS: Final[dict[str, Place]] = {
     "modbus_tcp": Place("modbus", "edge_agent.drivers.modbus.declared", "TCP"),
+    "modbus_rtu": Place("modbus", "edge_agent.drivers.modbus.declared", "RTU"),
 }
 
 
