@@ -62,7 +62,9 @@ class RtuLink:
             sweep = next((size for size in _SWEEPS if not self._owes(unit, function, size)), None)
             if sweep is None:
                 raise DeviceUnreachable(f"{what}: answers to earlier requests are still owed")
-            await self._read(f"{what}: after a silence", device, unit, _Owed(function, start, sweep, _now_s()))
+            await self._read(
+                f"{what}: after a silence", device, unit, _Owed(function, min(start, 0x10000 - sweep), sweep, _now_s())
+            )
         return rtu_frame.registers(await self._read(what, device, unit, _Owed(function, start, count, _now_s())))
 
     async def write(self, device: str, unit: int, start: int, words: bytes) -> None:
