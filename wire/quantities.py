@@ -126,6 +126,31 @@ def _rows() -> list[Quantity]:
     add(("humidity_percent",), "%", gauge, Carrier.WEATHER, 0, 100)
     add(("air_pressure_hpa",), "hPa", gauge, Carrier.WEATHER, 300, 1200)
 
+    # A building's plant: air handling, chillers, lighting, rooms.
+    add(
+        ("supply_air_temperature_degc", "return_air_temperature_degc", "room_temperature_degc"),
+        "degC",
+        gauge,
+        device,
+        -100,
+        300,
+    )
+    add(("temperature_setpoint_degc",), "degC", state, device, -100, 300)
+    add(
+        ("fan_speed_percent", "valve_position_percent", "damper_position_percent", "light_level_percent"),
+        "%",
+        gauge,
+        device,
+        0,
+        100,
+    )
+    add(("capacity_percent",), "%", gauge, device, 0, 200)
+    add(("capacity_setpoint_percent",), "%", state, device, 0, 200)
+    add(("air_flow_m3_per_h",), "m3/h", gauge, device, -1e7, 1e7)
+    add(("duct_pressure_pa",), "Pa", gauge, device, -1e5, 1e5)
+    add(("illuminance_lx",), "lx", gauge, device, 0, 2e5)
+    add(("co2_ppm",), "ppm", gauge, device, 0, 1e6)
+
     add(("state_of_charge_percent", "state_of_health_percent"), "%", gauge, device, 0, 100)
     add(("state_of_energy_kwh",), "kWh", gauge, device, 0, 1e9)
     add(("charge_limit_kw", "discharge_limit_kw"), "kW", gauge, device, 0, _POWER_KW)

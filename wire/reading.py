@@ -36,6 +36,9 @@ REASONS: Final[tuple[str, ...]] = (
     "estimated",  # from similar days
     "restart",  # the agent was away
     "device-fault",  # the device reports a fault of its own
+    "out-of-service",  # the device says that the value is no longer its measurement
+    "overridden",  # somebody has set the value at the device by hand
+    "unit",  # the device says a unit that is not the quantity's
 )
 REASON_CODES: Final[dict[str, int]] = {reason: code for code, reason in enumerate(REASONS)}
 
