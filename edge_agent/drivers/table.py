@@ -20,6 +20,9 @@ class Place(NamedTuple):
 PROTOCOLS: Final[dict[str, Place]] = {
     "modbus_tcp": Place("modbus", "edge_agent.drivers.modbus.declared", "TCP"),
     "modbus_rtu": Place("modbus", "edge_agent.drivers.modbus.declared", "RTU"),
+    "dlt645": Place("dlt645", "edge_agent.drivers.dlt645.declared"),
+    "cjt188": Place("cjt188", "edge_agent.drivers.cjt188.declared"),
+    "opcua": Place("opcua", "edge_agent.drivers.opcua.declared"),
 }
 
 

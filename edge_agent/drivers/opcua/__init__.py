@@ -1,0 +1,1 @@
+"""OPC UA: subscriptions to the variables of a server."""
