@@ -2,9 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Self, TextIO
-
-from device_sim.device import Answer
+from typing import Any, Self, TextIO
 
 
 class AnswerLog:
@@ -30,18 +28,18 @@ class AnswerLog:
                 kept += len(line)
             file.truncate(kept)
 
-    def write(self, plant: str, device: str, answer: Answer, *, carried: bool, fault: str | None) -> None:
-        """Notes one answer that was handed to the network."""
+    def write(
+        self, plant: str, device: str, serial: int, at_ms: int, *, carried: bool, fault: str | None, **said: Any
+    ) -> None:
+        """Notes one answer that was handed to the network: its number, its instant, whether the client could see the number, and what was said."""
         entry = {
             "plant": plant,
             "device": device,
-            "unit": answer.unit,
-            "serial": answer.serial,
-            "at_ms": answer.at_ms,
-            "address": answer.address,
-            "count": answer.count,
+            "serial": serial,
+            "at_ms": at_ms,
             "carried": carried,
             "fault": fault,
+            **said,
         }
         self._file.write(json.dumps(entry, separators=(",", ":")) + "\n")
 

@@ -2,14 +2,16 @@
 
 {"device": "incomer", "fault": "silence", "for_s": 5}     {"device": "incomer", "clear": "all"}
 {"show": "plants"}                                        {"set": {"plant": "works", "load_kw": 300, "for_s": 60}}
+{"bus": "piles", "plant": "works", ...}                   what only that bus's protocol understands
 """
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 
+from device_sim.bus import Bus
 from device_sim.device import Device
 from device_sim.faults import Fault, FaultKind
 from device_sim.plant import Node, Plant
@@ -29,9 +31,14 @@ class ControlServer:
     """Listens on 127.0.0.1 (port 0: the system chooses). Each line is one request and gets one line: {"ok": true, ...} or {"ok": false, "error"}."""
 
     def __init__(
-        self, plants: Sequence[tuple[Plant, Sequence[Device]]], clock: Callable[[], int], port: int = 0
+        self,
+        plants: Sequence[tuple[Plant, Sequence[Device]]],
+        clock: Callable[[], int],
+        port: int = 0,
+        buses: Mapping[tuple[str, str], Bus] | None = None,
     ) -> None:
         self._plants = plants
+        self._buses = buses or {}
         self._clock = clock
         self.port = port
         self._server: asyncio.Server | None = None
@@ -92,6 +99,8 @@ class ControlServer:
         if "set" in request:
             _only(request, {"set"})
             return self._set(request["set"], now)
+        if "bus" in request:
+            return self._ask_bus(dict(request))
         device = self._device(request)
         if "clear" in request:
             _only(request, {"device", "plant", "clear"})
@@ -111,6 +120,17 @@ class ControlServer:
         load_kw = None if wanted.get("load_kw") is None else _number(wanted, "load_kw", 0, 1e6)
         plant.override_load(load_kw, _until(wanted, now))
         return {}
+
+    def _ask_bus(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, plant = request.pop("bus"), request.pop("plant", None)
+        found = [bus for (where, bus_name), bus in self._buses.items() if bus_name == name and plant in (None, where)]
+        if len(found) != 1:
+            known = [f"{where}/{bus_name}" for where, bus_name in self._buses]
+            raise ControlFault(f"bus: expected one of {known}, got {name!r}")
+        try:
+            return dict(found[0].control(request))
+        except ValueError as error:
+            raise ControlFault(str(error)) from error
 
     def _device(self, request: dict[str, Any]) -> Device:
         name, plant_name = request.get("device"), request.get("plant")

@@ -1,67 +1,45 @@
-"""One simulated device: its counters, serial numbers and answers to Modbus requests. It knows the protocol's content, not the network."""
+"""One simulated device: its counters, faults and serial numbers, and what it shows at an instant. It knows no protocol and no network."""
 
-import struct
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any, Protocol
 
 from device_sim.carriers import NL_PER_M3, Carrier
 from device_sim.electrical import Counters, View, measure
 from device_sim.faults import Fault, FaultKind, Faults
-from device_sim.inverters import BatteryInverter, PvInverter
-from device_sim.meters import METER_KINDS
-from device_sim.plant import Flow, Node, Plant
+from device_sim.plant import Flow, Node, Plant, Tally
 from device_sim.profile import UJ_PER_KWH
-from device_sim.registers import Image
 
-ILLEGAL_FUNCTION: Final = 1
-ILLEGAL_ADDRESS: Final = 2
-ILLEGAL_VALUE: Final = 3
-_READS: Final = (3, 4)
+WHOLE: int = 1_000_000  # the share of a node that one meter sees, in parts per million
 
 
 class Kind(Protocol):
-    """A device model."""
+    """A device model. `family` is its protocol's; `options` are the keys of a site file that it understands besides the common ones."""
 
     @property
     def name(self) -> str: ...
     @property
-    def functions(self) -> frozenset[int]: ...
-    @property
-    def max_registers(self) -> int: ...
-    @property
-    def serial_addresses(self) -> tuple[int, ...]: ...
+    def family(self) -> str: ...
     @property
     def modulus_uj(self) -> int: ...
-    def image(self, view: View) -> Image:
-        """The registers of one instant."""
+    @property
+    def options(self) -> frozenset[str]: ...
+    def image(self, view: View) -> Any:
+        """What the device shows at one instant, in its protocol's own form."""
 
-    def write(self, view: View, values: dict[int, int]) -> None:
-        """Takes written registers; LookupError: not writable, ValueError: out of range."""
-
-
-KINDS: Final[dict[str, Kind]] = {**METER_KINDS, **{kind.name: kind for kind in (PvInverter(), BatteryInverter())}}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back to the client, and what the log will say of it. `carried`: the client has seen the serial."""
-
-    pdu: bytes
-    unit: int
-    serial: int
-    at_ms: int
-    address: int
-    count: int
-    carried: bool
-    fault: str | None
+    def listed(self, device: "Device") -> Mapping[str, Any]:
+        """What a reader must know of the device besides its bus: address, where the answer serial lies. JSON."""
 
 
 @dataclass(slots=True)
 class Device:
-    """A device at a node of a plant. Counters show (tally + offset) modulo `modulus_uj`; offsets change by start values and counter faults."""
+    """A device at a node of a plant. Counters show (tally + offset) modulo `modulus_uj`; offsets change by start values and counter faults.
+
+    A sub-meter sees `share_ppm` parts per million of its node. `options` are the keys of the site file that only its kind understands.
+    """
 
     name: str
-    kind: Kind
+    kind: Any  # a Kind; its own simulator knows which
     unit: int
     plant: Plant
     node: Node | Carrier
@@ -74,7 +52,9 @@ class Device:
     volume_modulus_nl: int = 10**8 * NL_PER_M3
     volume_offset_nl: int = 0
     _reactive_offset_uj: tuple[int, int, int] = (0, 0, 0)
-    _frozen: tuple[Fault, Image] | None = None
+    share_ppm: int = WHOLE
+    options: Mapping[str, Any] = field(default_factory=dict)
+    _frozen: tuple[Fault, Any] | None = None
 
     def counters(self) -> Counters:
         """What the counters show at the plant's present instant."""
@@ -84,7 +64,7 @@ class Device:
                 import_uj=(stream.energy_uj + self.import_offset_uj) % self.modulus_uj,
                 volume_nl=(stream.volume_nl + self.volume_offset_nl) % self.volume_modulus_nl,
             )
-        tally, modulus = self.plant.tallies[self.node], self.modulus_uj
+        tally, modulus = self._tally(self.node), self.modulus_uj
         reactive_import, reactive_export, apparent = self._reactive_offset_uj
         return Counters(
             (tally.import_uj + self.import_offset_uj) % modulus,
@@ -94,13 +74,20 @@ class Device:
             (tally.apparent_uvas + apparent) % modulus,
         )
 
+    def _tally(self, node: Node) -> Tally:
+        """The device's share of what has passed its node."""
+        whole = self.plant.tallies[node]
+        if self.share_ppm == WHOLE:
+            return whole
+        return Tally(*(energy * self.share_ppm // WHOLE for energy in astuple(whole)))
+
     def reset_counters(self) -> None:
         """All counters start from 0 again, at the plant's present instant."""
         if isinstance(self.node, Carrier):
             stream = self.plant.streams[self.node]
             self.import_offset_uj, self.volume_offset_nl = -stream.energy_uj, -stream.volume_nl
             return
-        tally = self.plant.tallies[self.node]
+        tally = self._tally(self.node)
         self.import_offset_uj, self.export_offset_uj = -tally.import_uj, -tally.export_uj
         self._reactive_offset_uj = (-tally.reactive_import_uvars, -tally.reactive_export_uvars, -tally.apparent_uvas)
 
@@ -115,58 +102,38 @@ class Device:
             below_nl = below_uj * NL_PER_M3 // UJ_PER_KWH
             self.volume_offset_nl = self.volume_modulus_nl - below_nl - stream.volume_nl
             return
-        tally = self.plant.tallies[self.node]
+        tally = self._tally(self.node)
         self.import_offset_uj = self.modulus_uj - below_uj - tally.import_uj
         self.export_offset_uj = self.modulus_uj - below_uj - tally.export_uj
 
     def begin(self, fault: Fault, now_ms: int) -> None:
-        """Puts a fault in force: a frozen device keeps this instant's image, a rebooting one forgets its set-points."""
+        """Puts a fault in force: a frozen device keeps what it shows at this instant, a rebooting one forgets its set-points."""
         self.plant.advance(now_ms)
         if fault.kind is FaultKind.FROZEN:
-            self._frozen = (fault, self.kind.image(self._view(now_ms)))
+            self._frozen = (fault, self.kind.image(self.view(now_ms)))
         elif fault.kind is FaultKind.REBOOT:
             self.written.clear()
             if isinstance(self.node, Node):
                 self.plant.lose_set_points(self.node)
         self.faults.begin(fault)
 
-    def answer(self, function: int, content: bytes, now_ms: int) -> Answer:
-        """Answers one request (its PDU without the function code) at an instant. Whether and when it is sent is not decided here."""
+    def image(self, now_ms: int) -> Any:
+        """What the device shows at an instant, the plant moved up to it; a frozen one shows what it showed when that began."""
         self.plant.advance(now_ms)
-        active = self.faults.active(now_ms)
-        self.serial += 1
-        address, count, carried = 0, 0, False
-        fault = active.get(FaultKind.EXCEPTION)
-        try:
-            address, count = _range(content)
-            if fault is not None:
-                pdu = _exception(function, fault.exception_code)
-            elif function not in self.kind.functions:
-                pdu = _exception(function, ILLEGAL_FUNCTION)
-            elif function in _READS:
-                pdu, carried = self._read(function, address, count, now_ms, active)
-            else:
-                pdu, count = self._write(function, content, now_ms)
-        except LookupError:
-            pdu = _exception(function, ILLEGAL_ADDRESS)
-        except (ValueError, struct.error):
-            pdu = _exception(function, ILLEGAL_VALUE)
-        unit = self.unit
-        if FaultKind.WRONG_UNIT in active:
-            unit, carried = unit % 247 + 1, False
-        shown = next(
-            (kind.value for kind in (FaultKind.EXCEPTION, FaultKind.WRONG_UNIT, FaultKind.FROZEN) if kind in active),
-            None,
-        )
-        return Answer(pdu, unit, self.serial, now_ms, address, count, carried, shown)
+        frozen = self.faults.active(now_ms).get(FaultKind.FROZEN)
+        if frozen is not None and self._frozen is not None and self._frozen[0] is frozen:
+            return self._frozen[1]
+        return self.kind.image(self.view(now_ms))
 
-    def _view(self, now_ms: int) -> View:
+    def view(self, now_ms: int) -> View:
+        """What can be measured at the plant's present instant; `now_ms` is the instant that voltages and frequency wander with."""
         passing = None
         if isinstance(self.node, Carrier):
             stream = self.plant.streams[self.node]
             flow, passing = Flow(stream.power_mw), stream.passing()
         else:
-            flow = self.plant.flow(self.node)
+            whole = self.plant.flow(self.node)
+            flow = Flow(whole.active_mw * self.share_ppm // WHOLE, whole.reactive_mvar * self.share_ppm // WHOLE)
         return View(
             self.name,
             self.unit,
@@ -178,42 +145,3 @@ class Device:
             self.written,
             passing,
         )
-
-    def _read(
-        self, function: int, address: int, count: int, now_ms: int, active: dict[FaultKind, Fault]
-    ) -> tuple[bytes, bool]:
-        if not 1 <= count <= self.kind.max_registers:
-            raise ValueError(count)
-        if FaultKind.FROZEN in active and self._frozen is not None and self._frozen[0] is active[FaultKind.FROZEN]:
-            image = self._frozen[1]
-        else:
-            image = self.kind.image(self._view(now_ms))
-        carried = False
-        for pair in self.kind.serial_addresses:
-            image.uint32(pair, self.serial)
-            carried = carried or (address <= pair and pair + 2 <= address + count)
-        registers = image.read(address, count)
-        return bytes((function, len(registers))) + registers, carried
-
-    def _write(self, function: int, content: bytes, now_ms: int) -> tuple[bytes, int]:
-        address = int.from_bytes(content[:2], "big")
-        if function == 6:
-            (value,) = struct.unpack(">H", content[2:])
-            words: tuple[int, ...] = (value,)
-        else:
-            count, size = struct.unpack(">HB", content[2:5])
-            if not 1 <= count <= 123 or size != 2 * count:
-                raise ValueError(count)
-            words = struct.unpack(f">{count}H", content[5:])
-        self.kind.write(self._view(now_ms), {address + index: word for index, word in enumerate(words)})
-        return bytes((function,)) + content[:4], len(words)
-
-
-def _range(content: bytes) -> tuple[int, int]:
-    """Address and the word after it, which is the count in reads and block writes."""
-    address, count = struct.unpack(">HH", content[:4])
-    return address, count
-
-
-def _exception(function: int, code: int) -> bytes:
-    return bytes((function | 0x80, code))

@@ -8,7 +8,9 @@ from typing import Final
 
 from device_sim.battery import FULL_RATE, Battery
 from device_sim.cells import PPM
+from device_sim.device import Device
 from device_sim.electrical import Measured, View
+from device_sim.modbus_answers import listed
 from device_sim.plant import Curtailment
 from device_sim.profile import UJ_PER_WH
 from device_sim.registers import Image
@@ -81,6 +83,8 @@ class PvInverter:
     """SunSpec chain 1, 103, 123, vendor block. WMaxLimPct is % of the PV plant's peak."""
 
     name = "sunspec_pv"
+    family = "modbus"
+    options: frozenset[str] = frozenset()
     functions = frozenset({3, 6, 16})
     max_registers = 125
     modulus_uj = _ACC32_UJ
@@ -88,6 +92,10 @@ class PvInverter:
     def __init__(self) -> None:
         self._chain = Chain(1, 103, 123, VENDOR_MODEL)
         self.serial_addresses = self._chain.serial_addresses
+
+    def listed(self, device: Device) -> dict[str, object]:
+        """Unit id and where the serials lie."""
+        return listed(self, device)
 
     def image(self, view: View) -> Image:
         """The registers of this instant, without serials."""
@@ -146,6 +154,8 @@ class BatteryInverter:
     """
 
     name = "sunspec_battery"
+    family = "modbus"
+    options: frozenset[str] = frozenset()
     functions = frozenset({3, 6, 16})
     max_registers = 125
     modulus_uj = _ACC32_UJ
@@ -153,6 +163,10 @@ class BatteryInverter:
     def __init__(self) -> None:
         self._chain = Chain(1, 103, VENDOR_MODEL, 124, 802, VENDOR_MODEL)
         self.serial_addresses = self._chain.serial_addresses
+
+    def listed(self, device: Device) -> dict[str, object]:
+        """Unit id and where the serials lie."""
+        return listed(self, device)
 
     def image(self, view: View) -> Image:
         """The registers of this instant, without serials."""

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from device_sim.device import Device
 from device_sim.electrical import Counters, Measured, View
+from device_sim.modbus_answers import listed
 from device_sim.profile import UJ_PER_KWH, UJ_PER_WH
 from device_sim.registers import Image
 
@@ -28,6 +30,12 @@ class MeterKind:
     serial_addresses: tuple[int, ...]
     modulus_uj: int
     draw: Callable[[Measured, Counters], Image]
+    family: str = "modbus"
+    options: frozenset[str] = frozenset()
+
+    def listed(self, device: Device) -> dict[str, object]:
+        """Unit id and where the serials lie."""
+        return listed(self, device)
 
     def image(self, view: View) -> Image:
         """The registers of this instant, without serials."""

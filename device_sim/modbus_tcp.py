@@ -6,13 +6,14 @@ Frames as in "MODBUS Messaging on TCP/IP Implementation Guide V1.0b", section 3.
 import asyncio
 import logging
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from device_sim import modbus_answers
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
-from device_sim.faults import FaultKind
+from device_sim.modbus_reply import Replies
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ _WAITING_REQUESTS: Final = 16
 _MAX_CONNECTIONS: Final = 64
 _IDLE_S: Final = 600.0
 _SEND_S: Final = 10.0
+OPTIONS: Final = frozenset({"port"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,34 +79,25 @@ class _Connection:
         if device is None:
             await self._send(request.transaction, request.unit, bytes((request.function | 0x80, GATEWAY_TARGET_SILENT)))
             return
-        active = device.faults.active(self._server.clock())
-        late = active.get(FaultKind.DELAY)
-        if FaultKind.SILENCE in active or FaultKind.REBOOT in active:
-            return
-        if late is not None:
-            await asyncio.sleep(late.delay_s)
-            active = device.faults.active(self._server.clock())
-            if FaultKind.SILENCE in active or FaultKind.REBOOT in active:
-                return
-        if self._ended or self._writer.is_closing():
-            return  # nobody there: no answer, no serial, no line
-        # A client that has asked again meanwhile has given this answer up: it is sent, but nobody counts on it.
-        given_up = late is not None and not self._requests.empty()
-        answer = device.answer(request.function, request.content, self._server.clock())
-        fault = FaultKind.DELAY.value if late is not None and answer.fault is None else answer.fault
-        # Logged after the bytes were handed to the operating system and before anything else can run.
-        self._hand_over(request.transaction, answer.unit, answer.pdu)
-        self._server.answer_log.write(
-            device.plant.name, device.name, answer, carried=answer.carried and not given_up, fault=fault
+        reply = await self._server.replies.of(
+            device,
+            request.function,
+            request.content,
+            given_up=lambda: not self._requests.empty(),
+            gone=lambda: self._ended or self._writer.is_closing(),
         )
-        await self._drain()
+        if reply is not None:
+            self._hand_over(request.transaction, reply.answer.unit, reply.answer.pdu, half=reply.half)
+            self._server.replies.note(device, reply)
+            await self._drain()
 
     async def _send(self, transaction: int, unit: int, pdu: bytes) -> None:
         self._hand_over(transaction, unit, pdu)
         await self._drain()
 
-    def _hand_over(self, transaction: int, unit: int, pdu: bytes) -> None:
-        self._writer.write(_HEADER.pack(transaction, 0, len(pdu) + 1, unit) + pdu)
+    def _hand_over(self, transaction: int, unit: int, pdu: bytes, *, half: bool = False) -> None:
+        frame = _HEADER.pack(transaction, 0, len(pdu) + 1, unit) + pdu
+        self._writer.write(frame[: len(frame) // 2] if half else frame)
 
     async def _drain(self) -> None:
         async with asyncio.timeout(_SEND_S):
@@ -123,8 +116,7 @@ class ModbusTcpServer:
         port: int = 0,
     ) -> None:
         self.units = units
-        self.clock = clock
-        self.answer_log = answer_log
+        self.replies = Replies(clock, answer_log)
         self.host = host
         self.port = port
         self._server: asyncio.Server | None = None
@@ -148,6 +140,9 @@ class ModbusTcpServer:
             log.warning("modbus connection refused port=%d open=%d", self.port, len(self._connections))
             writer.close()
             return
+        if self._connections and self.replies.one_connection(self.units.values()):
+            writer.close()
+            return
         task = asyncio.create_task(_Connection(self, reader, writer).run(), name=f"modbus-{self.port}")
         self._connections.add(task)
         task.add_done_callback(self._done)
@@ -156,3 +151,19 @@ class ModbusTcpServer:
         self._connections.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:  # such as a log on a full disk
             log.error("modbus connection failed port=%d", self.port, exc_info=error)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """See `Bus.place`."""
+        return {"host": self.host, "port": self.port}
+
+    def control(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Knows no requests."""
+        raise ValueError(f"request: expected nothing for a bus of Modbus devices, got {sorted(request)}")
+
+
+def open_bus(
+    members: Sequence[Device], clock: Callable[[], int], log: AnswerLog, host: str, options: Mapping[str, Any]
+) -> ModbusTcpServer:
+    """Serves `members` by their unit ids. See `device_sim.bus`."""
+    return ModbusTcpServer({device.unit: device for device in members}, clock, log, host, int(options.get("port", 0)))

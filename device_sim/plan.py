@@ -1,17 +1,20 @@
 """What a site file asks for, checked: plans of plants and devices, and the objects that are built from them. Not how the file is read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from device_sim.battery import Battery, Unasked
 from device_sim.carrier_tables import StreamPlan, WindPlan
 from device_sim.carriers import Carrier
 from device_sim.cells import PPM, Cells
-from device_sim.device import KINDS, Device
+from device_sim.device import Device
 from device_sim.plant import Node, Plant
 from device_sim.profile import UJ_PER_KWH, AfterEnd, CsvLoad, IntervalEnergies, NoPower, Segment, SyntheticLoad
 from device_sim.sun import Sun
+from device_sim.table import kinds
 from device_sim.vehicles import Pattern, Vehicles
 
 
@@ -88,18 +91,28 @@ class BatteryPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class BusPlan:
+    """How a bus of a plant is reached: its protocol, and the keys that only the protocol understands."""
+
+    name: str
+    protocol: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """A device and where it is reached. Devices of a plant with the same `bus` share a port."""
+    """A device and the bus on which it is reached."""
 
     name: str
     kind: str
     measures: Node | Carrier
     unit: int
     bus: str
-    port: int
     start_import_uj: int
     start_export_uj: int
     modulus_uj: int
+    share_ppm: int
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ class PlantPlan:
     battery: BatteryPlan | None
     ev: VehiclePlan | None
     devices: tuple[DevicePlan, ...]
+    buses: tuple[BusPlan, ...]
     streams: tuple[StreamPlan, ...] = ()
     wind: WindPlan | None = None
 
@@ -165,7 +179,16 @@ class PlantPlan:
             (
                 d,
                 Device(
-                    d.name, KINDS[d.kind], d.unit, plant, d.measures, d.modulus_uj, d.start_import_uj, d.start_export_uj
+                    d.name,
+                    kinds()[d.kind],
+                    d.unit,
+                    plant,
+                    d.measures,
+                    d.modulus_uj,
+                    d.start_import_uj,
+                    d.start_export_uj,
+                    share_ppm=d.share_ppm,
+                    options=d.options,
                 ),
             )
             for d in self.devices

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from device_sim.battery import Unasked
 from device_sim.carrier_tables import stream_plans, wind_plan
 from device_sim.carriers import Carrier
-from device_sim.device import KINDS
+from device_sim.device import WHOLE
 from device_sim.plan import (
     BatteryPlan,
+    BusPlan,
     CellsPlan,
     CsvPlan,
     DevicePlan,
@@ -28,6 +29,7 @@ from device_sim.plan import (
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH, AfterEnd, IntervalEnergies, ProfileFaults, read_intervals
 from device_sim.site_table import SiteFault, SiteFaults, Table
+from device_sim.table import PROTOCOLS, kinds, module_of, usual_protocol
 from device_sim.vehicles import Pattern
 
 PROFILES: Final = Path(__file__).parent / "profiles"
@@ -113,12 +115,39 @@ def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
     carriers = frozenset(stream.carrier for stream in streams)
     devices = tuple(_device(device, pv is not None, battery is not None, carriers) for device in table.tables("device"))
     _refuse_twice(table.faults, table.file, table.key("device.name"), [device.name for device in devices])
-    buses = [(device.bus, device.unit) for device in devices]
-    _refuse_twice(
-        table.faults, table.file, table.key("device.unit"), [f"unit {unit} on bus {bus}" for bus, unit in buses]
-    )
+    buses = _buses(table, devices)
+    units = [f"unit {device.unit} on bus {device.bus}" for device in devices if _family(device) == "modbus"]
+    _refuse_twice(table.faults, table.file, table.key("device.unit"), units)
     table.finish()
-    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices, streams, wind)
+    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices, buses, streams, wind)
+
+
+def _family(device: DevicePlan) -> str:
+    kind = kinds().get(device.kind)
+    return kind.family if kind else ""
+
+
+def _buses(table: Table, devices: Sequence[DevicePlan]) -> tuple[BusPlan, ...]:
+    """The plant's buses: those with a table [[plant.bus]] of their own, and those that only devices name."""
+    said = {}
+    for bus in table.tables("bus") if table.has("bus") else []:
+        name, protocol = bus.name("name"), bus.text("protocol", None, choices=tuple(PROTOCOLS))
+        keys = module_of(protocol).OPTIONS if protocol in PROTOCOLS else frozenset()
+        if "port" in keys:
+            bus.whole("port", 0, 0, 65535)
+        said[name] = BusPlan(name, protocol, bus.rest(keys))
+        bus.finish()
+    families = {device.bus: _family(device) for device in devices}
+    for name, family in families.items():
+        plan = said.get(name)
+        if plan is None:
+            said[name] = BusPlan(name, usual_protocol(family), {}) if family else BusPlan(name, "", {})
+        elif plan.protocol in PROTOCOLS and PROTOCOLS[plan.protocol].family != family:
+            expected = f"devices that speak {plan.protocol} on bus {name!r}"
+            table.fault("device.kind", expected, f"one of family {family}")
+    for name in said.keys() - families.keys():
+        table.fault("bus.name", "a bus that a device names", repr(name))
+    return tuple(said.values())
 
 
 def _load(table: Table, directory: Path, override: _Override) -> CsvPlan | SyntheticPlan:
@@ -222,8 +251,8 @@ def _measures(table: Table, kind: object, own: Node | None, carriers: frozenset[
 
 def _device(table: Table, has_pv: bool, has_battery: bool, carriers: frozenset[Carrier]) -> DevicePlan:
     name = table.name("name")
-    kind_name = table.text("kind", None, choices=tuple(KINDS))
-    kind = KINDS.get(kind_name)
+    kind_name = table.text("kind", None, choices=tuple(kinds()))
+    kind = kinds().get(kind_name)
     own = _OWN_NODE.get(kind_name)
     measures = _measures(table, kind, own, carriers)
     if (own is Node.PV and not has_pv) or (own is Node.BATTERY and not has_battery):
@@ -240,10 +269,11 @@ def _device(table: Table, has_pv: bool, has_battery: bool, carriers: frozenset[C
         measures,
         table.whole("unit", 1, 1, 247),
         table.text("bus", name),
-        table.whole("port", 0, 0, 65535),
         _uj(table.number("start_import_kwh", start_kwh, 0, highest_kwh)),
         _uj(table.number("start_export_kwh", start_kwh, 0, highest_kwh)),
         modulus_uj,
+        round(table.number("share_percent", 100.0, 0.0001, 100) * WHOLE / 100),
+        table.rest(kind.options if kind else ()),
     )
     table.finish()
     return plan
@@ -259,16 +289,5 @@ def _refuse_twice(faults: list[SiteFault], file: str, key: str, names: Sequence[
 
 
 def _check_ports(faults: list[SiteFault], file: str, plants: Sequence[PlantPlan]) -> None:
-    ports: dict[tuple[str, str], set[int]] = {}
-    for plan in plants:
-        for device in plan.devices:
-            ports.setdefault((plan.name, device.bus), set()).add(device.port)
-    for (plant, bus), several in ports.items():
-        if len(several) > 1:
-            faults.append(
-                SiteFault(
-                    file, "plant.device.port", f"one port on bus {bus!r} of plant {plant!r}", repr(sorted(several))
-                )
-            )
-    fixed = [str(port) for several in ports.values() for port in several if port]
-    _refuse_twice(faults, file, "plant.device.port", fixed)
+    fixed = [str(bus.options["port"]) for plan in plants for bus in plan.buses if bus.options.get("port")]
+    _refuse_twice(faults, file, "plant.bus.port", fixed)

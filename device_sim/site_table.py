@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -117,6 +117,15 @@ class Table:
                 self.fault(key, "one or more tables [[...]]", repr(value))
             return []
         return [Table(self.faults, self.file, f"{self.key(key)}[{index}]", entry) for index, entry in enumerate(value)]
+
+    def has(self, key: str) -> bool:
+        """Whether the file says anything there."""
+        return key in self._content
+
+    def rest(self, keys: Collection[str]) -> dict[str, Any]:
+        """Those of `keys` that are there, as they are: their reader checks them."""
+        self._read |= set(keys)
+        return {key: self._content[key] for key in keys if key in self._content}
 
     def finish(self) -> None:
         """Notes keys that nobody has read."""

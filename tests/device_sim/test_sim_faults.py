@@ -9,7 +9,6 @@ import pytest
 from pymodbus.exceptions import ModbusIOException
 
 from device_sim.answer_log import AnswerLog
-from device_sim.device import Answer
 from device_sim.faults import Fault, FaultKind, Faults
 
 
@@ -255,7 +254,7 @@ async def test_a_restarted_simulator_continues_its_serials(run_site: Any, steel:
 def test_a_log_is_complete_without_being_closed(tmp_path: Path) -> None:
     log = AnswerLog(tmp_path / "a.jsonl")
     try:
-        log.write("p", "d", Answer(b"", 1, 7, 5, 0, 2, True, None), carried=True, fault=None)
+        log.write("p", "d", 7, 5, carried=True, fault=None, address=0)
         assert (tmp_path / "a.jsonl").read_text(encoding="ascii").count("\n") == 1
     finally:
         log.close()

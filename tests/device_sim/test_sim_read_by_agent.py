@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from edge_agent import meter
-from edge_agent.drivers.driver import DevicePlan, Endpoint
-from edge_agent.drivers.table import open_driver
+from edge_agent.drivers.driver import Gateway
+from edge_agent.drivers.modbus.declared import ModbusPlan, Row, fields
+from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
 
 MODELS = {"sunspec_pv": "sunspec_103", "sunspec_battery": "sunspec_802"}
 
@@ -16,12 +17,12 @@ async def _read(served: Any, device: str) -> dict[str, float]:
     place = served.place(device)
     model = meter.load(MODELS.get(place["kind"], place["kind"]))
     serials = [
-        meter.Row(quantity=f"answer_serial_{number}", type="uint32", address=address, table=place["table"])
+        Row(quantity=f"answer_serial_{number}", type="uint32", address=address, table=place["table"])
         for number, address in enumerate(place["serial_addresses"], 1)
     ]
-    driver = open_driver("modbus_tcp", Endpoint(place["host"], place["port"], 2.0), served.clock)
+    driver = ModbusTcp(Endpoint(place["host"], place["port"], 2.0), Gateway(served.clock))
     try:
-        answer = await driver.read(DevicePlan(device, place["unit"], meter.fields(model, serials), model.limits()))
+        answer = await driver.read(ModbusPlan(device, place["unit"], fields(model, serials), model.limits()))
     finally:
         await driver.close()
     assert answer.faults == []

@@ -134,11 +134,20 @@ def _changed(table: dict[str, Any], path: tuple[str | int, ...], value: Any) -> 
         ),
         (("plant", 0, "device", 1, "name"), "incomer", "plant[0].device.name: expected each value once, got 'incomer'"),
         (
-            ("plant", 0, "device", 1, "port"),
-            1502,
-            "plant.device.port: expected one port on bus 'meters' of plant 'works', got [0, 1502]",
+            ("plant", 0, "bus"),
+            [{"name": "cellar", "protocol": "modbus_tcp"}],
+            "plant[0].bus.name: expected a bus that a device names, got 'cellar'",
         ),
-        (("plant", 0, "device", 0, "port"), 70_000, "plant[0].device[0].port: expected a whole number from 0 to 65535"),
+        (
+            ("plant", 0, "bus"),
+            [{"name": "meters", "protocol": "modbus_tcp", "port": 70_000}],
+            "plant[0].bus[0].port: expected a whole number from 0 to 65535",
+        ),
+        (
+            ("plant", 0, "bus"),
+            [{"name": "meters", "protocol": "smoke_signals"}],
+            "plant[0].bus[0].protocol: expected one of modbus_tcp",
+        ),
         (
             ("plant", 0, "device", 0, "start_import_kwh"),
             -1,
@@ -178,9 +187,9 @@ def test_all_faults_come_at_once(works: dict[str, Any]) -> None:
 
 
 def test_two_buses_cannot_share_a_fixed_port(works: dict[str, Any]) -> None:
-    for device in works["plant"][0]["device"][3:]:
-        device["port"] = 1502
-    assert "plant.device.port: expected each value once, got '1502'" in faults_of(works)
+    names = [device["name"] for device in works["plant"][0]["device"][3:]]
+    works["plant"][0]["bus"] = [{"name": name, "protocol": "modbus_tcp", "port": 1502} for name in names]
+    assert "plant.bus.port: expected each value once, got '1502'" in faults_of(works)
 
 
 def test_a_bad_profile_is_named_with_its_own_line(tmp_path: Path) -> None:
@@ -224,6 +233,7 @@ async def test_what_is_served_is_reported_with_actual_ports(run_site: Any, works
             "kind": "schneider_pm5560",
             "measures": "grid",
             "bus": "meters",
+            "protocol": "modbus_tcp",
             "host": "127.0.0.1",
             "port": served.place("process")["port"],
             "unit": 1,

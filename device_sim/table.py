@@ -1,0 +1,45 @@
+"""Which module knows the device models of a family, and which serves a protocol. Neither is opened here."""
+
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Final, NamedTuple
+
+from device_sim.device import Kind
+
+# family -> module with KINDS; light to import
+FAMILIES: Final[dict[str, str]] = {
+    "modbus": "device_sim.modbus_kinds",
+}
+
+
+class Served(NamedTuple):
+    """A protocol: the family of models that speak it, and the module with `open_bus` and OPTIONS."""
+
+    family: str
+    module: str
+
+
+# The first protocol of a family is what a bus of its devices speaks where the site file says nothing.
+PROTOCOLS: Final[dict[str, Served]] = {
+    "modbus_tcp": Served("modbus", "device_sim.modbus_tcp"),
+}
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """All device models by name."""
+    found: dict[str, Kind] = {}
+    for module in FAMILIES.values():
+        found.update(import_module(module).KINDS)
+    return found
+
+
+def usual_protocol(family: str) -> str:
+    """What a bus of this family speaks unless the site file says otherwise."""
+    return next(name for name, served in PROTOCOLS.items() if served.family == family)
+
+
+def module_of(protocol: str) -> ModuleType:
+    """The module that serves a protocol. Raises KeyError for one that nobody serves."""
+    return import_module(PROTOCOLS[protocol].module)
