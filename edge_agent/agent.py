@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
+from edge_agent import allow, meter
 from edge_agent.collect import Collection
+from edge_agent.control import Control
 from edge_agent.drivers.driver import Gateway
 from edge_agent.edge_file import EdgeFile, Mqtt
 from edge_agent.publish import Publisher
+from edge_agent.result_post import ResultPost
 from edge_agent.seal import Batcher
 from edge_agent.spool import Limits, Spool
 from edge_agent.status import status_messages
 from wire.block import Block
 from wire.clock import Clock
-from wire.keys import SigningKey
+from wire.keys import PublicKey, SigningKey
 from wire.messages import EdgeStatus, encode
 from wire.mqtt import Broker, Message, MqttError, MqttSession, Tls
 from wire.reading import Event
@@ -29,6 +32,7 @@ log = logging.getLogger(__name__)
 SHORTEST_FLUSH_S: Final = 0.02  # real; an accelerated clock shall not turn the flush into a busy loop
 STATUS_PERIOD_S: Final = 10.0  # real
 TIDY_PERIOD_S: Final = 5.0  # real
+RELEASE_S: Final = 10.0  # real; how long a stopping agent tries to bring points back to their safe state
 DRAIN_S: Final = 20.0  # real; how long a stopping agent tries to deliver what it has
 
 
@@ -57,6 +61,26 @@ class Agent:
         state.mkdir(exist_ok=True)
         gateway = Gateway(clock.now_ms, state, figures=self._figures)
         self._collection = Collection(edge, clock, self._take_block, self._take_event, gateway=gateway)
+        self._command_topic = edge_topic(edge.facility, edge.edge, "command")
+        self._post = ResultPost(edge_topic(edge.facility, edge.edge, "result"))
+        self._commanded = bool(edge.aggregator.command_key)
+        self._control = Control(
+            [
+                entry
+                for bus in edge.bus
+                for device in bus.device
+                if device.allow
+                for entry in allow.allowed(device, meter.load(device.model))
+            ],
+            PublicKey.from_text(edge.aggregator.command_key) if self._commanded else None,
+            self._command_topic,
+            clock,
+            self._collection.write,
+            self._take_event,
+            self._post.put,
+            state,
+            edge.aggregator.link_lost_s,
+        )
         self._changed = asyncio.Event()
         self._publisher.on_change = self._changed.set
         self._unsynced: list[tuple[str, int]] = []
@@ -81,18 +105,18 @@ class Agent:
         """Work until `stop` is set, then stop polling, seal, deliver for at most `drain_s`, and say goodbye."""
         loop = asyncio.get_running_loop()
 
-        def message(topic: str, payload: bytes, _retained: bool) -> None:
+        def message(topic: str, payload: bytes, retained: bool) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended before the network thread
-                loop.call_soon_threadsafe(self._publisher.message, topic, payload)
+                loop.call_soon_threadsafe(self._message, topic, payload, retained)
 
         session = MqttSession(
             self._broker,
             f"wattline-{self._edge.facility}-{self._edge.edge}",
-            subscriptions=self._publisher.subscriptions(),
+            subscriptions=[*self._publisher.subscriptions(), *([self._command_topic] if self._commanded else [])],
             will=self._will(),
             on_message=message,
             on_connected=self._changed.set,
-            on_lost=self._publisher.lost_connection,
+            on_lost=self._lost,
         )
         try:
             async with session, asyncio.TaskGroup() as tasks:
@@ -102,8 +126,11 @@ class Agent:
                 background = [
                     tasks.create_task(self._publisher.run(session), name="publisher"),
                     tasks.create_task(self._tell_for_ever(session), name="status"),
+                    tasks.create_task(self._control.run(), name="control"),
+                    tasks.create_task(self._post.run(session), name="answers to commands"),
                 ]
                 await stop.wait()
+                await self._control.close(RELEASE_S)
                 self._collection.stop()
                 deadline_s = loop.time() + drain_s
                 await asyncio.wait([collecting], timeout=drain_s)
@@ -117,6 +144,17 @@ class Agent:
         finally:
             self._spool.close()
             self._lock.close()
+
+    def _message(self, topic: str, payload: bytes, retained: bool) -> None:
+        if topic == self._command_topic:
+            self._control.message(payload, retained=retained)
+            return
+        self._publisher.message(topic, payload)
+        self._control.link(self._publisher.online)
+
+    def _lost(self, reason: str) -> None:
+        self._publisher.lost_connection(reason)
+        self._control.link(False)
 
     async def _flush_until(self, ended: asyncio.Event) -> None:
         """Seals and syncs once a period, and once more at the end. Not cancelled: a sync may be under way in its thread."""
@@ -144,9 +182,13 @@ class Agent:
         self._publisher.sealed(self._unsynced)
         self._unsynced = []
 
+    @property
+    def _all_gone(self) -> bool:
+        return not self._batcher.waiting and not self._unsynced and self._publisher.idle and self._post.idle
+
     async def _drain(self, deadline_s: float) -> None:
         loop = asyncio.get_running_loop()
-        while loop.time() < deadline_s and (self._batcher.waiting or self._unsynced or not self._publisher.idle):  # noqa: ASYNC110 the spool tells no event
+        while loop.time() < deadline_s and not self._all_gone:  # noqa: ASYNC110 the spool tells no event
             await asyncio.sleep(0.05)
 
     async def _tell_for_ever(self, session: MqttSession) -> None:
@@ -184,6 +226,7 @@ class Agent:
                 "sent_batches": self._publisher.sent_total,
                 "resent_batches": self._publisher.resent_total,
                 "foreign_store": self._publisher.foreign_store,
+                **self._control.figures(),
             },
         )
         facility, edge = self._edge.facility, self._edge.edge

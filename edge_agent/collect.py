@@ -13,13 +13,23 @@ import asyncio
 import dataclasses
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edge_agent import meter
 from edge_agent.drivers.declared import Bus, Device
-from edge_agent.drivers.driver import Answer, BusUnreachable, DevicePlan, Driver, DriverError, Gateway
+from edge_agent.drivers.driver import (
+    Answer,
+    BusUnreachable,
+    Controllable,
+    DevicePlan,
+    Driver,
+    DriverError,
+    Gateway,
+    Written,
+)
 from edge_agent.drivers.table import declared, open_driver
 from edge_agent.edge_file import EdgeFile
 from wire.block import Block
@@ -37,6 +47,7 @@ _BOUNDARY_WINDOW_MS: Final = (
     1000  # a counter read within 1 s of a boundary is the boundary's value; later it still narrows the gap
 )
 _LIFT_MS: Final = 1000  # an instant moved further than this to keep the order is marked uncertain
+WRITES_WAITING: Final = 64  # per bus
 _CLOCK: Final = (int(Quality.UNCERTAIN), REASON_CODES["clock"])
 
 OpenDriver = Callable[[Bus, Gateway], Driver[Any]]
@@ -170,9 +181,34 @@ class Collection:
         for bus in self._buses:
             bus.stop()
 
+    async def write(self, device: str, point: str, value: float | None, hold_s: float) -> Written:
+        """Writes between two reads of the device's bus, before what else is due (see `Controllable.write`). Raises DriverError."""
+        for bus in self._buses:
+            for polled in bus.devices:
+                if polled.device.name == device:
+                    return await bus.write(polled, point, value, hold_s)
+        raise NotWritten(f"{device}: no device of this edge file")
+
     def states(self) -> list[DeviceState]:
         """One state per device, in the order of the edge file."""
         return [polled.state for bus in self._buses for polled in bus.devices]
+
+
+class NotWritten(DriverError):
+    """A write that never reached a driver; asking again does not help."""
+
+    retry = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A write that waits for its turn."""
+
+    polled: _Polled
+    point: str
+    value: float | None
+    hold_s: float
+    done: asyncio.Future[Written]
 
 
 class _BusTask:
@@ -193,6 +229,7 @@ class _BusTask:
         self._event = event
         self._stopping = False
         self._asleep: asyncio.Future[None] | None = None
+        self._writes: deque[_Wanted] = deque()
         self._driver = driver
         spoken = declared(bus.protocol)
         longest_s = BACK_OFF_ALONE_S if len(bus.device) == 1 else BACK_OFF_LAST_S
@@ -218,6 +255,9 @@ class _BusTask:
             polled.boundary_ms = self._next_boundary_ms(polled)
         try:
             while not self._stopping:
+                if self._writes:
+                    await self._carry_out(self._writes.popleft())
+                    continue
                 polled, at, boundary = self._next(loop.time())
                 wait_s = at - loop.time()
                 if wait_s > 0:
@@ -228,7 +268,36 @@ class _BusTask:
                 for polled in self.devices:  # what has come since their last read
                     await self._poll(polled, boundary=False)
         finally:
+            for wanted in self._writes:
+                _refuse(wanted.done, NotWritten(f"{wanted.polled.device.name}: the agent stops"))
+            self._writes.clear()
             await self._driver.close()
+
+    async def write(self, polled: _Polled, point: str, value: float | None, hold_s: float) -> Written:
+        """See `Collection.write`."""
+        if not isinstance(self._driver, Controllable):
+            raise NotWritten(f"{polled.device.name}: nothing can be written over this protocol")
+        if self._stopping:
+            raise NotWritten(f"{polled.device.name}: the agent stops")
+        if len(self._writes) >= WRITES_WAITING:
+            raise DriverError(f"{polled.device.name}: {WRITES_WAITING} writes wait for bus {self.name} already")
+        wanted = _Wanted(polled, point, value, hold_s, asyncio.get_running_loop().create_future())
+        self._writes.append(wanted)
+        _wake(self._asleep)
+        return await wanted.done
+
+    async def _carry_out(self, wanted: _Wanted) -> None:
+        if wanted.done.done():  # whoever wanted it has gone
+            return
+        driver, plan = self._driver, wanted.polled.plan
+        assert isinstance(driver, Controllable)
+        try:
+            written = await driver.write(plan, wanted.point, wanted.value, wanted.hold_s)
+        except Exception as error:  # noqa: BLE001 - as for reads: a bus stays alive whatever a device sends
+            _refuse(wanted.done, error if isinstance(error, DriverError) else _unexpected(plan, error))
+        else:
+            if not wanted.done.done():
+                wanted.done.set_result(written)
 
     def _next(self, now_s: float) -> tuple[_Polled, float, bool]:
         """Which device comes next, when (loop time), and whether that is its extra poll of counters after a boundary."""
@@ -365,6 +434,11 @@ def _unexpected(plan: DevicePlan, error: Exception) -> DriverError:
     """An error that no driver should let through, as one that the bus can live with."""
     log.error("read_failed device=%s", plan.name, exc_info=error)
     return DriverError(f"{plan.name}: {type(error).__name__}: {error}")
+
+
+def _refuse(done: asyncio.Future[Written], error: DriverError) -> None:
+    if not done.done():
+        done.set_exception(error)
 
 
 def _wake(sleeper: asyncio.Future[None] | None) -> None:

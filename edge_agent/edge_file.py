@@ -16,10 +16,11 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_
 import msgspec
 from msgspec import Meta
 
-from edge_agent import meter
+from edge_agent import allow, meter
 from edge_agent.drivers.declared import Bus, Declared, Device, Id, Port, Text
 from edge_agent.drivers.table import PROTOCOLS, declared
 from edge_agent.meter import ModelFault
+from wire.keys import KeyUnusable, PublicKey
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
@@ -63,9 +64,14 @@ class Flush(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AggregatorPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The one store whose acknowledgements count; empty: the first one seen."""
+    """The one store whose acknowledgements count (empty: the first one seen), and the key that commands must be signed with (empty: none is taken).
+
+    Where aggregator or broker cannot be reached for `link_lost_s` (real seconds), every point goes back to its safe state.
+    """
 
     store_id: str = ""
+    command_key: str = ""
+    link_lost_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
 
 class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -222,6 +228,11 @@ def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
         yield from _broker(edge.mqtt)
     if edge.signing is not None and edge.signing.key and not _is_file(edge.signing.key):
         yield "signing.key", "a file", f"nothing at {edge.signing.key}"
+    if edge.aggregator is not None and edge.aggregator.command_key:
+        try:
+            PublicKey.from_text(edge.aggregator.command_key)
+        except KeyUnusable:
+            yield "aggregator.command_key", "the base64 of 32 bytes of Ed25519", repr(edge.aggregator.command_key)[:100]
     if edge.bus == []:
         yield "bus", "at least one [[bus]]", "none"
     places: dict[str, str] = {}
@@ -280,6 +291,9 @@ def _model(spoken: Declared, device: Device, place: str) -> Iterator[tuple[str, 
     if model.protocol != spoken.family:
         yield f"{place}.model", f"a model of protocol {spoken.family}", f"{device.model}, of protocol {model.protocol}"
         return
+    if device.allow is not None and all(map(_whole, device.allow)):
+        for key, expected, seen in allow.faults(device, model):
+            yield f"{place}.{key}", expected, seen
     if device.row is None or not all(map(_whole, device.row)):
         return
     for index, key, message in spoken.model_faults(model, device.row, model.row):

@@ -77,6 +77,27 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     note: str = ""
 
 
+class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One point of a device that set-points may reach: `[[bus.device.allow]]`. What is not allowed is never written.
+
+    `low`, `high` and `safe` are in the point's unit and lie within what the model allows; `rate_per_s` is the fastest change, in that unit
+    per second; `dead_band` a change that is not worth a write. `longest_s` is how long a set-point may last, `hold_s` for how long the device
+    may go on without this gateway (its own timer is set to that, and fed), `pause_s` the shortest time between two writes. `harmless`:
+    staying at the last value does no harm, which a point without any fallback needs.
+    """
+
+    point: Text
+    low: float | None = None
+    high: float | None = None
+    safe: float | None = None
+    rate_per_s: Annotated[float, Meta(gt=0)] | None = None
+    dead_band: Annotated[float, Meta(ge=0)] = 0.0
+    longest_s: Annotated[float, Meta(gt=0, le=691_200)] = 3600.0
+    hold_s: Annotated[float, Meta(ge=2, le=86_400)] = 60.0
+    pause_s: Annotated[float, Meta(ge=0.1, le=3600)] = 1.0
+    harmless: bool = False
+
+
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One device on a bus. `model` names a shipped meter model, or a file *.toml beside the edge file.
 
@@ -91,6 +112,7 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     boundary_s: Literal[60, 300, 600, 900, 1800, 3600] = 900
     rated_power_kw: Annotated[float, Meta(gt=0, le=2e6)] | None = None
     row: Sequence[Row] = []
+    allow: list[Allow] = []
 
 
 class Bus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -140,6 +140,6 @@ class Controllable(Protocol[P_contra]):
     async def write(self, device: P_contra, point: str, value: float | None, hold_s: float) -> Written:
         """Writes `value` (in the point's unit; None releases it) for at most `hold_s` and reads it back. Raises DriverError.
 
-        Where the device has a timer of its own, it is set to `hold_s`.
+        Where the device has a timer of its own, it is set to `hold_s`; 0: for good, which only safe values are.
         """
         ...
