@@ -139,7 +139,7 @@ class Dlt645:
     async def _one(self, device: Dlt645Plan, question: Question, answer: Answer) -> None:
         before = self._link.exchanges
         try:
-            data = await self._link.data(device, question.identifier)
+            data = await self._link.data(device, question.identifier, question.answer_size)
             answer.blocks.append(question.decode(device.name, data, self._link.at_ms))
         except Mismatch as mismatch:
             raise DeviceMisanswered(f"{device.name}: {mismatch}") from mismatch

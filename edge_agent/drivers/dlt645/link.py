@@ -15,7 +15,7 @@ from edge_agent.drivers.serial_line import Line
 
 _LONGEST_ANSWER: Final = 4096  # bytes of all frames of one answer
 _MOST_FRAMES: Final = 32
-_ANSWER_CHARS: Final = 4 + frame.LONGEST_FRAME  # with the preamble
+_PREAMBLE_CHARS: Final = 4
 
 
 class _Awaited:
@@ -71,15 +71,15 @@ class Link:
         self.exchanges = 0
         self.at_ms = 0  # when the last answer (its first frame) had come
 
-    async def data(self, meter: Dlt645Plan, identifier: str, rest: bytes = b"") -> bytes:
+    async def data(self, meter: Dlt645Plan, identifier: str, size: int, rest: bytes = b"") -> bytes:
         """The data behind the identifier, of all frames of the answer. Raises DriverError.
 
-        `rest` is what the question says behind the identifier (which load records are meant).
+        `size` is how long it is expected to be, for the time on the line; `rest` what the question says behind the identifier.
         """
         wire = frame.identifier_bytes(identifier)
         control = frame.READ_2007 if meter.edition == "2007" else frame.READ_1997
         what = f"{meter.name}: meter {meter.address}, identifier {identifier}"
-        got = await self._ask(meter, Frame(meter.address, control, wire + rest), wire, what)
+        got = await self._ask(meter, Frame(meter.address, control, wire + rest), wire, size, what)
         self.at_ms = self._gateway.now_ms()
         data = got.data[len(wire) :]
         sequence = 0
@@ -92,7 +92,7 @@ class Link:
                     f"{what}: expected an end within {_MOST_FRAMES} frames, saw {len(data)} bytes and no end"
                 )
             more = Frame(meter.address, frame.READ_ON_2007, wire + bytes((sequence,)))
-            got = await self._ask(meter, more, wire, f"{what}, frame {sequence}")
+            got = await self._ask(meter, more, wire, frame.LONGEST_DATA, f"{what}, frame {sequence}")
             # Clause 7.1.2: identifier, data, and the sequence number at the end.
             if len(got.data) <= len(wire) or got.data[-1] != sequence:
                 seen = got.data[-1] if len(got.data) > len(wire) else "none"
@@ -104,7 +104,7 @@ class Link:
         """The address of the only meter on the line (2007 edition). Raises DriverError."""
         request = frame.build(Frame(frame.ANY_ADDRESS, frame.READ_ADDRESS))
         awaited = _Awaited(None, frame.READ_ADDRESS, b"")
-        await self._exchange("", request, awaited, f"the only meter on {self._line.wiring.place}", frame.ANY_ADDRESS)
+        await self._exchange("", request, awaited, f"the only meter on {self._line.wiring.place}", frame.ANY_ADDRESS, 6)
         assert awaited.frame is not None
         if awaited.frame.control & frame.REFUSED or len(awaited.frame.data) != 6:
             raise DeviceMisanswered(f"expected an address of 6 bytes, saw {awaited.frame.data.hex(' ')}")
@@ -115,12 +115,12 @@ class Link:
         request = frame.build(Frame(frame.ALL_ADDRESSES, control, data))
         await self._line.send(request, self._timeout_s, seen=lambda sent, raw: self._gateway.frame("", sent, raw))
 
-    async def _ask(self, meter: Dlt645Plan, question: Frame, head: bytes, what: str) -> Frame:
+    async def _ask(self, meter: Dlt645Plan, question: Frame, head: bytes, size: int, what: str) -> Frame:
         awaited = _Awaited(meter.address, question.control, head)
         request = frame.build(question, meter.preamble)
         doubtful = meter.address in self._doubtful
         self._doubtful.add(meter.address)
-        await self._exchange(meter.name, request, awaited, what, meter.address)
+        await self._exchange(meter.name, request, awaited, what, meter.address, size)
         assert awaited.frame is not None
         if awaited.frame.control & frame.REFUSED:
             code, words = frame.refusal(awaited.frame.data)
@@ -131,7 +131,9 @@ class Link:
         self._doubtful.discard(meter.address)
         return awaited.frame
 
-    async def _exchange(self, device: str, request: bytes, awaited: _Awaited, what: str, addressee: str) -> None:
+    async def _exchange(
+        self, device: str, request: bytes, awaited: _Awaited, what: str, addressee: str, size: int
+    ) -> None:
         """Sends and waits. What came instead of the answer is named in the error."""
         self.exchanges += 1
         try:
@@ -140,7 +142,7 @@ class Link:
                 awaited.complete,
                 self._timeout_s,
                 addressee=addressee,
-                answer_chars=_ANSWER_CHARS,
+                answer_chars=_PREAMBLE_CHARS + len(request) + size,
                 seen=lambda sent, raw: self._gateway.frame(device, sent, raw),
             )
         except DeviceMisanswered as fault:
