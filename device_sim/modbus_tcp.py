@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from device_sim import modbus_answers
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
 from device_sim.modbus_reply import Replies

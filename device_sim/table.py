@@ -23,6 +23,7 @@ class Served(NamedTuple):
 # The first protocol of a family is what a bus of its devices speaks where the site file says nothing.
 PROTOCOLS: Final[dict[str, Served]] = {
     "modbus_tcp": Served("modbus", "device_sim.modbus_tcp"),
+    "modbus_rtu": Served("modbus", "device_sim.modbus_rtu"),
 }
 
 

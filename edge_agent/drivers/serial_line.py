@@ -121,6 +121,7 @@ class Line:
             await self._connect(timeout_s)
             await self._settle(addressee)
             await self._silence()
+            await self._hear()
             self._buffer.clear()
             allowed_s = (len(request) + answer_chars) * self.char_s + timeout_s
             deadline_s = loop.time() + allowed_s
@@ -236,6 +237,12 @@ class Line:
                 )
             self._buffer.clear()
             await asyncio.sleep(wait_s)
+
+    @staticmethod
+    async def _hear() -> None:
+        """Lets the event loop take in what the operating system already holds: once round to look, once round to take."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     async def _send(self, request: bytes, seen: Seen | None) -> None:
         if self._end is None:  # lost while waiting for silence
