@@ -70,6 +70,7 @@ class Control:
             if place not in self._points
         ]
         self._beginning: set[asyncio.Task[None]] = set()
+        self._promised = 0  # set-points of commands whose counter is on its way to the disk
         self._saving = asyncio.Lock()
         self._link, self._link_changed = False, asyncio.Event()
         self._closing = False
@@ -180,7 +181,7 @@ class Control:
             return f"expired {now_ms - command.expires_at_ms} ms ago by this edge's clock"
         if command.issued_at_ms > now_ms + AHEAD_MS:
             return f"issued {command.issued_at_ms - now_ms} ms in the future by this edge's clock"
-        waiting = sum(steered.waiting for steered in self._points.values()) + len(command.set_points)
+        waiting = sum(steered.waiting for steered in self._points.values()) + self._promised + len(command.set_points)
         if waiting > PLANNED_MOST:
             return f"expected at most {PLANNED_MOST} set-points that wait, saw {waiting}"
         return ""
@@ -211,6 +212,7 @@ class Control:
                 planned = Planned(from_s, until_s, wanted.value, command.id, index)
                 plans.setdefault((wanted.device, wanted.point), []).append(planned)
         self._record.take(command, faults)
+        self._promised += len(command.set_points)
         task = asyncio.get_running_loop().create_task(self._begin(command, plans), name=f"command {command.id}")
         self._beginning.add(task)
         task.add_done_callback(self._beginning.discard)
@@ -221,6 +223,7 @@ class Control:
         known = self._record.find(command)
         if known is not None:
             self._record.tell(known)
+        self._promised -= len(command.set_points)
         for place, planned in plans.items():
             self._points[place].plan(planned)
 
