@@ -167,6 +167,7 @@ def _rows() -> list[Quantity]:
     add(("operating_state", "alarm_code", "vendor_event_code"), "1", state, device, 0, 2**53)
     add(("active_power_setpoint_kw",), "kW", state, device, -_POWER_KW, _POWER_KW)
     add(("active_power_limit_percent",), "%", state, device, 0, 100)
+    add(("part_count",), "1", counter, device, 0, 2**53)  # what a machine has made, for energy per part
     # The judge of "nothing is lost": a simulator numbers its answers and each block that reads the register carries the number.
     add(tuple(f"answer_serial_{n}" for n in (1, 2, 3, 4)), "1", counter, device, 0, 2**53)
 
