@@ -10,6 +10,9 @@ from device_sim.device import Kind
 # family -> module with KINDS; light to import
 FAMILIES: Final[dict[str, str]] = {
     "modbus": "device_sim.modbus_kinds",
+    "opcua": "device_sim.opcua_kinds",
+    "dlt645": "device_sim.dlt645_kinds",
+    "cjt188": "device_sim.cjt188",
 }
 
 
@@ -24,6 +27,9 @@ class Served(NamedTuple):
 PROTOCOLS: Final[dict[str, Served]] = {
     "modbus_tcp": Served("modbus", "device_sim.modbus_tcp"),
     "modbus_rtu": Served("modbus", "device_sim.modbus_rtu"),
+    "opcua": Served("opcua", "device_sim.opcua"),
+    "dlt645": Served("dlt645", "device_sim.dlt645"),
+    "cjt188": Served("cjt188", "device_sim.cjt188"),
 }
 
 
