@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from asyncua import ua as _ua
+from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.server import Server
-from asyncua.server.users import User, UserRole
 
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
