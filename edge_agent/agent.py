@@ -16,9 +16,10 @@ from edge_agent.drivers.driver import Gateway
 from edge_agent.edge_file import EdgeFile, Mqtt
 from edge_agent.publish import Publisher
 from edge_agent.result_post import ResultPost
-from edge_agent.seal import Batcher
+from edge_agent.seal import Batcher, boot_id
 from edge_agent.spool import Limits, Spool
 from edge_agent.status import status_messages
+from edge_agent.timekeeping import Timekeeper, kernel_sync
 from wire.block import Block
 from wire.clock import Clock
 from wire.keys import PublicKey, SigningKey
@@ -55,7 +56,11 @@ class Agent:
         )
         if edge.aggregator.store_id and edge.aggregator.store_id != self._spool.store:
             self._spool.pin_store(edge.aggregator.store_id)
-        self._batcher = Batcher(self._spool, edge.facility, edge.edge, self._key, clock)
+        if clock.is_simulated:
+            self._keeper = Timekeeper(clock, lambda: None, clock, boot_id())
+        else:
+            self._keeper = Timekeeper(clock, kernel_sync, boot=boot_id())
+        self._batcher = Batcher(self._spool, edge.facility, edge.edge, self._key, clock, self._keeper)
         self._publisher = Publisher(self._spool)
         state = Path(edge.spool.directory) / "state"
         state.mkdir(exist_ok=True)
@@ -134,6 +139,7 @@ class Agent:
                 self._collection.stop()
                 deadline_s = loop.time() + drain_s
                 await asyncio.wait([collecting], timeout=drain_s)
+                self._batcher.release()
                 await self._drain(deadline_s)
                 for task in background:
                     task.cancel()
@@ -167,9 +173,18 @@ class Agent:
             await self._flush()
             if time.monotonic() - tidied > TIDY_PERIOD_S:
                 tidied = time.monotonic()
-                self._spool.tidy(self._clock())
+                self._spool.tidy(self._keeper.age_ms())
+
+    def _look_at_the_clock(self) -> None:
+        step = self._keeper.look()
+        if step is None:
+            return
+        body = {"step_ms": step.step_ms, "synced": step.synced}
+        self._batcher.release()
+        self._take_event(Event(f"clock-{step.at_ms}", step.at_ms, "", "clock", body))
 
     async def _flush(self) -> None:
+        self._look_at_the_clock()
         if self._batcher.waiting:
             self._unsynced += self._batcher.seal()
         if not self._unsynced:

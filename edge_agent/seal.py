@@ -1,5 +1,6 @@
 """Numbers, chains and signs what was read into batches, and spools them. Not when (see `edge_agent.agent`), not where they go."""
 
+import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +12,13 @@ import msgspec
 
 from edge_agent.segment import Record
 from edge_agent.spool import Spool, SpoolFull
+from edge_agent.timekeeping import Timekeeper
 from wire import content as wire_content
 from wire.batch import MAX_SEALED, Sealer
 from wire.block import Block
-from wire.content import MAX_READINGS, BatchClass, ClockJson, Content, EventJson, Gap
+from wire.content import MAX_READINGS, BatchClass, Content, EventJson, Gap
 from wire.keys import SigningKey
-from wire.reading import Event
+from wire.reading import REASON_CODES, Event, Quality
 from wire.topics import edge_topic
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,12 @@ log = logging.getLogger(__name__)
 MAX_WAITING_READINGS: Final = 40_000  # ten full batches; beyond it a spool that cannot write costs the oldest readings
 MAX_WAITING_EVENTS: Final = 2_000
 MAX_EVENT_BYTES: Final = 64 << 10
+MAX_HELD_READINGS: Final = (
+    20_000  # what waits for the right time; beyond it readings go out as uncertain rather than be lost
+)
+_OWN_INSTANT_MS: Final = 5_000  # an instant further from the wall clock than this was not taken from it
+_UNCERTAIN: Final = (int(Quality.UNCERTAIN), REASON_CODES["clock"])
+_CORRECTED: Final = (int(Quality.GOOD), REASON_CODES["clock-corrected"])
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -39,13 +47,21 @@ class Batcher:
     """What waits for its number: blocks by class, and events. `seal` makes batches of all that waits."""
 
     def __init__(
-        self, spool: Spool, facility: str, edge: str, key: SigningKey | None, clock: Callable[[], int]
+        self,
+        spool: Spool,
+        facility: str,
+        edge: str,
+        key: SigningKey | None,
+        clock: Callable[[], int],
+        keeper: Timekeeper | None = None,
     ) -> None:
         self._spool = spool
         self._facility, self._edge = facility, edge
         self._sealer = Sealer(edge_topic(facility, edge, "batch"), key)
         self._clock = clock
-        self._boot = boot_id()
+        self._keeper = keeper or Timekeeper(clock, lambda: None, clock, boot_id())
+        self._held: list[tuple[Block | Event, int, int]] = []  # with offset and wall clock of their taking
+        self._held_readings = 0
         self._waiting: dict[BatchClass, deque[Block]] = {"counter": deque(), "gauge": deque()}
         self._waiting_readings = 0
         self._events: deque[tuple[EventJson, int]] = deque()  # with their bytes of JSON
@@ -59,6 +75,36 @@ class Batcher:
         """Take what a device answered. Drops the oldest readings, with a gap, when the spool has not taken any for long."""
         if not block.at_ms:
             return
+        if self._hold(block, _readings(block)):
+            return
+        self._add_block(_marked(block, _UNCERTAIN) if self._keeper.synced is False else block)
+
+    def _hold(self, taken: Block | Event, readings: int) -> bool:
+        """Whether `taken` waits for the right time; if not, all that waited goes before it."""
+        if self._keeper.holds and self._held_readings + readings <= MAX_HELD_READINGS:
+            self._held.append((taken, self._keeper.offset_ms, self._clock()))
+            self._held_readings += readings
+            return True
+        self.release()
+        return False
+
+    def release(self) -> None:
+        """Lets go what waited for the right time: moved to it where it is known by now, else uncertain."""
+        held, self._held, self._held_readings = self._held, [], 0
+        known, offset_ms = self._keeper.synced is not False, self._keeper.offset_ms
+        for taken, old_offset_ms, wall_ms in held:
+            step_ms = offset_ms - old_offset_ms if known else 0
+            if isinstance(taken, Event):
+                self._add_event(dataclasses.replace(taken, at_ms=taken.at_ms + step_ms))
+            elif not known:
+                self._add_block(_marked(taken, _UNCERTAIN))
+            elif abs(taken.at_ms[-1] - wall_ms) > _OWN_INSTANT_MS:  # the device's own clock, which has not been stepped
+                self._add_block(taken)
+            else:
+                moved = dataclasses.replace(taken, at_ms=tuple(at_ms + step_ms for at_ms in taken.at_ms))
+                self._add_block(_marked(moved, _CORRECTED) if step_ms else moved)
+
+    def _add_block(self, block: Block) -> None:
         if self._restart_from_ms:
             away_from_ms, self._restart_from_ms = self._restart_from_ms, 0
             to_ms = max(away_from_ms, block.at_ms[0])
@@ -88,6 +134,10 @@ class Batcher:
 
     def add_event(self, event: Event) -> None:
         """Take what happened. Drops the oldest event, or this one where it cannot be carried, with a gap."""
+        if not self._hold(event, 1):
+            self._add_event(event)
+
+    def _add_event(self, event: Event) -> None:
         content = EventJson(event.id, event.at_ms, event.kind, event.device, dict(event.body))
         try:
             size = len(msgspec.json.encode(content))
@@ -168,7 +218,7 @@ class Batcher:
             epoch.last_digest,
             now_ms,
             batch_class,
-            ClockJson(synced=None, boot=self._boot),
+            self._keeper.said(),
             gaps,
             shapes,
             packed,
@@ -187,6 +237,12 @@ class Batcher:
         self.sealed_readings += readings
         self.sealed_bytes += len(frame)
         return epoch.identity.epoch, content.seq
+
+
+def _marked(block: Block, pair: tuple[int, int]) -> Block:
+    """`block` with a quality in place of each that is simply good."""
+    quality = block.quality or ((0, 0),) * len(block.columns)
+    return dataclasses.replace(block, quality=tuple(old if old[0] else pair for old in quality))
 
 
 def _class_of(block: Block) -> BatchClass:

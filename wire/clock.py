@@ -34,6 +34,11 @@ class Clock:
 
     __call__ = now_ms
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether these are not the machine's own wall clock's instants."""
+        return self._origin_utc_ms is not None
+
     def real_s(self, simulated_s: float) -> float:
         """How many real seconds pass while this clock advances by `simulated_s`."""
         return simulated_s / self.speed

@@ -59,11 +59,18 @@ class EventJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class ClockJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What the edge knew of its clock when it sealed."""
+    """What the edge knew of its clock when it sealed.
+
+    `boot` names the machine's start, `monotonic_ms` counts from it and stands for the same instant as `sealed_at_ms`: of two batches of one
+    start, one of them synchronised, the difference of the two tells how far the readings of the other are off. `offset_ms` is what the
+    operating system was still correcting, `error_ms` the most that it could be off.
+    """
 
     synced: bool | None  # None: it cannot tell
     boot: str = ""
     offset_ms: int | None = None
+    error_ms: int | None = None
+    monotonic_ms: int | None = None
 
 
 class Gap(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):

@@ -39,6 +39,7 @@ REASONS: Final[tuple[str, ...]] = (
     "out-of-service",  # the device says that the value is no longer its measurement
     "overridden",  # somebody has set the value at the device by hand
     "unit",  # the device says a unit that is not the quantity's
+    "clock-corrected",  # taken before the edge's clock was right and moved by its step
 )
 REASON_CODES: Final[dict[str, int]] = {reason: code for code, reason in enumerate(REASONS)}
 
