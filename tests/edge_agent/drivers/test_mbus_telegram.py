@@ -5,6 +5,7 @@ import random
 import struct
 import time
 from datetime import datetime
+from importlib import import_module
 from types import ModuleType
 
 import pytest
@@ -223,8 +224,7 @@ def meterbus() -> ModuleType:
     """pymeterbus, whose import configures the root logger."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    import meterbus as library
-
+    library = import_module("meterbus")
     root.handlers[:] = handlers
     root.setLevel(level)
     return library
