@@ -194,6 +194,7 @@ class OpcUaBus:
                 ua.NodeId(f"{device.name}.{name}", own),
                 ua.QualifiedName(name, index),
                 ua.Variant(_encoded(variable, own), _TYPES[variable.type]),
+                datatype=ua.NodeId(ua.ObjectIds.Structure) if variable.type == "float3" else None,
             )
             shown.nodes[name] = node.nodeid
             if variable.unit:
@@ -207,7 +208,7 @@ class OpcUaBus:
                 server.iserver.aspace.add_datachange_callback(node.nodeid, ua.AttributeIds.Value, _writer(device, name))
         serial = await place.add_variable(
             ua.NodeId(f"{device.name}.{SERIAL}", own),
-            ua.QualifiedName(SERIAL, own),
+            ua.QualifiedName(SERIAL, index),
             ua.Variant(device.serial, ua.VariantType.UInt32),
         )
         shown.serial_node = serial.nodeid

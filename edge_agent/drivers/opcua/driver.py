@@ -60,6 +60,12 @@ class _Device:
     clock_doubted: bool = False
     greeted: bool = False
 
+    def watch_anew(self) -> list[Watch]:
+        """Its variables for a new session."""
+        self.watches = [Watch(item, self.plan.name) for item in self.plan.items]
+        self.told.clear()
+        return self.watches
+
 
 class OpcUa:
     """A `Driver` and `Controllable` for one server."""
@@ -72,7 +78,7 @@ class OpcUa:
         self._devices: dict[str, _Device] = {}
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
-        self._fresh = asyncio.Event()  # set when the watched devices have changed
+        self._latest: Session | None = None  # also while it is still being opened
         self._news = asyncio.Event()  # set with each message, and when a session ends
         self._why = "not connected yet"
         self._fatal: DriverError | None = None
@@ -87,8 +93,7 @@ class OpcUa:
         """See `Driver.read`. The first read of a device waits for its first values, for at most twice the bus's time-out."""
         known = self._devices.get(device.name)
         if known is None or known.plan != device:
-            known = self._devices[device.name] = _Device(device, Arrivals(device.name))
-            self._fresh.set()
+            known = self._begin(device)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep(), name=f"opcua {self._bus.name}")
         if not known.greeted:
@@ -118,6 +123,16 @@ class OpcUa:
             await asyncio.wait([task], timeout=4 * self._bus.timeout_s + 2)
 
     # ---- the reading side
+
+    def _begin(self, plan: OpcUaPlan) -> _Device:
+        """A device that nobody has asked for yet, or one that is described anew."""
+        before = self._devices.get(plan.name)
+        known = self._devices[plan.name] = _Device(plan, Arrivals(plan.name))
+        if self._latest is not None and before is None:
+            self._latest.add(known.watch_anew())
+        elif self._latest is not None:
+            self._latest.end("a device is described anew")
+        return known
 
     async def _first(self, known: _Device, deadline_s: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -197,36 +212,22 @@ class OpcUa:
             back_off_s = min(2 * back_off_s, _BACK_OFF_LAST_S)
 
     async def _one_session(self) -> None:
-        """One session from opening to loss; also ends when the devices to watch have changed."""
-        self._fresh.clear()
+        """One session from opening to loss."""
         watches: list[Watch] = []
         for device in self._devices.values():
-            device.watches = [Watch(item, device.plan.name) for item in device.plan.items]
-            device.told.clear()
-            watches += device.watches
+            watches += device.watch_anew()
         session = Session(self._bus, watches, self._told, self._alive, self._gateway.state, self._gateway.now_ms)
+        self._latest = session
         try:
             await session.open()
             self.sessions += 1
             self._session, self._fatal, self._alive_ms = session, None, None
             await session.watch()
-            await self._until_changed(session)
+            await session.run(_LOOK_AGAIN_S)
         finally:
-            self._session = None
+            self._session = self._latest = None
             self._flush_faults(session)
             await session.close()
-
-    async def _until_changed(self, session: Session) -> None:
-        changed = asyncio.create_task(self._fresh.wait())
-        running = asyncio.create_task(session.run(_LOOK_AGAIN_S))
-        try:
-            await asyncio.wait((changed, running), return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                await running
-        finally:
-            for task in (changed, running):
-                task.cancel()
-            await asyncio.gather(changed, running, return_exceptions=True)
 
     def _down(self, error: DriverError) -> None:
         self._why = str(error)

@@ -83,7 +83,7 @@ class Session:
     """See the module. `told` is called with all values of one message, `alive` after each sign of life, both in the event loop."""
 
     bus: Bus
-    watches: Sequence[Watch]
+    watches: list[Watch]
     told: Callable[[list[Told]], None]
     alive: Callable[[], None]
     state: Path | None
@@ -97,6 +97,8 @@ class Session:
     _last_s: float = 0.0
     _next_sequence: int = 1
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _more: bool = False
     _why: str = ""
 
     async def open(self) -> None:
@@ -128,12 +130,7 @@ class Session:
         if self.bus.access == "poll":
             self.polling = True
             return
-        try:
-            await self._asked(self._subscribe())
-        except _SubscriptionRefused as refusal:
-            self.polling = True
-            self.faults.append(f"{self.bus.url}: subscription refused ({refusal}), polling instead")
-            log.warning("opcua_polling bus=%s reason=%s", self.bus.name, refusal)
+        await self._asked(self._subscribe())
 
     async def run(self, retry_missing_s: float) -> None:
         """Stays until the connection is lost or silent; raises DriverError then. Looks for missing variables again every so often."""
@@ -144,19 +141,33 @@ class Session:
             wait_s = self.bus.publishing_ms / 1000 if self.polling else min(0.5, self._silence_s / 4)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._ended.wait()
+                    await self._woken.wait()
+            self._woken.clear()
             if self._ended.is_set():
                 break
-            if self.polling:
-                await self._asked(self._poll())
-            elif loop.time() - self._last_s > self._silence_s:
-                raise BusUnreachable(f"{self.bus.url}: expected a sign of life every {self._silence_s:.1f} s, got none")
-            if loop.time() >= look_again_s:
+            if self._more or loop.time() >= look_again_s:
+                self._more = False
                 look_again_s = loop.time() + retry_missing_s
                 await self._asked(self._find())
                 if not self.polling:
                     await self._asked(self._monitor())
+            if self.polling:
+                await self._asked(self._poll())
+            elif loop.time() - self._last_s > self._silence_s:
+                raise BusUnreachable(f"{self.bus.url}: expected a sign of life every {self._silence_s:.1f} s, got none")
         raise BusUnreachable(f"{self.bus.url}: connection lost: {self._why or 'closed by the server'}")
+
+    def add(self, watches: Sequence[Watch]) -> None:
+        """More variables to watch, from the next turn on."""
+        self.watches += watches
+        self._more = True
+        self._woken.set()
+
+    def end(self, why: str) -> None:
+        """Ends `run`."""
+        self._why = self._why or why
+        self._ended.set()
+        self._woken.set()
 
     async def close(self) -> None:
         """Closes subscription, session, channel and socket, each as far as the server still answers."""
@@ -214,7 +225,7 @@ class Session:
         """A request with its faults as ours."""
         try:
             return await question
-        except (DriverError, _SubscriptionRefused):
+        except DriverError:
             raise
         except FAILURES as error:
             raise BusUnreachable(f"{self.bus.url}: {explained(error)}") from error
@@ -248,11 +259,7 @@ class Session:
         )
 
     async def _lost(self, error: Exception) -> None:
-        self._end(explained(error))
-
-    def _end(self, why: str) -> None:
-        self._why = self._why or why
-        self._ended.set()
+        self.end(explained(error))
 
     async def _learn(self) -> None:
         await self.lookup.learn()
@@ -292,7 +299,8 @@ class Session:
         try:
             given = await self._session.create_subscription(wanted, self._published)
         except ua.UaStatusCodeError as refusal:
-            raise _SubscriptionRefused(explained(refusal)) from refusal
+            self._poll_instead(explained(refusal))
+            return
         self._subscription = given.SubscriptionId
         interval_s = max(given.RevisedPublishingInterval, 1.0) / 1000
         # The server has a keep-alive for the worst case; another half of it and an answer time are patience.
@@ -321,7 +329,13 @@ class Session:
             if gone:
                 self.told(gone)
         if refused:
-            raise _SubscriptionRefused(f"{refused} of {len(waiting)} monitored items are too many for the server")
+            await self._session.delete_subscriptions([self._subscription])
+            self._poll_instead(f"{refused} of {len(waiting)} monitored items are too many for the server")
+
+    def _poll_instead(self, why: str) -> None:
+        self.polling = True
+        self.faults.append(f"{self.bus.url}: subscription refused ({why}), polling instead")
+        log.warning("opcua_polling bus=%s reason=%s", self.bus.name, why)
 
     async def _create(self, watches: Sequence[Watch], handles: dict[int, int], *, with_filter: bool) -> list[int]:
         bus = self.bus
@@ -371,14 +385,10 @@ class Session:
                         if 0 <= change.ClientHandle < len(self.watches)
                     ]
                 elif isinstance(part, ua.StatusChangeNotification):
-                    self._end(f"the server ends the subscription: {name_of(int(part.Status.value))}")
+                    self.end(f"the server ends the subscription: {name_of(int(part.Status.value))}")
         if values:
             self.told(values)
         self.alive()
-
-
-class _SubscriptionRefused(Exception):
-    """The server gives no subscription, or not for all variables."""
 
 
 _TOO_MANY: Final = frozenset({int(ua.StatusCodes.BadTooManyMonitoredItems)})
