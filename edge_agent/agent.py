@@ -12,6 +12,7 @@ from typing import IO, Final
 from edge_agent import allow, meter
 from edge_agent.collect import Collection
 from edge_agent.control import Control
+from edge_agent.dead_band import DeadBands
 from edge_agent.drivers.driver import Gateway
 from edge_agent.edge_file import EdgeFile, Mqtt
 from edge_agent.publish import Publisher
@@ -61,6 +62,7 @@ class Agent:
         else:
             self._keeper = Timekeeper(clock, kernel_sync, boot=boot_id())
         self._batcher = Batcher(self._spool, edge.facility, edge.edge, self._key, clock, self._keeper)
+        self._dead_bands = DeadBands(edge.dead_bands(), int(edge.report_by_exception.longest_s * 1000))
         self._publisher = Publisher(self._spool)
         state = Path(edge.spool.directory) / "state"
         state.mkdir(exist_ok=True)
@@ -100,7 +102,9 @@ class Agent:
         }
 
     def _take_block(self, block: Block) -> None:
-        self._batcher.add_block(block)
+        worth = self._dead_bands.worth_telling(block)
+        if worth is not None:
+            self._batcher.add_block(worth)
 
     def _take_event(self, event: Event) -> None:
         self._batcher.add_event(event)
@@ -238,6 +242,7 @@ class Agent:
                 "sealed_readings": self._batcher.sealed_readings,
                 "sealed_bytes": self._batcher.sealed_bytes,
                 "waiting_readings": self._batcher.waiting_readings,
+                "untold_readings": self._dead_bands.untold,
                 "sent_batches": self._publisher.sent_total,
                 "resent_batches": self._publisher.resent_total,
                 "foreign_store": self._publisher.foreign_store,

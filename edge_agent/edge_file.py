@@ -7,7 +7,7 @@ two units on one bus, an unknown quantity, a file that is not there). A file wit
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +20,7 @@ from edge_agent import allow, meter
 from edge_agent.drivers.declared import Bus, Declared, Device, Id, Port, Text
 from edge_agent.drivers.table import PROTOCOLS, declared
 from edge_agent.meter import ModelFault
+from wire.quantities import QUANTITIES, Kind
 from wire.keys import KeyUnusable, PublicKey
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -74,6 +75,13 @@ class AggregatorPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link_lost_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
 
+class ReportByException(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which values are told only when they have moved: half-widths by quantity, in its unit; a device may say otherwise. Counters are exempt."""
+
+    dead_band: dict[str, Annotated[float, Meta(ge=0)]] = {}
+    longest_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+
+
 class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. File names in it are absolute once loaded: relative ones counted from the edge file's directory."""
 
@@ -85,6 +93,12 @@ class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing: Signing | None = None
     flush: Flush = Flush()
     aggregator: AggregatorPin = AggregatorPin()
+    report_by_exception: ReportByException = ReportByException()
+
+    def dead_bands(self) -> dict[str, dict[str, float]]:
+        """Per device the half-widths that hold for it."""
+        everywhere = self.report_by_exception.dead_band
+        return {device.name: {**everywhere, **device.dead_band} for bus in self.bus for device in bus.device}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +249,8 @@ def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
             yield "aggregator.command_key", "the base64 of 32 bytes of Ed25519", repr(edge.aggregator.command_key)[:100]
     if edge.bus == []:
         yield "bus", "at least one [[bus]]", "none"
+    if edge.report_by_exception is not None and edge.report_by_exception.dead_band is not None:
+        yield from _dead_band(edge.report_by_exception.dead_band, "report_by_exception.dead_band")
     places: dict[str, str] = {}
     names: dict[str, str] = {}
     devices: dict[str, str] = {}
@@ -256,6 +272,8 @@ def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
             here = f"{key}.device[{number}]"
             yield from _once(devices, device.name, f"{here}.name", "device name in the whole file")
             yield from _once(addresses, spoken.address(device), here, "address on a bus")
+            if device.dead_band is not None:
+                yield from _dead_band(device.dead_band, f"{here}.dead_band")
             if device.model is not None:
                 yield from _model(spoken, device, here)
 
@@ -299,6 +317,14 @@ def _model(spoken: Declared, device: Device, place: str) -> Iterator[tuple[str, 
     for index, key, message in spoken.model_faults(model, device.row, model.row):
         expected, _, seen = message.removeprefix("expected ").partition(", saw ")
         yield f"{place}.row[{index}].{key}", expected, seen
+
+
+def _dead_band(bands: Mapping[str, float], place: str) -> Iterator[tuple[str, str, str]]:
+    for name in bands:
+        quantity = QUANTITIES.get(name)
+        if quantity is None or quantity.kind is not Kind.GAUGE:
+            seen = "an unknown quantity" if quantity is None else f"a {quantity.kind}, which is always told"
+            yield f"{place}.{name}", "a quantity that may be left untold (a gauge)", seen
 
 
 def _whole(struct: msgspec.Struct) -> bool:
