@@ -172,8 +172,9 @@ class _Connection:
     def _packet(self, sending: bool, data: bytes) -> bytes:
         """Sees the bytes of each frame, to name an answer with a foreign header: pymodbus skips it without a word.
 
-        Frames of a foreign unit or transaction are passed on to be skipped; at one of a foreign function or protocol, which would
-        end the connection in an unhandled exception, the bytes are withheld: the time-out then finds them in the buffer.
+        Frames of a foreign unit or transaction are passed on to be skipped, with our function in them; at one of our own transaction with
+        a foreign function or protocol the bytes are withheld: the time-out then finds them in the buffer. pymodbus would end the
+        connection in an unhandled exception at a function that it does not await.
         """
         self._frame(self._device, sending, data)
         if sending:
@@ -183,14 +184,17 @@ class _Connection:
         while len(data) >= at + 8:
             transaction, protocol, length = (int.from_bytes(data[at + 2 * i : at + 2 * i + 2], "big") for i in range(3))
             unit, function = data[at + 6], data[at + 7]
-            if protocol or function & 0x7F != self._function:
+            ours, fits = transaction == self._transaction and unit == self._unit, function & 0x7F == self._function
+            if protocol or (ours and not fits):
                 self._stray = f"expected protocol 0 and function {self._function}, saw {protocol} and {function}"
                 return data[:at]
-            if transaction == self._transaction and unit == self._unit:
+            if ours:
                 return data
             self._stray = (
                 f"expected transaction {self._transaction} of unit {self._unit}, saw {transaction} of unit {unit}"
             )
+            if not fits:
+                data = data[: at + 7] + bytes((self._function,)) + data[at + 8 :]
             at += 6 + length
         return data
 

@@ -73,6 +73,18 @@ async def test_each_block_is_stamped_when_its_own_answer_arrives(peer: Any) -> N
     assert [block.at_ms for block in answer.blocks] == [(1000,), (2000,), (3000,)]
 
 
+async def test_a_late_answer_of_another_unit_to_another_function_is_skipped(peer: Any, driver: ModbusTcp) -> None:
+    fill(peer)
+
+    def late_one_first(transaction: int, unit: int, function: int, address: int, count: int) -> bytes:
+        late = struct.pack(">HHHBBB4s", transaction - 1, 0, 7, 9, 3, 4, bytes(4))
+        return late + peer.answer(transaction, unit, function, address, count)
+
+    peer.fault = late_one_first
+    (block,) = (await driver.read(PLAN)).blocks
+    assert block.columns == ((230.2,), (1.0,), (123456,))
+
+
 async def test_a_silent_device_is_unreachable_and_the_message_says_how_long_was_waited(
     peer: Any, driver: ModbusTcp
 ) -> None:
