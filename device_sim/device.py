@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Any, Protocol
 
 from device_sim.carriers import NL_PER_M3, Carrier
+from device_sim.charging_points import ChargingPoint
 from device_sim.electrical import Counters, View, measure
 from device_sim.faults import Fault, FaultKind, Faults
 from device_sim.plant import Flow, Node, Plant, Tally
@@ -54,6 +55,7 @@ class Device:
     _reactive_offset_uj: tuple[int, int, int] = (0, 0, 0)
     share_ppm: int = WHOLE
     options: Mapping[str, Any] = field(default_factory=dict)
+    point: ChargingPoint | None = None  # of a charging pile, which counts what flows through its own point
     _frozen: tuple[Fault, Any] | None = None
 
     def counters(self) -> Counters:
@@ -76,6 +78,8 @@ class Device:
 
     def _tally(self, node: Node) -> Tally:
         """The device's share of what has passed its node."""
+        if self.point is not None:
+            return Tally(*self.point.energies(self.plant.now_ms))
         whole = self.plant.tallies[node]
         if self.share_ppm == WHOLE:
             return whole
@@ -133,6 +137,8 @@ class Device:
             flow, passing = Flow(stream.power_mw), stream.passing()
         else:
             whole = self.plant.flow(self.node)
+            if self.point is not None:
+                whole = Flow(self.point.power_mw)
             flow = Flow(whole.active_mw * self.share_ppm // WHOLE, whole.reactive_mvar * self.share_ppm // WHOLE)
         return View(
             self.name,

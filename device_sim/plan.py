@@ -10,6 +10,7 @@ from device_sim.battery import Battery, Unasked
 from device_sim.carrier_tables import StreamPlan, WindPlan
 from device_sim.carriers import Carrier
 from device_sim.cells import PPM, Cells
+from device_sim.charging_table import ChargingPlan
 from device_sim.device import Device
 from device_sim.plant import Node, Plant
 from device_sim.profile import UJ_PER_KWH, AfterEnd, CsvLoad, IntervalEnergies, NoPower, Segment, SyntheticLoad
@@ -57,6 +58,12 @@ class VehiclePlan:
     pattern: Pattern
     seed: int
     tan_per_mille: int
+    charging: ChargingPlan
+
+    def build(self, zone: ZoneInfo, piles: bool) -> Segment:
+        """All points as one load, or one by one where piles stand at them."""
+        vehicles = Vehicles(self.points, self.max_kw, self.mean_need_kwh, self.pattern, self.seed, zone)
+        return self.charging.build(self.points, round(self.max_kw * 1e6), vehicles, zone) if piles else vehicles
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +146,7 @@ class PlantPlan:
             origin_ms,
             self._load(origin_ms),
             Sun(self.pv.peak_kw, self.pv.latitude_deg, self.pv.longitude_deg, self.pv.seed) if self.pv else none,
-            Vehicles(self.ev.points, self.ev.max_kw, self.ev.mean_need_kwh, self.ev.pattern, self.ev.seed, self.zone)
-            if self.ev
-            else none,
+            self.ev.build(self.zone, any(kinds()[d.kind].family == "ocpp" for d in self.devices)) if self.ev else none,
             round(self.pv.peak_kw * 1e6) if self.pv else 0,
             self._battery(),
             self.load_tan_per_mille,

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from device_sim.battery import Unasked
 from device_sim.carrier_tables import stream_plans, wind_plan
 from device_sim.carriers import Carrier
+from device_sim.charging_table import charging_plan
 from device_sim.device import WHOLE
 from device_sim.plan import (
     BatteryPlan,
@@ -110,7 +111,7 @@ def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
     load = _load(load_table, directory, override)
     tan = _tan_per_mille(load_table.number("power_factor", 0.95, 0.1, 1.0))
     load_table.finish()
-    pv, battery, ev = _pv(table), _battery(table), _ev(table)
+    pv, battery, ev = _pv(table), _battery(table), _ev(table, directory)
     streams, wind = stream_plans(table), wind_plan(table)
     carriers = frozenset(stream.carrier for stream in streams)
     devices = tuple(_device(device, pv is not None, battery is not None, carriers) for device in table.tables("device"))
@@ -222,7 +223,7 @@ def _cells(battery: Table) -> CellsPlan | None:
     return plan
 
 
-def _ev(table: Table) -> VehiclePlan | None:
+def _ev(table: Table, directory: Path) -> VehiclePlan | None:
     ev = table.table("ev")
     if ev is None:
         return None
@@ -233,6 +234,7 @@ def _ev(table: Table) -> VehiclePlan | None:
         Pattern(ev.text("pattern", Pattern.WORKPLACE.value, choices=tuple(Pattern))),
         ev.whole("seed", 1, 0, 2**31),
         _tan_per_mille(ev.number("power_factor", 0.99, 0.1, 1.0)),
+        charging_plan(ev, directory),
     )
     ev.finish()
     return plan

@@ -10,6 +10,7 @@ from device_sim.device import Kind
 # family -> module with KINDS; light to import
 FAMILIES: Final[dict[str, str]] = {
     "modbus": "device_sim.modbus_kinds",
+    "ocpp": "device_sim.ocpp.kinds",
     "opcua": "device_sim.opcua_kinds",
     "dlt645": "device_sim.dlt645_kinds",
     "cjt188": "device_sim.cjt188",
@@ -30,6 +31,7 @@ PROTOCOLS: Final[dict[str, Served]] = {
     "opcua": Served("opcua", "device_sim.opcua"),
     "dlt645": Served("dlt645", "device_sim.dlt645"),
     "cjt188": Served("cjt188", "device_sim.cjt188"),
+    "ocpp": Served("ocpp", "device_sim.ocpp.bus"),
 }
 
 
