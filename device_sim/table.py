@@ -12,6 +12,7 @@ FAMILIES: Final[dict[str, str]] = {
     "modbus": "device_sim.modbus_kinds",
     "ocpp": "device_sim.ocpp.kinds",
     "opcua": "device_sim.opcua_kinds",
+    "bacnet": "device_sim.bacnet_kinds",
     "dlt645": "device_sim.dlt645_kinds",
     "cjt188": "device_sim.cjt188",
 }
@@ -29,6 +30,7 @@ PROTOCOLS: Final[dict[str, Served]] = {
     "modbus_tcp": Served("modbus", "device_sim.modbus_tcp"),
     "modbus_rtu": Served("modbus", "device_sim.modbus_rtu"),
     "opcua": Served("opcua", "device_sim.opcua"),
+    "bacnet_ip": Served("bacnet", "device_sim.bacnet"),
     "dlt645": Served("dlt645", "device_sim.dlt645"),
     "cjt188": Served("cjt188", "device_sim.cjt188"),
     "ocpp": Served("ocpp", "device_sim.ocpp.bus"),

@@ -27,6 +27,8 @@ WITHOUT_UNIT = {
     "dead_band": "of a point that may be written: its unit is the point's",
     "default": "of a key that a file lacks: its unit stands in the key's name",
     "largest": "of a SunSpec point: its unit is the point's",
+    "cov_increment": "of a BACnet object: its unit is the object's own",
+    "rest": "what a simulated BACnet object holds when nobody commands it: its unit is the object's own",
     "speed": "simulated seconds per real second",
 }
 
