@@ -15,6 +15,7 @@ ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
 ILLEGAL_VALUE: Final = 3
 _READS: Final = (3, 4)
+_RANGE: Final = struct.Struct(">HH")  # address, and the word after it, which is the count in reads and block writes
 
 
 class RegisterKind(Kind, Protocol):
@@ -57,11 +58,13 @@ def answer(device: Device, function: int, content: bytes, now_ms: int) -> Answer
     device.serial += 1
     address, count, carried = 0, 0, False
     fault = active.get(FaultKind.EXCEPTION)
+    known = function in device.kind.functions
     try:
-        address, count = _range(content)
+        if known or len(content) >= _RANGE.size:
+            address, count = _RANGE.unpack_from(content)
         if fault is not None:
             pdu = _exception(function, fault.exception_code)
-        elif function not in device.kind.functions:
+        elif not known:
             pdu = _exception(function, ILLEGAL_FUNCTION)
         elif function in _READS:
             pdu, carried = _read(device, function, address, count, now_ms)
@@ -105,12 +108,6 @@ def _write(device: Device, function: int, content: bytes, now_ms: int) -> tuple[
         words = struct.unpack(f">{count}H", content[5:])
     device.kind.write(device.view(now_ms), {address + index: word for index, word in enumerate(words)})
     return bytes((function,)) + content[:4], len(words)
-
-
-def _range(content: bytes) -> tuple[int, int]:
-    """Address and the word after it, which is the count in reads and block writes."""
-    address, count = struct.unpack(">HH", content[:4])
-    return address, count
 
 
 def _exception(function: int, code: int) -> bytes:
