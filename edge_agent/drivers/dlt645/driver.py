@@ -29,9 +29,8 @@ log = logging.getLogger(__name__)
 
 _LESSONS: Final = 3  # so many reads in which one question alone goes unanswered, and it is taken for a refusal
 _REPLAN_S: Final = 3600.0  # what a meter refused is tried again after an hour: it may have been starting up
-_PLAUSIBLE_MS: Final = (
-    1_577_836_800_000  # 2020: before it this machine's own clock is not set, and tells nobody the time
-)
+# 2017: before it this machine's own clock is not set, and tells nobody the time.
+_PLAUSIBLE_MS: Final = 1_483_228_800_000
 
 
 class _Asked:
