@@ -88,6 +88,8 @@ class ControlServer:
         now = self._clock()
         for plant, _ in self._plants:
             plant.advance(now)
+        if "bus" in request:
+            return self._ask_bus(dict(request))
         if "show" in request:
             _only(request, {"show"})
             if request["show"] != "plants":
@@ -99,8 +101,6 @@ class ControlServer:
         if "set" in request:
             _only(request, {"set"})
             return self._set(request["set"], now)
-        if "bus" in request:
-            return self._ask_bus(dict(request))
         device = self._device(request)
         if "clear" in request:
             _only(request, {"device", "plant", "clear"})

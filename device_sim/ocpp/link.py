@@ -250,8 +250,9 @@ class Link:
     async def _send_all(self, socket: ClientConnection) -> None:
         try:
             await self._send_in_order(socket)
-        finally:
+        except Exception:
             socket.transport.abort()  # a pile that can no longer send has no use for its line
+            raise
 
     async def _send_in_order(self, socket: ClientConnection) -> None:
         wait_s = await self._ask_to_boot(socket)
