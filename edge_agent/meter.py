@@ -39,8 +39,9 @@ def load(name: str) -> Model:
         raise ModelFault(f"{path}: expected a readable meter model, saw {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ModelFault(f"{path}: {error}") from error
-    faults = list(spoken.model_faults(model, model.row, ()))
+    faults = [f"row[{index}].{key}: {message}" for index, key, message in spoken.model_faults(model, model.row, ())]
+    faults += [f"point[{index}].{key}: {message}" for index, key, message in spoken.point_faults(model.point)]
     if faults:
-        raise ModelFault("; ".join(f"{path}: row[{index}].{key}: {message}" for index, key, message in faults))
+        raise ModelFault("; ".join(f"{path}: {fault}" for fault in faults))
     loaded: Model = model
     return loaded

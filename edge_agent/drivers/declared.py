@@ -176,7 +176,7 @@ class Declared:
     `driver` names the module with `open_driver(bus, gateway)`; it is imported when a bus needs it. `family` is what a model file calls
     its protocol. `place` is what no two buses of a file share, `address` what no two devices of a bus share. `files` are the bus's keys
     that name files, counted from the edge file's directory. `model_faults(model, rows, before)` gives (index, key, "expected ..., saw ...")
-    for `rows` that stand behind the rows `before`. `extra` names the part of the installation that brings the driver's library.
+    for `rows` that stand behind the rows `before`, `point_faults(points)` the same for what may be written. `extra` names the part of the installation that brings the driver's library.
     """
 
     family: str
@@ -190,6 +190,7 @@ class Declared:
     address: Callable[[Any], str | None]
     load: Callable[[Any, Any], Load]
     faults: Callable[[Any], Iterator[Fault]] = no_faults
+    point_faults: Callable[[Any], Iterator[tuple[int, str, str]]] = no_faults
     files: tuple[str, ...] = ()
     extra: str = "edge"
 

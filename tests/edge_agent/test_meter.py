@@ -118,9 +118,10 @@ def test_the_sign_of_sunspec_devices_is_turned_to_the_load_sign() -> None:
 
 
 def test_what_can_be_written_says_how_it_falls_back() -> None:
-    points = {point.name: point.fallback for point in meter.load("sunspec_802").point}
-    assert points["OutWRte"] == points["InWRte"] == "device_timer"
-    assert points["WChaMax"] == "none"
+    for name in SHIPPED:
+        for point in meter.load(name).point:
+            assert point.fallback in {"device_timer", "watchdog"} or point.meaning, f"{name}.{point.name}"
+    assert [point.fallback for point in meter.load("sunspec_103").point] == ["device_timer", "device_timer"]
 
 
 def test_each_quantity_stands_in_the_closed_table() -> None:

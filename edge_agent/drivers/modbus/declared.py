@@ -13,7 +13,7 @@ from msgspec import Meta
 from edge_agent.drivers import declared
 from edge_agent.drivers.declared import Declared, Load
 from edge_agent.drivers.driver import DevicePlan
-from edge_agent.drivers.modbus import coalesce, sunspec
+from edge_agent.drivers.modbus import coalesce, points, sunspec
 from edge_agent.drivers.modbus.coalesce import (
     MODBUS_MAX_REGISTERS,
     NO_LIMITS,
@@ -23,7 +23,8 @@ from edge_agent.drivers.modbus.coalesce import (
     Request,
     impossible,
 )
-from edge_agent.drivers.modbus.registers import TYPES, Field
+from edge_agent.drivers.modbus.points import Point
+from edge_agent.drivers.modbus.registers import TYPES, Address, Field, TypeName
 from edge_agent.drivers.serial_line import Wiring
 from wire.quantities import QUANTITIES, Kind
 
@@ -31,9 +32,7 @@ from wire.quantities import QUANTITIES, Kind
 FIRST_UNIT: Final = 1
 LAST_UNIT: Final = 247
 
-Address = Annotated[int, Meta(ge=0, le=0xFFFF)]
 Table = Literal["holding", "input"]
-TypeName = Literal["uint16", "int16", "uint32", "int32", "uint64", "int64", "acc32", "acc64", "float32", "float64"]
 
 
 _TCP_LOAD: Final = Cost(20.0, 0.0)  # what a simple meter takes to answer; on TCP a register costs nothing beside it
@@ -58,19 +57,8 @@ class Row(declared.Row, frozen=True, forbid_unknown_fields=True, kw_only=True):
     scale_offset: Annotated[int, Meta(ge=2, le=65535)] | None = None
 
 
-class Point(declared.Point, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A register that may be written."""
-
-    type: TypeName
-    model_block: int | None = None
-    offset: int | None = None
-    scale_offset: int | None = None
-    address: Address | None = None
-    scale_exponent: int = 0
-
-
 class Model(declared.Model, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One product, or one SunSpec model with its companions."""
+    """One product, or one SunSpec model with its companions. `alternatives`: of several rows of a quantity the first counts whose model is there."""
 
     row: list[Row]
     point: list[Point] = []
@@ -80,6 +68,7 @@ class Model(declared.Model, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     one_request_per_field: bool = False
     no_read: list[tuple[Address, Address]] = []
     pause_ms: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
+    alternatives: bool = False
 
     def limits(self) -> Limits:
         """What one request to this model may read."""
@@ -113,6 +102,9 @@ class ModbusPlan(DevicePlan):
     unit: int
     fields: tuple[Field, ...]
     limits: Limits = NO_LIMITS
+    points: tuple[Point, ...] = ()
+    low_word_first: bool = False  # in points of several registers
+    alternatives: bool = False  # of several fields of a quantity the first counts whose model is there
 
     @property
     def has_counters(self) -> bool:
@@ -120,7 +112,7 @@ class ModbusPlan(DevicePlan):
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        return tuple(field.quantity for field in self.fields if field.quantity)
+        return tuple(dict.fromkeys(field.quantity for field in self.fields if field.quantity))
 
     @property
     def in_models(self) -> bool:
@@ -130,7 +122,15 @@ class ModbusPlan(DevicePlan):
 
 def plan(_bus: object, device: Device, model: Model) -> ModbusPlan:
     """The device as a driver reads it."""
-    return ModbusPlan(device.name, device.unit, fields(model, device.row), model.limits())
+    return ModbusPlan(
+        device.name,
+        device.unit,
+        fields(model, device.row),
+        model.limits(),
+        tuple(model.point),
+        model.word_order == "low_first",
+        model.alternatives,
+    )
 
 
 def fields(model: Model, extra: Sequence[Row] = ()) -> tuple[Field, ...]:
@@ -145,7 +145,11 @@ def _shared(fields: tuple[Field, ...]) -> tuple[Field, ...]:
 
 def row_faults(model: Model, rows: Sequence[Row], before: Sequence[Row] = ()) -> Iterator[tuple[int, str, str]]:
     """What is wrong with `rows` of a device of `model` that has the rows `before` already: (index, key, expected and seen)."""
-    wrong = list(declared.quantity_faults(rows, before))
+    wrong = [
+        fault
+        for fault in declared.quantity_faults(rows, before)
+        if not (model.alternatives and fault[2].endswith(" again") and rows[fault[0]].model_block is not None)
+    ]
     yield from wrong
     nameless = {index for index, key, _ in wrong if key == "quantity"}
     for index, row in enumerate(rows):
@@ -235,6 +239,7 @@ TCP: Final = Declared(
     place=_tcp_place,
     address=unit_address,
     load=lambda _bus, planned: load(planned, _TCP_LOAD),
+    point_faults=points.faults,
 )
 
 
@@ -263,4 +268,5 @@ RTU: Final = Declared(
     address=unit_address,
     load=lambda bus, planned: load(planned, rtu_cost(bus)),
     faults=_rtu_faults,
+    point_faults=points.faults,
 )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from edge_agent.drivers.driver import (
@@ -11,11 +12,14 @@ from edge_agent.drivers.driver import (
     DeviceMisanswered,
     DeviceRefused,
     DriverError,
+    Written,
 )
 from edge_agent.drivers.modbus import coalesce, sunspec
 from edge_agent.drivers.modbus.coalesce import Cost, Request
 from edge_agent.drivers.modbus.declared import ModbusPlan, line
 from edge_agent.drivers.modbus.registers import Mismatch
+from edge_agent.drivers.modbus.sunspec import Chain
+from edge_agent.drivers.modbus.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,10 @@ class Link(Protocol):
 
     async def registers(self, device: str, unit: int, table: str, start: int, count: int) -> bytes:
         """The bytes of `count` registers. Raises DriverError."""
+        ...
+
+    async def write(self, device: str, unit: int, start: int, words: bytes, *, many: bool = False) -> None:
+        """Sets holding registers: one by function 6 (16 with `many`), several by 16. Raises DriverError."""
         ...
 
     def was_silence(self, took_s: float) -> bool:
@@ -111,6 +119,9 @@ class RegisterReader:
         self._link = link
         self._cost = cost
         self._planned: dict[str, _Planned] = {}
+        self._chains: dict[str, Chain] = {}
+        self._silent_walks: dict[str, int] = {}
+        self._writer = Writer(link, self._chains)
 
     def planned(self, device: ModbusPlan) -> tuple[Request, ...]:
         """The requests as last planned; before the first read of a SunSpec device, whose addresses only its chain tells, none."""
@@ -161,9 +172,19 @@ class RegisterReader:
             raise answer.faults[0]
         return answer
 
+    async def write(self, device: ModbusPlan, point: str, value: float | None, hold_s: float) -> Written:
+        """See `Controllable.write`."""
+        return await self._writer.write(device, point, value, hold_s)
+
     async def close(self) -> None:
         """Closes the connection; the next read opens it again."""
         self._link.close()
+
+    def _bases(self, device: str) -> Sequence[int]:
+        """Where to look for a chain: everywhere, but once all was silent only at one place a time, for a silence costs the bus a time-out."""
+        silent = self._silent_walks.get(device, 0)
+        self._silent_walks[device] = silent + 1  # until the walk has found something
+        return sunspec.BASES if silent == 0 else (sunspec.BASES[silent % len(sunspec.BASES)],)
 
     async def _one(self, device: ModbusPlan, request: Request, answer: Answer) -> None:
         words = await self._link.registers(device.name, device.unit, request.table, request.start, request.count)
@@ -171,6 +192,7 @@ class RegisterReader:
             answer.blocks.append(request.decoder.decode(device.name, words, self._link.at_ms))
         except Mismatch as mismatch:
             self._planned.pop(device.name, None)  # its models have moved: walk the chain again
+            self._chains.pop(device.name, None)
             raise DeviceMisanswered(f"{device.name}: {mismatch}") from mismatch
 
     async def _plan(self, device: ModbusPlan) -> tuple[Request, ...]:
@@ -181,8 +203,10 @@ class RegisterReader:
             async def read(address: int, count: int) -> bytes:
                 return await self._link.registers(device.name, device.unit, table, address, count)
 
-            fields, missing = sunspec.placed(fields, await sunspec.walk(read, device.name))
-            if missing:
+            chain = self._chains[device.name] = await sunspec.walk(read, device.name, self._bases(device.name))
+            del self._silent_walks[device.name]
+            fields, missing = sunspec.placed(fields, chain)
+            if missing and not device.alternatives:
                 log.warning("sunspec_models_missing device=%s models=%s", device.name, sorted(missing))
         requests = coalesce.plan(fields, device.limits, self._cost)
         return tuple(request for request in requests if request.decoder.quantities)

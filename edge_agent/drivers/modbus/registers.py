@@ -7,10 +7,15 @@ import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
+
+from msgspec import Meta
 
 from wire.block import Block, Shape, Value
 from wire.reading import REASON_CODES, Quality
+
+Address = Annotated[int, Meta(ge=0, le=0xFFFF)]
+TypeName = Literal["uint16", "int16", "uint32", "int32", "uint64", "int64", "acc32", "acc64", "float32", "float64"]
 
 
 class RegisterType(NamedTuple):

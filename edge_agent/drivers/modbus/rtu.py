@@ -67,12 +67,11 @@ class RtuLink:
             )
         return rtu_frame.registers(await self._read(what, device, unit, _Owed(function, start, count, _now_s())))
 
-    async def write(self, device: str, unit: int, start: int, words: bytes) -> None:
-        """Sets holding registers, one by function 6, several by function 16. Raises DriverError."""
+    async def write(self, device: str, unit: int, start: int, words: bytes, *, many: bool = False) -> None:
+        """See `Link.write`."""
         what = f"{device}: unit {unit}, {len(words) // 2} registers from {start} to be written"
-        request = (
-            rtu_frame.write_one(unit, start, words) if len(words) == 2 else rtu_frame.write_many(unit, start, words)
-        )
+        one = len(words) == 2 and not many
+        request = rtu_frame.write_one(unit, start, words) if one else rtu_frame.write_many(unit, start, words)
         code = rtu_frame.exception(await self._ask(what, device, request, Expected.to_write(request)))
         if code is not None:
             raise _refused(what, code)

@@ -4,10 +4,10 @@ base      base+2            base+4+L
 'SunS' | id  L  L words | id  L  L words | ... | 0xFFFF 0
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from edge_agent.drivers.driver import DeviceMisanswered, DeviceRefused
+from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceRefused, DeviceUnreachable
 from edge_agent.drivers.modbus.coalesce import moved
 from edge_agent.drivers.modbus.registers import Field
 
@@ -20,22 +20,41 @@ _MAX_MODELS: Final = 64  # the longest chains seen have about 20; a broken devic
 ReadRegisters = Callable[[int, int], Awaitable[bytes]]
 
 
+class Placed(NamedTuple):
+    """A model in a chain: the address of its id register, and its length in registers as its header states it."""
+
+    address: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """One past its last register, counted from its id register."""
+        return 2 + self.length
+
+
 class Chain(NamedTuple):
-    """Where the mark stands and, per model id, the address of its id register (the first where a model comes twice)."""
+    """Where the mark stands, and where each model (the first where one comes twice)."""
 
     base: int
-    models: dict[int, int]
+    models: dict[int, Placed]
 
 
-async def walk(read: ReadRegisters, device: str) -> Chain:
+async def walk(read: ReadRegisters, device: str, bases: Sequence[int] = BASES) -> Chain:
     """The chain of a device. `read(address, count)` gives the registers' bytes or raises DriverError.
 
-    Raises DeviceMisanswered where no base holds the mark or the chain does not end; lets time-outs through.
+    Some devices say nothing where they have no register: after a silence the next base is asked. Raises DeviceUnreachable where all are
+    silent, DeviceMisanswered where one answers and none holds the mark, or the chain does not end.
     """
     seen: list[str] = []
-    for base in BASES:
+    silence: DeviceUnreachable | None = None
+    for base in bases:
         try:
             mark = await read(base, 2)
+        except BusUnreachable:
+            raise
+        except DeviceUnreachable as error:
+            silence = silence or error
+            continue
         except DeviceRefused as refusal:
             if refusal.retry:
                 raise
@@ -44,11 +63,17 @@ async def walk(read: ReadRegisters, device: str) -> Chain:
         if mark == MARK:
             return Chain(base, await _models(read, device, base + 2))
         seen.append(f"{base}: {mark.hex()}")
-    raise DeviceMisanswered(f"{device}: expected the mark 'SunS' at one of {BASES}, saw {'; '.join(seen)}")
+    if silence is not None and not seen:
+        raise silence
+    raise DeviceMisanswered(f"{device}: expected the mark 'SunS' at one of {tuple(bases)}, saw {'; '.join(seen)}")
 
 
 def placed(fields: Iterable[Field], chain: Chain) -> tuple[tuple[Field, ...], frozenset[int]]:
-    """`fields` at their addresses in this device, with a check on each model's id register; and the models that it lacks."""
+    """`fields` at their addresses in this device, with a check on each model's id register; and the models that it lacks.
+
+    Of several fields of one quantity the first counts whose model is there; a field beyond its model's length is not there.
+    """
+    taken: set[str] = set()
     found: list[Field] = []
     missing: set[int] = set()
     checked: set[int] = set()
@@ -57,10 +82,14 @@ def placed(fields: Iterable[Field], chain: Chain) -> tuple[tuple[Field, ...], fr
         if model is None:
             found.append(field)
             continue
-        address = chain.models.get(model)
-        if address is None:
+        there = chain.models.get(model)
+        if there is None:
             missing.add(model)
             continue
+        if field.end > there.end or field.quantity in taken:
+            continue
+        taken.add(field.quantity)
+        address = there.address
         if model not in checked:
             checked.add(model)
             found.append(Field("", field.table, address, "uint16", expect=model))
@@ -74,22 +103,22 @@ def nominal(fields: Iterable[Field]) -> Chain:
     for field in fields:
         if field.model_block is not None:
             ends[field.model_block] = max(ends.get(field.model_block, 2), field.end)
-    models: dict[int, int] = {}
+    models: dict[int, Placed] = {}
     address = BASES[0] + 2
     for model, end in ends.items():
-        models[model] = address
+        models[model] = Placed(address, end - 2)
         address += end
     return Chain(BASES[0], models)
 
 
-async def _models(read: ReadRegisters, device: str, address: int) -> dict[int, int]:
-    models: dict[int, int] = {}
+async def _models(read: ReadRegisters, device: str, address: int) -> dict[int, Placed]:
+    models: dict[int, Placed] = {}
     for _ in range(_MAX_MODELS):
         header = await read(address, 2)
         model, length = int.from_bytes(header[:2], "big"), int.from_bytes(header[2:], "big")
         if model == END:
             return models
-        models.setdefault(model, address)
+        models.setdefault(model, Placed(address, length))
         address += 2 + length
         if address > 0xFFFE:
             break

@@ -16,6 +16,8 @@ from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
     ReadHoldingRegistersResponse,
     ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
 )
 
 from edge_agent.drivers.driver import (
@@ -126,14 +128,37 @@ class _Connection:
 
     async def registers(self, device: str, unit: int, table: str, start: int, count: int) -> bytes:
         """The bytes of `count` registers; `at_ms` is then when they arrived. Raises DriverError."""
-        await self.connect()
-        client = self._client
-        assert client is not None
         what = f"{device}: unit {unit}, {count} {table} registers from {start}"
         request = (ReadHoldingRegistersRequest if table == "holding" else ReadInputRegistersRequest)(
             dev_id=unit, address=start, count=count
         )
-        self._unit, self._function, self._stray, self._device = unit, _FUNCTION[table], "", device
+        answer = await self._ask(what, device, request, _FUNCTION[table])
+        assert isinstance(answer, _Words)
+        if len(answer.words) != 2 * count:
+            raise DeviceMisanswered(f"{what}: expected {2 * count} bytes, saw {len(answer.words)}")
+        return answer.words
+
+    async def write(self, device: str, unit: int, start: int, words: bytes, *, many: bool = False) -> None:
+        """See `Link.write`."""
+        numbers = [int.from_bytes(words[at : at + 2], "big") for at in range(0, len(words), 2)]
+        count, what = len(numbers), f"{device}: unit {unit}, {len(numbers)} registers from {start} to be written"
+        if count == 1 and not many:
+            one = WriteSingleRegisterRequest(dev_id=unit, address=start, registers=numbers)
+            answer = await self._ask(what, device, one, 6)
+            wanted, seen = (start, numbers), (answer.address, list(answer.registers))
+        else:
+            several = WriteMultipleRegistersRequest(dev_id=unit, address=start, count=count, registers=numbers)
+            answer = await self._ask(what, device, several, 16)
+            wanted, seen = (start, [count]), (answer.address, [answer.count])
+        if seen != wanted:
+            raise DeviceMisanswered(f"{what}: expected {wanted} to be said back, saw {seen}")
+
+    async def _ask(self, what: str, device: str, request: ModbusPDU, function: int) -> ModbusPDU:
+        """The answer to `request`, which is no exception. Raises DriverError."""
+        await self.connect()
+        client = self._client
+        assert client is not None
+        self._unit, self._function, self._stray, self._device = request.dev_id, function, "", device
         try:
             answer = await client.ctx.execute(False, request)
         except ConnectionException as error:
@@ -143,17 +168,14 @@ class _Connection:
             raise self._silence(what) from error
         self._silences = 0
         if (
-            answer.transaction_id != self._transaction or answer.dev_id != unit
+            answer.transaction_id != self._transaction or answer.dev_id != request.dev_id
         ):  # pymodbus lets transaction 0 and unit 0 pass
             raise DeviceMisanswered(f"{what}: {self._stray}")
         if answer.isError():
             if answer.exception_code in _BEHIND_GATEWAY:
                 raise DeviceUnreachable(f"{what}: the gateway answered for it with exception {answer.exception_code}")
             raise refused(what, answer.exception_code)
-        assert isinstance(answer, _Words)
-        if len(answer.words) != 2 * count:
-            raise DeviceMisanswered(f"{what}: expected {2 * count} bytes, saw {len(answer.words)}")
-        return answer.words
+        return answer
 
     def _silence(self, what: str) -> DriverError:
         """What a time-out means: nothing came, or what came was not the answer."""

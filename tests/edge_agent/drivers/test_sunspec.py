@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge_agent import meter
-from edge_agent.drivers.driver import DeviceMisanswered, Gateway
+from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceUnreachable, Gateway
 from edge_agent.drivers.modbus import sunspec
 from edge_agent.drivers.modbus.declared import ModbusPlan, fields
 from edge_agent.drivers.modbus.registers import Field
@@ -104,10 +104,70 @@ async def test_a_chain_without_an_end_is_given_up() -> None:
 
 def test_a_models_fields_are_placed_with_a_check_on_its_id() -> None:
     field = Field("active_power_kw", "holding", 14, "int16", model_block=103, scale_address=15)
-    placed, missing = sunspec.placed([field, Field("x", "holding", 5, "uint16")], sunspec.Chain(40000, {103: 40070}))
+    placed, missing = sunspec.placed(
+        [field, Field("x", "holding", 5, "uint16")], sunspec.Chain(40000, {103: sunspec.Placed(40070, 50)})
+    )
     assert [(f.quantity, f.address, f.scale_address, f.expect) for f in placed] == [
         ("", 40070, None, 103),
         ("active_power_kw", 40084, 40085, None),
         ("x", 5, None, None),
     ]
     assert missing == frozenset()
+
+
+def test_a_field_beyond_the_length_in_the_header_is_not_there() -> None:
+    field = Field("energy_export_kwh", "holding", 24, "acc32", model_block=103)
+    placed, _ = sunspec.placed([field], sunspec.Chain(40000, {103: sunspec.Placed(40070, 24)}))
+    assert [f.quantity for f in placed] == ["", "energy_export_kwh"]
+    placed, _ = sunspec.placed([field], sunspec.Chain(40000, {103: sunspec.Placed(40070, 23)}))
+    assert placed == ()
+
+
+def test_of_two_fields_of_a_quantity_the_first_counts_whose_model_is_there() -> None:
+    fields = [
+        Field("active_power_kw", "holding", 10, "int16", model_block=701),
+        Field("active_power_kw", "holding", 14, "int16", model_block=103),
+    ]
+    both = sunspec.Chain(40000, {103: sunspec.Placed(40070, 50), 701: sunspec.Placed(40122, 153)})
+    assert [(f.quantity, f.address) for f in sunspec.placed(fields, both)[0]] == [
+        ("", 40122),
+        ("active_power_kw", 40132),
+    ]
+    old = sunspec.Chain(40000, {103: sunspec.Placed(40070, 50)})
+    assert [(f.quantity, f.address) for f in sunspec.placed(fields, old)[0]] == [
+        ("", 40070),
+        ("active_power_kw", 40084),
+    ]
+
+
+async def test_the_walk_goes_on_where_a_base_is_silent() -> None:
+    """Some devices say nothing, and not "illegal address", where they have no registers."""
+    asked: list[int] = []
+
+    async def read(address: int, count: int) -> bytes:
+        asked.append(address)
+        words = {50000: b"SunS", 50002: b"\x00\x67\x00\x32", 50054: b"\xff\xff\x00\x00"}
+        if address < 50000:
+            raise DeviceUnreachable("pv: no answer within 1 s")
+        return words[address][: 2 * count]
+
+    assert await sunspec.walk(read, "pv") == sunspec.Chain(50000, {103: sunspec.Placed(50002, 50)})
+    assert asked == [40000, 50000, 50002, 50054]
+
+
+async def test_a_device_that_is_silent_everywhere_is_unreachable_and_a_bus_that_is_down_is_not_asked_thrice() -> None:
+    asked: list[int] = []
+
+    async def silent(address: int, _: int) -> bytes:
+        asked.append(address)
+        raise DeviceUnreachable("pv: no answer within 1 s")
+
+    async def down(address: int, _: int) -> bytes:
+        asked.append(address)
+        raise BusUnreachable("no connection")
+
+    with pytest.raises(DeviceUnreachable, match="no answer"):
+        await sunspec.walk(silent, "pv")
+    with pytest.raises(BusUnreachable):
+        await sunspec.walk(down, "pv")
+    assert asked == [40000, 50000, 0, 40000]
