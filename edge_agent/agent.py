@@ -15,6 +15,7 @@ from edge_agent.control import Control
 from edge_agent.dead_band import DeadBands
 from edge_agent.drivers.driver import Gateway
 from edge_agent.edge_file import EdgeFile, Mqtt
+from edge_agent.forensics import Forensics
 from edge_agent.publish import Publisher
 from edge_agent.result_post import ResultPost
 from edge_agent.seal import Batcher, boot_id
@@ -66,8 +67,11 @@ class Agent:
         self._publisher = Publisher(self._spool)
         state = Path(edge.spool.directory) / "state"
         state.mkdir(exist_ok=True)
-        gateway = Gateway(clock.now_ms, state, figures=self._figures)
-        self._collection = Collection(edge, clock, self._take_block, self._take_event, gateway=gateway)
+        self._forensics = Forensics(edge, state / "frames", clock, self._take_event)
+        gateway = Gateway(clock.now_ms, state, self._forensics.frame, self._figures)
+        self._collection = Collection(
+            edge, clock, self._take_block, self._take_event, gateway=gateway, rejected=self._forensics.rejected
+        )
         self._command_topic = edge_topic(edge.facility, edge.edge, "command")
         self._post = ResultPost(edge_topic(edge.facility, edge.edge, "result"))
         self._commanded = bool(edge.aggregator.command_key)
@@ -102,6 +106,7 @@ class Agent:
         }
 
     def _take_block(self, block: Block) -> None:
+        self._forensics.look(block)
         worth = self._dead_bands.worth_telling(block)
         if worth is not None:
             self._batcher.add_block(worth)

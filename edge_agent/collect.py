@@ -24,6 +24,7 @@ from edge_agent.drivers.driver import (
     Answer,
     BusUnreachable,
     Controllable,
+    DeviceMisanswered,
     DevicePlan,
     Driver,
     DriverError,
@@ -151,7 +152,7 @@ class Collection:
     """Reads all devices of an edge file until `stop()`.
 
     `sink` gets each block as soon as its answer is there, `event` the comings and goings; both return at once. `open_driver` is the
-    table of drivers, `gateway` what they may use of this machine. A read under way at `stop()` is finished: its answers are not thrown away.
+    table of drivers, `gateway` what they may use of this machine, `rejected` is told of answers that were not believed. A read under way at `stop()` is finished: its answers are not thrown away.
     """
 
     def __init__(
@@ -163,12 +164,16 @@ class Collection:
         open_driver: OpenDriver = open_driver,
         seed: int | None = None,
         gateway: Gateway | None = None,
+        rejected: Callable[[str, str], None] | None = None,
     ) -> None:
         """Raises ExtraMissing where the installation lacks the library of a protocol."""
         self._clock = clock
         jitter = random.Random(seed)
         gateway = gateway or Gateway(clock.now_ms)
-        self._buses = [_BusTask(bus, clock, sink, event, open_driver(bus, gateway), jitter) for bus in edge.bus]
+        self._buses = [
+            _BusTask(bus, clock, sink, event, open_driver(bus, gateway), jitter, rejected or _nobody)
+            for bus in edge.bus
+        ]
 
     async def run(self) -> None:
         """Polls until `stop()`; then closes the connections."""
@@ -222,6 +227,7 @@ class _BusTask:
         event: Callable[[Event], None],
         driver: Driver[Any],
         jitter: random.Random,
+        rejected: Callable[[str, str], None],
     ) -> None:
         self.name = bus.name
         self._clock = clock
@@ -231,6 +237,7 @@ class _BusTask:
         self._asleep: asyncio.Future[None] | None = None
         self._writes: deque[_Wanted] = deque()
         self._driver = driver
+        self._rejected = rejected
         spoken = declared(bus.protocol)
         longest_s = BACK_OFF_ALONE_S if len(bus.device) == 1 else BACK_OFF_LAST_S
         # Devices of one bus start spread over their period, buses at random, so that a gateway's load is even.
@@ -382,9 +389,10 @@ class _BusTask:
         for event in answer.events:
             self._event(event)
 
-    @staticmethod
-    def _count(state: DeviceState, faults: Iterable[DriverError]) -> None:
+    def _count(self, state: DeviceState, faults: Iterable[DriverError]) -> None:
         for fault in faults:
+            if isinstance(fault, DeviceMisanswered):
+                self._rejected(state.device, str(fault))
             name = type(fault).__name__
             state.faults[name] = state.faults.get(name, 0) + 1
             state.reason = str(fault)
@@ -428,6 +436,10 @@ class _BusTask:
     @staticmethod
     def _change(state: DeviceState, kind: str, body: dict[str, str | float]) -> Event:
         return Event(f"{kind}-{state.device}-{state.since_ms}", state.since_ms, state.device, kind, body)
+
+
+def _nobody(_device: str, _why: str) -> None:
+    """Nobody wants to know."""
 
 
 def _unexpected(plan: DevicePlan, error: Exception) -> DriverError:

@@ -4,14 +4,10 @@ Faults are collected, never only the first: types and ranges key by key, then wh
 two units on one bus, an unknown quantity, a file that is not there). A file with a fault starts nothing.
 """
 
-import difflib
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -20,9 +16,13 @@ from edge_agent import allow, meter
 from edge_agent.drivers.declared import Bus, Declared, Device, Id, Port, Text
 from edge_agent.drivers.table import PROTOCOLS, declared
 from edge_agent.meter import ModelFault
-from wire.quantities import QUANTITIES, Kind
+from edge_agent.toml_structs import Checker, EdgeFileFaults, Fault, UnknownKind, parse
 from wire.keys import KeyUnusable, PublicKey
+from wire.quantities import QUANTITIES, Kind
 
+__all__ = ["EdgeFile", "EdgeFileFaults", "Fault", "load"]
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
@@ -101,33 +101,12 @@ class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {device.name: {**everywhere, **device.dead_band} for bus in self.bus for device in bus.device}
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault of a file: `key` is a path such as bus[0].device[2].unit, or a line and column of what is not TOML at all."""
-
-    file: str
-    key: str
-    expected: str
-    seen: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.key}: expected {self.expected}, saw {self.seen}"
-
-
-class EdgeFileFaults(Exception):
-    """Everything that is wrong with an edge file, one fault a line."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
-
-
 def load(path: str | Path) -> EdgeFile:
     """The checked edge file. Raises EdgeFileFaults with all its faults."""
     path = Path(path)
-    tree = _parse(path)
+    tree = parse(path)
     faults: list[Fault] = []
-    edge = _Checker(str(path), faults).struct(EdgeFile, tree, "")
+    edge = Checker(str(path), faults, _kind_of).struct(EdgeFile, tree, "")
     edge = _with_absolute_names(edge, path.parent)
     found = tuple(fault.key for fault in faults)
     for key, expected, seen in _between_keys(edge):
@@ -138,102 +117,14 @@ def load(path: str | Path) -> EdgeFile:
     return edge
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
-    except OSError as error:
-        raise EdgeFileFaults(
-            [Fault(str(path), "file", "a readable edge file", error.strerror or repr(error))]
-        ) from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise EdgeFileFaults(
-            [Fault(str(path), f"line {line}", "UTF-8", repr(error.object[error.start : error.end]))]
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        place = re.search(r"\(at (.*?)\)$", message)
-        what = message[: place.start()].strip() if place else message
-        raise EdgeFileFaults([Fault(str(path), place.group(1) if place else "file", "TOML", what)]) from error
-
-
-_SEEN_MAX: Final = 160  # of what a file holds; a message is for people
-_Struct = TypeVar("_Struct", bound=msgspec.Struct)
-
-
-class _Checker:
-    """Builds structs from a parsed tree and notes what does not fit.
-
-    What is missing or does not fit is None in the struct, whatever its type says, so that the checks between keys can go on with the
-    rest; `load` lets no such struct out.
-    """
-
-    def __init__(self, file: str, faults: list[Fault]) -> None:
-        self._file = file
-        self._faults = faults
-
-    def struct(self, kind: type[_Struct], tree: object, key: str) -> _Struct:
-        if not isinstance(tree, dict):
-            self._fault(key, "a table", repr(tree))
-            return _blank(kind)
-        if issubclass(kind, Bus):
-            spoken = self._protocol(tree, key)
-            if spoken is None:  # nobody can say what its other keys should be
-                return _blank(kind)
-            kind = cast("type[_Struct]", spoken.bus)
-        values: dict[str, Any] = {}
-        known = {field.name: field for field in msgspec.structs.fields(kind)}
-        for name in tree:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                self._fault(_join(key, name), f"one of {', '.join(sorted(known))}{hint}", f"unknown key {name!r}")
-        for name, field in known.items():
-            if name in tree:
-                values[name] = self._value(field.type, tree[name], _join(key, name))
-            elif field.required:
-                self._fault(_join(key, name), "a value (required)", "nothing")
-                values[name] = None
-        return kind(**values)
-
-    def _protocol(self, tree: dict[str, Any], key: str) -> Declared | None:
-        """The words of a bus's protocol; a fault and None where it names none that there is."""
-        name = tree.get("protocol")
-        if isinstance(name, str) and name in PROTOCOLS:
-            return declared(name)
-        seen = "nothing" if name is None else repr(name)
-        self._fault(_join(key, "protocol"), f"one of {', '.join(sorted(PROTOCOLS))}", seen)
-        return None
-
-    def _value(self, kind: Any, value: object, key: str) -> Any:
-        inner = _struct_in(kind)
-        if get_origin(kind) is list and inner is not None:
-            if not isinstance(value, list):
-                self._fault(key, "an array of tables", repr(value))
-                return None
-            return [self.struct(inner, member, f"{key}[{index}]") for index, member in enumerate(value)]
-        if inner is not None:
-            return self.struct(inner, value, key)
-        try:
-            return msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            expected = re.sub(r" - at `.*$", "", str(error)).removeprefix("Expected ")
-            expected = re.sub(r", got .*$", "", expected).replace("`", "")
-            if choices := _choices(kind):
-                expected = f"one of {', '.join(map(repr, choices))}"
-            self._fault(key, expected, repr(value))
-            return None
-
-    def _fault(self, key: str, expected: str, seen: str) -> None:
-        whole = seen if len(seen) <= _SEEN_MAX else f"{seen[:_SEEN_MAX]}... ({len(seen)} characters)"
-        self._faults.append(Fault(self._file, key or "file", expected, whole))
-
-
-def _choices(kind: Any) -> tuple[Any, ...]:
-    """The values of a Literal in a type, also in `Literal | None`; nothing for any other."""
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    return next((found for part in get_args(kind) if (found := _choices(part))), ())
+def _kind_of(kind: type[msgspec.Struct], tree: dict[str, Any]) -> type[msgspec.Struct]:
+    """A bus is what its protocol makes of it."""
+    if not issubclass(kind, Bus):
+        return kind
+    name = tree.get("protocol")
+    if isinstance(name, str) and name in PROTOCOLS:
+        return declared(name).bus
+    raise UnknownKind("protocol", f"one of {', '.join(sorted(PROTOCOLS))}", "nothing" if name is None else repr(name))
 
 
 def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
@@ -251,10 +142,14 @@ def _between_keys(edge: EdgeFile) -> Iterator[tuple[str, str, str]]:
         yield "bus", "at least one [[bus]]", "none"
     if edge.report_by_exception is not None and edge.report_by_exception.dead_band is not None:
         yield from _dead_band(edge.report_by_exception.dead_band, "report_by_exception.dead_band")
+    yield from _buses(edge.bus or [])
+
+
+def _buses(buses: Sequence[Bus]) -> Iterator[tuple[str, str, str]]:
     places: dict[str, str] = {}
     names: dict[str, str] = {}
     devices: dict[str, str] = {}
-    for index, bus in enumerate(edge.bus or []):
+    for index, bus in enumerate(buses):
         if bus.protocol is None:
             continue
         key, spoken = f"bus[{index}]", declared(bus.protocol)
@@ -332,12 +227,6 @@ def _whole(struct: msgspec.Struct) -> bool:
     return all(getattr(struct, field.name) is not None for field in msgspec.structs.fields(struct) if field.required)
 
 
-def _blank(kind: type[_Struct]) -> _Struct:
-    """A struct of nothing: what stands for one that cannot be read."""
-    nothing: dict[str, Any] = {field.name: None for field in msgspec.structs.fields(kind)}
-    return kind(**nothing)
-
-
 def _once(seen: dict[str, str], name: str | None, key: str, what: str) -> Iterator[tuple[str, str, str]]:
     if name is None:
         return
@@ -391,17 +280,3 @@ def _with_absolute_names(edge: EdgeFile, directory: Path) -> EdgeFile:
         spool=moved(edge.spool, "directory"),
         signing=None if edge.signing is None else moved(edge.signing, "key"),
     )
-
-
-def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
-    """The struct that `kind` is, holds in a list, or allows beside None; None where there is none."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return kind
-    for part in get_args(kind):
-        if isinstance(part, type) and issubclass(part, msgspec.Struct):
-            return part
-    return None
-
-
-def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name

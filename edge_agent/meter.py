@@ -1,5 +1,6 @@
 """Meter models: TOML files that say where a product shows which quantity, each in the words of its protocol. Not how they are read."""
 
+import difflib
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +28,9 @@ def load(name: str) -> Model:
     """The shipped model `name`, or the one in the file `name` where it ends in `.toml`. Raises ModelFault."""
     path = Path(name) if name.endswith(".toml") else DIRECTORY / f"{name}.toml"
     if not name.endswith(".toml") and name not in shipped():
-        raise ModelFault(f"expected a file *.toml or one of {', '.join(shipped())}, saw {name!r}")
+        near = difflib.get_close_matches(name, shipped(), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ModelFault(f"expected a file *.toml or a shipped model (see `wattline edge models`){hint}, saw {name!r}")
     try:
         tree = tomllib.loads(path.read_text("utf-8"))
         family = tree.get("protocol", "modbus")
