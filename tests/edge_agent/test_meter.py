@@ -50,9 +50,9 @@ def test_a_shipped_model_loads_and_says_where_every_row_is_from(name: str) -> No
     model = meter.load(name)
     assert model.manual.title
     assert model.manual.edition
-    assert model.manual.second_source
     assert all(row.page for row in model.row)
-    assert any(row.confirmed for row in model.row)
+    assert model.manual.second_source or not any(row.confirmed for row in model.row)
+    assert model.manual.second_source or model.note, "one source alone says so in its note"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -128,9 +128,9 @@ def test_each_quantity_stands_in_the_closed_table() -> None:
     assert all(row.quantity in QUANTITIES for name in SHIPPED for row in meter.load(name).row)
 
 
-def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ModelFault, match=r"expected a file \*\.toml or one of abb_b23, .*, saw 'pm9'"):
-        meter.load("pm9")
+def test_an_unknown_model_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(ModelFault, match=r"a shipped model .* \(did you mean 'schneider_pm5560'\?\), saw 'schneider_pm556'"):
+        meter.load("schneider_pm556")
 
 
 @pytest.mark.parametrize(
