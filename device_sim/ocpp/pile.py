@@ -98,7 +98,7 @@ class Pile:
     _chance: random.Random = field(init=False)
     _counted: int = 0
     _refused_visit: object = None
-    _asking: bool = False
+    _asking: str | None = None
     _steering: Steering = field(default_factory=Steering)
     _down_until_ms: int | None = None
     _reboot_asked: tuple[int, str] | None = None
@@ -159,7 +159,7 @@ class Pile:
 
     def disconnected(self) -> None:
         """An answer to an authorisation will not come any more."""
-        self._asking = False
+        self._asking = None
 
     @property
     def version(self) -> str:
@@ -320,14 +320,15 @@ class Pile:
         if known is not None and (self.settings.local_pre_authorize or not self.link.accepted):
             self._authorized(id_tag, known)
         elif self.link.accepted:
-            if not self._asking:
-                self._asking = True
+            if self._asking != id_tag:
+                self._asking = id_tag
                 self.dialect.authorize(id_tag, lambda accepted: self._authorization_came(id_tag, accepted))
         elif self.settings.offline_for_unknown:
             self._authorized(id_tag, True)
 
     def _authorization_came(self, id_tag: str, accepted: bool | None) -> None:
-        self._asking = False
+        if self._asking == id_tag:
+            self._asking = None
         visit = self.point.visit
         if visit is None or visit.id_tag != id_tag or self.session is not None:
             return

@@ -10,7 +10,9 @@ const fs = require('fs');
 const http = require('http');
 const https = require('https');
 const readline = require('readline');
-const { RPCServer, createRPCError } = require('ocpp-rpc');
+const { RPCServer, createRPCError, createValidator } = require('ocpp-rpc');
+
+console.log = console.warn = () => {}; // the schema compiler's remarks; stdout is for events
 
 const options = {};
 for (let i = 2; i < process.argv.length; i += 2) options[process.argv[i].replace(/^--/, '')] = process.argv[i + 1];
@@ -20,9 +22,16 @@ const clients = new Map();
 const open = new Map(); // transaction id -> where it began
 let lastTransaction = 4000;
 
+// In 2.2.1 the schemas of OCPP 2.1 are named "urn:ActionRequest" where the strict mode looks for "urn:Action.req".
+const renamed = require('ocpp-rpc/lib/schemas/ocpp2_1.json').map((schema) => ({
+  ...schema,
+  $id: schema.$id.replace(/Request$/, '.req').replace(/Response$/, '.conf'),
+}));
+
 const server = new RPCServer({
   protocols: ['ocpp1.6', 'ocpp2.0.1', 'ocpp2.1'],
   strictMode: true,
+  strictModeValidators: [createValidator('ocpp2.1', renamed)],
   callTimeoutMs: 20000,
 });
 
