@@ -173,7 +173,7 @@ async def recovers(line: MeteredLine, name: str = "cold") -> None:
         ({"fault": "wrong_unit"}, DeviceMisanswered, "expected an answer of meter 78330011223344 of type 10"),
         ({"fault": "exception"}, DeviceRefused, "valve open, battery good"),
         ({"fault": "delay", "delay_s": 0.7}, DriverError, "cold: meter 78330011223344"),
-        ({"fault": "stale"}, DeviceMisanswered, "expected serial number 2, saw 1"),
+        ({"fault": "stale"}, DeviceMisanswered, "expected serial number 1, saw 0"),
     ],
     ids=lambda value: value["fault"] if isinstance(value, dict) else "",
 )

@@ -95,8 +95,8 @@ class Cjt188:
 
     async def _ask(self, meter: Cjt188Plan) -> bytes:
         """What stands behind DI0 DI1 SER in the answer. Raises DriverError."""
-        self._serial = (self._serial + 1) % 256
         question = frame.question(frame.METERING_DATA, self._serial, low_first=meter.low_first)
+        self._serial = (self._serial + 1) % 256
         request = frame.build(Frame(meter.type, meter.address, frame.READ, question), meter.preamble)
         awaited = _Awaited(meter, question)
         what = f"{meter.name}: meter {meter.address}"
