@@ -56,6 +56,7 @@ class _Device:
     watches: list[Watch] = field(default_factory=list)
     last: dict[str, _Last] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)  # quantities told in this session
+    raw: dict[str, tuple[object, ...]] = field(default_factory=dict)  # what a poll saw last: nothing new is no reading
     faults: list[DriverError] = field(default_factory=list)
     clock_doubted: bool = False
     greeted: bool = False
@@ -64,7 +65,15 @@ class _Device:
         """Its variables for a new session."""
         self.watches = [Watch(item, self.plan.name) for item in self.plan.items]
         self.told.clear()
+        self.raw.clear()
         return self.watches
+
+    def saw_before(self, one: Told) -> bool:
+        """Whether a value is the last one over again, stamp and all, as polls bring it."""
+        value = one.value if isinstance(one.value, int | float) else hash(repr(one.value))
+        seen = (one.status, one.source, value)
+        before, self.raw[one.watch.item.quantity] = self.raw.get(one.watch.item.quantity), seen
+        return seen == before and one.source is not None
 
 
 class OpcUa:
@@ -72,8 +81,17 @@ class OpcUa:
 
     listens: Final = True
 
-    def __init__(self, bus: Bus, gateway: Gateway) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        gateway: Gateway,
+        first_wait_s: float = _BACK_OFF_FIRST_S,
+        last_wait_s: float = _BACK_OFF_LAST_S,
+    ) -> None:
+        """The waits between two tries to connect, in real seconds: from the first, each twice the one before, to the last."""
         self._bus = bus
+        self._first_wait_s = first_wait_s
+        self._last_wait_s = last_wait_s
         self._gateway = gateway
         self._devices: dict[str, _Device] = {}
         self._session: Session | None = None
@@ -83,6 +101,7 @@ class OpcUa:
         self._why = "not connected yet"
         self._fatal: DriverError | None = None
         self._alive_ms: int | None = None
+        self._failures = 0
         self.sessions = 0  # opened so far
 
     def requests(self, device: OpcUaPlan) -> tuple[str, ...]:
@@ -138,16 +157,12 @@ class OpcUa:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + 2 * self._bus.timeout_s
         until_s = until_s if deadline_s is None else min(until_s, max(deadline_s, loop.time()))
-        failures = self.sessions
-        while len(known.told) < len(known.plan.items) and loop.time() < until_s:
+        failures = self._failures
+        while len(known.told) < len(known.plan.items) and self._failures == failures and loop.time() < until_s:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(until_s):
                     await self._news.wait()
-            if self._session is None and self._fatal is None and self.sessions > failures:
-                break  # a session that came and went
-            if self._fatal is not None:
-                break
 
     def _hand_over(self, known: _Device, counters_only: bool) -> Answer:
         if self._session is not None:
@@ -196,7 +211,7 @@ class OpcUa:
     # ---- the task
 
     async def _keep(self) -> None:
-        back_off_s = _BACK_OFF_FIRST_S
+        back_off_s = self._first_wait_s
         while True:
             began_s = asyncio.get_running_loop().time()
             try:
@@ -207,9 +222,9 @@ class OpcUa:
                 log.debug("opcua session failed", exc_info=True)
                 self._down(BusUnreachable(f"{self._bus.url}: {type(error).__name__}: {error}"[:300]))
             if asyncio.get_running_loop().time() - began_s > 4 * back_off_s:
-                back_off_s = _BACK_OFF_FIRST_S
+                back_off_s = self._first_wait_s
             await asyncio.sleep(back_off_s * (0.75 + random.random() / 2))
-            back_off_s = min(2 * back_off_s, _BACK_OFF_LAST_S)
+            back_off_s = min(2 * back_off_s, self._last_wait_s)
 
     async def _one_session(self) -> None:
         """One session from opening to loss."""
@@ -230,6 +245,7 @@ class OpcUa:
             await session.close()
 
     def _down(self, error: DriverError) -> None:
+        self._failures += 1
         self._why = str(error)
         self._fatal = error if not error.retry else None
         self._news.set()
@@ -257,7 +273,7 @@ class OpcUa:
             if device is None:
                 continue
             one.watch.status = one.status
-            if values.is_waiting(one.status):
+            if values.is_waiting(one.status) or device.saw_before(one):
                 continue
             per_device.setdefault(one.watch.device, []).append(self._arrival(device, one, arrived_ms))
             frames.setdefault(one.watch.device, []).append(_shown(one))

@@ -325,7 +325,9 @@ class Session:
                 watch.status, watch.watched = status, status >> 30 == 0
                 if not watch.watched:
                     refused += status in _TOO_MANY
-            gone = [Told(w, None, False, w.status, None, None) for w in part if not w.watched]
+            gone = [
+                Told(w, None, False, w.status, None, None) for w in part if not w.watched and w.status not in _TOO_MANY
+            ]
             if gone:
                 self.told(gone)
         if refused:
