@@ -154,6 +154,8 @@ def _rows() -> list[Quantity]:
     add(("state_of_charge_percent", "state_of_health_percent"), "%", gauge, device, 0, 100)
     add(("state_of_energy_kwh",), "kWh", gauge, device, 0, 1e9)
     add(("charge_limit_kw", "discharge_limit_kw"), "kW", gauge, device, 0, _POWER_KW)
+    add(("current_offered_a",), "A", gauge, device, 0, 1e5)
+    add(("profile_writes",), "1", counter, device, 0, 2**53)  # charging profiles written: they wear a pile's flash
     add(
         ("temperature_degc", "cell_temperature_max_degc", "cell_temperature_min_degc"),
         "degC",
