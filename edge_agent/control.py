@@ -130,8 +130,8 @@ class Control:
 
     async def run(self) -> None:
         """Steer until cancelled; first let go of what an earlier run has left."""
-        for held in self._held.values():
-            log.warning("point held by an earlier run device=%s point=%s", held.device, held.point)
+        for left in self._held.values():
+            log.warning("point held by an earlier run device=%s point=%s", left.device, left.point)
         everything = [*self._points.values(), *self._former]
         async with asyncio.TaskGroup() as tasks:
             for steered in everything:

@@ -139,12 +139,21 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     commission.add_argument("file", type=Path, help="the edge file (TOML)")
     commission.add_argument("--json", action="store_true", help="for programs")
     commission.set_defaults(run=_commission_edge)
+    models = _word(verbs, "models", "the meter models that come with the agent", "wattline edge models --json")
+    models.add_argument("--json", action="store_true", help="for programs")
+    models.set_defaults(run=_list_models)
     spool = _word(
         verbs, "spool", "what waits in the spool of a stopped or running agent", "wattline edge spool edge.toml"
     )
     spool.add_argument("file", type=Path, help="the edge file (TOML)")
     spool.add_argument("--json", action="store_true", help="for programs")
     spool.set_defaults(run=_show_spool)
+
+
+def _list_models(options: argparse.Namespace) -> int:
+    from edge_agent.models import run_models
+
+    return run_models(options.json, sys.stdout)
 
 
 def _run_edge(options: argparse.Namespace) -> int:

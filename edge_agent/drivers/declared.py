@@ -169,6 +169,11 @@ def no_faults(_bus: Any) -> Iterator[Fault]:
     return iter(())
 
 
+def no_point_faults(_model: Any) -> Iterator[tuple[int, str, str]]:
+    """For a protocol whose points need no check of their own."""
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """One protocol: its words, and how a device that is described in them is planned.
@@ -190,7 +195,7 @@ class Declared:
     address: Callable[[Any], str | None]
     load: Callable[[Any, Any], Load]
     faults: Callable[[Any], Iterator[Fault]] = no_faults
-    point_faults: Callable[[Any], Iterator[tuple[int, str, str]]] = no_faults
+    point_faults: Callable[[Any], Iterator[tuple[int, str, str]]] = no_point_faults
     files: tuple[str, ...] = ()
     extra: str = "edge"
 

@@ -129,7 +129,9 @@ def test_each_quantity_stands_in_the_closed_table() -> None:
 
 
 def test_an_unknown_model_is_answered_with_the_nearest_one() -> None:
-    with pytest.raises(ModelFault, match=r"a shipped model .* \(did you mean 'schneider_pm5560'\?\), saw 'schneider_pm556'"):
+    with pytest.raises(
+        ModelFault, match=r"a shipped model .* \(did you mean 'schneider_pm5560'\?\), saw 'schneider_pm556'"
+    ):
         meter.load("schneider_pm556")
 
 
