@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from edge_agent.drivers import declared
 from edge_agent.drivers.bacnet import units
-from edge_agent.drivers.bacnet.objects import MAX_INSTANCE, PRESENT_VALUE, object_id, property_id
+from edge_agent.drivers.bacnet.objects import MAX_INSTANCE, PRESENT_VALUE, WRITTEN_AS, object_id, property_id
 from edge_agent.drivers.declared import Declared, Fault, Load, Port, Text
 from edge_agent.drivers.driver import DevicePlan
 from wire.quantities import QUANTITIES, Kind
@@ -216,6 +216,23 @@ def _unit_faults(index: int, row: Row) -> Iterator[tuple[int, str, str]]:
         yield index, "unit", f"expected one of {', '.join(units.convertible_to(quantity.unit))}, saw {row.unit!r}"
 
 
+def point_faults(points: Sequence[Point]) -> Iterator[tuple[int, str, str]]:
+    """What is wrong with a model's points: (index, key, expected and seen)."""
+    for index, point in enumerate(points):
+        if (point.object is None) == (point.object_name is None):
+            yield index, "object", "expected object or object_name, saw neither or both"
+        elif point.object is not None:
+            identifier = object_id(point.object)
+            if identifier is None or identifier[0] not in WRITTEN_AS:
+                yield (
+                    index,
+                    "object",
+                    f'expected an object that can be written such as "analog-value,3", saw {point.object!r}',
+                )
+        if not units.convertible_to(point.unit):
+            yield index, "unit", f"expected a unit of wire.quantities, saw {point.unit!r}"
+
+
 def own_address(bus: Bus) -> IPv4Interface:
     """The bus's own address and network. Raises ValueError."""
     return IPv4Interface(bus.interface)
@@ -285,5 +302,6 @@ DECLARED: Final = Declared(
     address=lambda device: None if device.instance is None else str(device.instance),
     load=_load,
     faults=bus_faults,
+    point_faults=point_faults,
     extra="bacnet",
 )
