@@ -8,7 +8,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 from typing import Any, Final
 
 from device_sim.bus import Bus
@@ -201,8 +201,9 @@ def _clear(device: Device, kind: object) -> dict[str, Any]:
 
 def kwh_text(energy_uj: int) -> str:
     """uJ as decimal kWh, exact where 12 decimals suffice (whole Wh, rows of a CSV), else rounded down."""
-    value = (Decimal(energy_uj) / UJ_PER_KWH).quantize(Decimal("1e-12"), ROUND_DOWN)
-    return f"{value.normalize():f}"
+    with localcontext(prec=50):  # the modulus of a 64-bit counter has 29 digits
+        value = (Decimal(energy_uj) / UJ_PER_KWH).quantize(Decimal("1e-12"), ROUND_DOWN)
+        return f"{value.normalize():f}"
 
 
 def _truth(plant: Plant, devices: Sequence[Device], now: int) -> dict[str, Any]:

@@ -11,35 +11,36 @@ from device_sim.cells import PPM
 from device_sim.device import Device
 from device_sim.electrical import Measured, View
 from device_sim.modbus_answers import listed
-from device_sim.plant import Curtailment
+from device_sim.plant import Curtailment, Node
 from device_sim.profile import UJ_PER_WH
 from device_sim.registers import Image
-from device_sim.sunspec import VENDOR_MODEL, Chain, scale_exponent
+from device_sim.sunspec import Chain, Value, scale_exponent
+from device_sim.sunspec_layouts import VENDOR_MODEL
 
 _ACC32_UJ: Final = 2**32 * UJ_PER_WH
 _DC_NOMINAL_V: Final = 800.0
 _PV_EFFICIENCY: Final = 0.98
 
 
-def _signed(register: int) -> int:
+def signed(register: int) -> int:
     return register - 0x10000 if register & 0x8000 else register
 
 
-def _rounded(value: float, exponent: int) -> int:
+def rounded(value: float, exponent: int) -> int:
     return round(value * 10.0**-exponent)
 
 
-def _common(view: View, model: str) -> dict[str, int | str]:
+def common(view: View, model: str) -> dict[str, Value]:
     return {"Mn": "Wattline", "Md": model, "Vr": "1", "SN": f"{view.plant.name}-{view.device}", "DA": view.unit}
 
 
 def _inverter(
     measured: Measured, energy_uj: int, rating_w: float, dc_w: float, dc_v: float, state: int
-) -> dict[str, int | str]:
+) -> dict[str, Value]:
     power = scale_exponent(rating_w)
-    current_1, current_2, current_3 = (_rounded(a, -1) for a in measured.current_a)
-    lines = [_rounded(v, -1) for v in measured.line_voltage_v]
-    phases = [_rounded(v, -1) for v in measured.voltage_v]
+    current_1, current_2, current_3 = (rounded(a, -1) for a in measured.current_a)
+    lines = [rounded(v, -1) for v in measured.line_voltage_v]
+    phases = [rounded(v, -1) for v in measured.voltage_v]
     return {
         "A": current_1 + current_2 + current_3,
         "AphA": current_1,
@@ -53,23 +54,23 @@ def _inverter(
         "PhVphB": phases[1],
         "PhVphC": phases[2],
         "V_SF": -1,
-        "W": _rounded(-measured.total_active_w, power),
+        "W": rounded(-measured.total_active_w, power),
         "W_SF": power,
-        "Hz": _rounded(measured.frequency_hz, -2),
+        "Hz": rounded(measured.frequency_hz, -2),
         "Hz_SF": -2,
-        "VA": _rounded(measured.total_apparent_va, power),
+        "VA": rounded(measured.total_apparent_va, power),
         "VA_SF": power,
-        "VAr": _rounded(-measured.total_reactive_var, power),
+        "VAr": rounded(-measured.total_reactive_var, power),
         "VAr_SF": power,
-        "PF": _rounded(100 * abs(measured.total_power_factor), -1),
+        "PF": rounded(100 * abs(measured.total_power_factor), -1),
         "PF_SF": -1,
         "WH": energy_uj // UJ_PER_WH,
         "WH_SF": 0,
-        "DCA": _rounded(abs(dc_w) / dc_v, -1),
+        "DCA": rounded(abs(dc_w) / dc_v, -1),
         "DCA_SF": -1,
-        "DCV": _rounded(dc_v, -1),
+        "DCV": rounded(dc_v, -1),
         "DCV_SF": -1,
-        "DCW": _rounded(dc_w, power),
+        "DCW": rounded(dc_w, power),
         "DCW_SF": power,
         "TmpCab": 350,
         "Tmp_SF": -1,
@@ -79,18 +80,48 @@ def _inverter(
     }
 
 
-class PvInverter:
-    """SunSpec chain 1, 103, 123, vendor block. WMaxLimPct is % of the PV plant's peak."""
+def _connected(model: int, three: dict[str, Value]) -> dict[str, Value]:
+    """What an inverter of another kind than 103 makes of the same power and voltages."""
+    if model in {101, 102}:
+        phases = ("AphA",) if model == 101 else ("AphA", "AphB")
+        current = three["A"]
+        assert isinstance(current, int)
+        absent = {"AphA", "AphB", "AphC", "PhVphC", "PPVphBC", "PPVphCA"}
+        absent |= {"PhVphB", "PPVphAB"} if model == 101 else set()
+        share = {phase: current // len(phases) for phase in phases}
+        return {name: value for name, value in three.items() if name not in absent} | share
+    if model != 113:
+        return three
+    scales = {name: "V_SF" if "V" in name and name not in {"VA", "VAr", "DCV"} else f"{name}_SF" for name in three}
+    scales |= {"AphA": "A_SF", "AphB": "A_SF", "AphC": "A_SF", "TmpCab": "Tmp_SF"}
+    floats: dict[str, Value] = {}
+    for name, value in three.items():
+        if name.endswith("_SF"):
+            continue
+        scale = three.get(scales[name], 0)
+        assert isinstance(value, int)
+        assert isinstance(scale, int)
+        floats[name] = value if name in {"St", "Evt1", "Evt2"} else value * 10.0**scale
+    return floats
 
-    name = "sunspec_pv"
+
+class PvInverter:
+    """SunSpec chain 1, an inverter model, 123, vendor block. WMaxLimPct is % of the PV plant's peak.
+
+    101 is connected to one phase, 102 to two (120/240 V), 103 to three, 113 tells in floating point what 103 tells in integers.
+    """
+
     family = "modbus"
+    own_node = Node.PV
     options: frozenset[str] = frozenset()
     functions = frozenset({3, 6, 16})
     max_registers = 125
     modulus_uj = _ACC32_UJ
 
-    def __init__(self) -> None:
-        self._chain = Chain(1, 103, 123, VENDOR_MODEL)
+    def __init__(self, name: str = "sunspec_pv", model: int = 103) -> None:
+        self.name = name
+        self._model = model
+        self._chain = Chain(1, model, 123, VENDOR_MODEL)
         self.serial_addresses = self._chain.serial_addresses
 
     def listed(self, device: Device) -> dict[str, object]:
@@ -105,14 +136,17 @@ class PvInverter:
         state = 2 if output_w == 0 else 5 if throttled else 4  # SLEEPING, THROTTLED, MPPT
         return self._chain.image(
             {
-                1: _common(view, "PV inverter"),
-                103: _inverter(
-                    view.measured,
-                    view.counters.export_uj,
-                    plant.pv_peak_mw / 1000,
-                    output_w / _PV_EFFICIENCY,
-                    650.0,
-                    state,
+                1: common(view, "PV inverter"),
+                self._model: _connected(
+                    self._model,
+                    _inverter(
+                        view.measured,
+                        view.counters.export_uj,
+                        plant.pv_peak_mw / 1000,
+                        output_w / _PV_EFFICIENCY,
+                        650.0,
+                        state,
+                    ),
                 ),
                 123: {
                     "Conn_RvrtTms": view.written.get("Conn_RvrtTms", 0),
@@ -130,7 +164,7 @@ class PvInverter:
 
     def write(self, view: View, values: dict[int, int]) -> None:
         """Curtails the plant. Raises LookupError for an address that is not writable, ValueError for a value out of range."""
-        named = _named(self._chain, values)
+        named = self._chain.named(values)
         for name, highest in (("Conn", 1), ("WMaxLim_Ena", 1), ("WMaxLimPct", FULL_RATE)):
             if named.get(name, 0) > highest:
                 raise ValueError(f"{name}: expected 0..{highest}, got {named[name]}")
@@ -138,11 +172,11 @@ class PvInverter:
         view.written.update(named)
         if named.keys() & {"Conn", "Conn_RvrtTms"}:
             curtailment.connected = bool(named.get("Conn", curtailment.connected))
-            curtailment.connection_reverts_at_ms = _timer(view, "Conn_RvrtTms", not curtailment.connected)
+            curtailment.connection_reverts_at_ms = timer(view, "Conn_RvrtTms", not curtailment.connected)
         if named.keys() & {"WMaxLimPct", "WMaxLim_Ena", "WMaxLimPct_RvrtTms"}:
             curtailment.limit = named.get("WMaxLimPct", curtailment.limit)
             curtailment.limited = bool(named.get("WMaxLim_Ena", curtailment.limited))
-            curtailment.limit_reverts_at_ms = _timer(view, "WMaxLimPct_RvrtTms", curtailment.limited)
+            curtailment.limit_reverts_at_ms = timer(view, "WMaxLimPct_RvrtTms", curtailment.limited)
         view.plant.disturb()
 
 
@@ -154,6 +188,7 @@ class BatteryInverter:
     """
 
     name = "sunspec_battery"
+    own_node = Node.BATTERY
     family = "modbus"
     options: frozenset[str] = frozenset()
     functions = frozenset({3, 6, 16})
@@ -176,10 +211,10 @@ class BatteryInverter:
         discharge_dc_w = -ac_w * (battery.charge_ppm if ac_w > 0 else battery.discharge_ppm) / PPM
         rating_w = max(battery.charge_mw, battery.discharge_mw) / 1000
         voltage_v = _DC_NOMINAL_V * (0.95 + 0.1 * battery.stored / battery.full)
-        charge_state = _charge_state(battery, ac_w)
+        charge_state = charge_state_of(battery, ac_w)
         return self._chain.image(
             {
-                1: _common(view, "Battery inverter"),
+                1: common(view, "Battery inverter"),
                 103: _inverter(
                     view.measured, view.counters.export_uj, rating_w, discharge_dc_w, voltage_v, 4 if ac_w else 8
                 ),
@@ -190,15 +225,15 @@ class BatteryInverter:
 
     def _storage(
         self, view: View, battery: Battery, rating_w: float, voltage_v: float, charge_state: int
-    ) -> dict[str, int | str]:
+    ) -> dict[str, Value]:
         window, power = battery.window, scale_exponent(rating_w)
         return {
-            "WChaMax": _rounded(window.charge_max_mw / 1000, power),
+            "WChaMax": rounded(window.charge_max_mw / 1000, power),
             "WChaGra": 100,
             "WDisChaGra": 100,
             "StorCtl_Mod": int(window.charge_limited) | int(window.discharge_limited) << 1,
-            "ChaState": _rounded(battery.state_of_charge_percent, -2),
-            "InBatV": _rounded(voltage_v, -1),
+            "ChaState": rounded(battery.state_of_charge_percent, -2),
+            "InBatV": rounded(voltage_v, -1),
             "ChaSt": charge_state,
             "OutWRte": window.out_rate,
             "InWRte": window.in_rate,
@@ -215,9 +250,9 @@ class BatteryInverter:
         """Sets the power window. Raises LookupError for an address that is not writable, ValueError for a value out of range."""
         battery = view.plant.battery
         assert battery is not None
-        named = _named(self._chain, values)
+        named = self._chain.named(values)
         window = battery.window
-        rates = {name: _signed(named[name]) for name in ("InWRte", "OutWRte") if name in named}
+        rates = {name: signed(named[name]) for name in ("InWRte", "OutWRte") if name in named}
         for name, rate in rates.items():
             if not -FULL_RATE <= rate <= FULL_RATE:
                 raise ValueError(f"{name}: expected -{FULL_RATE}..{FULL_RATE}, got {rate}")
@@ -240,27 +275,27 @@ class BatteryInverter:
                 bool(named["StorCtl_Mod"] & 2),
             )
         if named.keys() & {"StorCtl_Mod", "InWRte", "OutWRte", "InOutWRte_RvrtTms"}:
-            window.reverts_at_ms = _timer(view, "InOutWRte_RvrtTms", window.charge_limited or window.discharge_limited)
+            window.reverts_at_ms = timer(view, "InOutWRte_RvrtTms", window.charge_limited or window.discharge_limited)
         view.plant.disturb()
 
 
 def _bank(
     battery: Battery, rating_w: float, voltage_v: float, discharge_dc_w: float, charge_state: int
-) -> dict[str, int | str]:
+) -> dict[str, Value]:
     capacity_wh = battery.capacity_kwh * 1000
     amp_hours, watt_hours = scale_exponent(capacity_wh / _DC_NOMINAL_V, 65_535), scale_exponent(capacity_wh, 65_535)
     power = scale_exponent(rating_w)
     return {
-        "AHRtg": _rounded(capacity_wh / _DC_NOMINAL_V, amp_hours),
+        "AHRtg": rounded(capacity_wh / _DC_NOMINAL_V, amp_hours),
         "AHRtg_SF": amp_hours,
-        "WHRtg": _rounded(capacity_wh, watt_hours),
+        "WHRtg": rounded(capacity_wh, watt_hours),
         "WHRtg_SF": watt_hours,
-        "WChaRteMax": _rounded(battery.charge_mw / 1000, power),
-        "WDisChaRteMax": _rounded(battery.discharge_mw / 1000, power),
+        "WChaRteMax": rounded(battery.charge_mw / 1000, power),
+        "WDisChaRteMax": rounded(battery.discharge_mw / 1000, power),
         "WChaDisChaMax_SF": power,
         "SoCMax": FULL_RATE,
-        "SoCMin": _rounded(battery.floor_percent, -2),
-        "SoC": _rounded(battery.state_of_charge_percent, -2),
+        "SoCMin": rounded(battery.floor_percent, -2),
+        "SoC": rounded(battery.state_of_charge_percent, -2),
         "SoC_SF": -2,
         "SoH": FULL_RATE,
         "SoH_SF": -2,
@@ -273,18 +308,18 @@ def _bank(
         "Evt2": 0,
         "EvtVnd1": 0,
         "EvtVnd2": 0,
-        "V": _rounded(voltage_v, -1),
+        "V": rounded(voltage_v, -1),
         "V_SF": -1,
-        "A": _rounded(discharge_dc_w / voltage_v, -1),
+        "A": rounded(discharge_dc_w / voltage_v, -1),
         "A_SF": -1,
-        "W": _rounded(discharge_dc_w, power),
+        "W": rounded(discharge_dc_w, power),
         "W_SF": power,
         "SetOp": 1,
         "SetInvState": 3,
     }
 
 
-def _charge_state(battery: Battery, ac_w: float) -> int:
+def charge_state_of(battery: Battery, ac_w: float) -> int:
     """ChaSt of models 124 and 802: EMPTY 2, DISCHARGING 3, CHARGING 4, FULL 5, HOLDING 6."""
     if ac_w:
         return 4 if ac_w > 0 else 3
@@ -293,15 +328,7 @@ def _charge_state(battery: Battery, ac_w: float) -> int:
     return 2 if battery.lasts_ms(-battery.discharge_mw) == 0 else 6
 
 
-def _named(chain: Chain, values: dict[int, int]) -> dict[str, int]:
-    """Written addresses as point names. Raises LookupError when one is not writable."""
-    unknown = sorted(values.keys() - chain.writable.keys())
-    if unknown:
-        raise LookupError(f"addresses {unknown}")
-    return {chain.writable[address]: value for address, value in values.items()}
-
-
-def _timer(view: View, name: str, armed: bool) -> int | None:
+def timer(view: View, name: str, armed: bool) -> int | None:
     """When a revert timer that is (re)started now ends; None when nothing is in force or its time is 0 (no timer)."""
     seconds = view.written.get(name, 0)
     return view.at_ms + seconds * 1000 if armed and seconds else None

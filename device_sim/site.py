@@ -36,7 +36,6 @@ from device_sim.vehicles import Pattern
 PROFILES: Final = Path(__file__).parent / "profiles"
 SITES: Final = Path(__file__).parent / "sites"
 SHIPPED: Final = "shipped:"  # a profile file of this package: "shipped:steel_plant_week.csv"
-_OWN_NODE: Final = {"sunspec_pv": Node.PV, "sunspec_battery": Node.BATTERY}
 
 
 def load_site(
@@ -255,7 +254,7 @@ def _device(table: Table, has_pv: bool, has_battery: bool, carriers: frozenset[C
     name = table.name("name")
     kind_name = table.text("kind", None, choices=tuple(kinds()))
     kind = kinds().get(kind_name)
-    own = _OWN_NODE.get(kind_name)
+    own: Node | None = getattr(kind, "own_node", None)  # what only sits at one node
     measures = _measures(table, kind, own, carriers)
     if (own is Node.PV and not has_pv) or (own is Node.BATTERY and not has_battery):
         table.fault("kind", f"a table [plant.{measures}] beside a {kind_name}", "no such table")

@@ -1,16 +1,14 @@
-"""SunSpec models 1, 103, 123, 124 and 802: layout and encoding of a chain, and which registers may be written. Not what they do.
+"""A chain of SunSpec models: where it lies, how it is encoded, and which registers may be written. Not the models' points, nor what they do."""
 
-Layouts from the SunSpec Alliance's "SunSpec Device Information Model Reference" (models 1, 103, 123, 124, 802), retyped point by point;
-`tests/device_sim` holds them against the model files that the alliance publishes with pysunspec2.
-"""
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from device_sim.registers import Image
+from device_sim.sunspec_layouts import MODELS, VENDOR_MODEL
 
 BASE: Final = 40_000
-VENDOR_MODEL: Final = 64_900
+Value = int | float | str
 NOT_IMPLEMENTED: Final = {
     "uint16": 0xFFFF,
     "enum16": 0xFFFF,
@@ -19,66 +17,19 @@ NOT_IMPLEMENTED: Final = {
     "sunssf": 0x8000,
     "uint32": 0xFFFFFFFF,
     "bitfield32": 0xFFFFFFFF,
+    "int32": 0x80000000,
+    "float32": 0x7FC00000,  # not a number
+    "uint64": 0xFFFFFFFF_FFFFFFFF,
     "acc32": 0,
     "pad": 0x8000,
 }
-_SIZES: Final = {"uint32": 2, "bitfield32": 2, "acc32": 2}
+_SIZES: Final = {"uint32": 2, "int32": 2, "bitfield32": 2, "acc32": 2, "float32": 2, "uint64": 4}
 
 
-def _points(text: str, **types: str) -> tuple[tuple[str, str], ...]:
-    """Names in order; those not named in `types` (space-separated names per type) are uint16."""
-    by_name = {name: type_ for type_, names in types.items() for name in names.split()}
-    return tuple((name, by_name.get(name, "sunssf" if name.endswith("_SF") else "uint16")) for name in text.split())
-
-
-_MODELS: Final[dict[int, tuple[tuple[str, str], ...]]] = {
-    1: (
-        ("Mn", "string16"),
-        ("Md", "string16"),
-        ("Opt", "string8"),
-        ("Vr", "string8"),
-        ("SN", "string16"),
-        ("DA", "uint16"),
-        ("Pad", "pad"),
-    ),
-    103: _points(
-        "A AphA AphB AphC A_SF PPVphAB PPVphBC PPVphCA PhVphA PhVphB PhVphC V_SF W W_SF Hz Hz_SF VA VA_SF VAr VAr_SF PF PF_SF WH WH_SF "
-        "DCA DCA_SF DCV DCV_SF DCW DCW_SF TmpCab TmpSnk TmpTrns TmpOt Tmp_SF St StVnd Evt1 Evt2 EvtVnd1 EvtVnd2 EvtVnd3 EvtVnd4",
-        int16="W VA VAr PF DCW TmpCab TmpSnk TmpTrns TmpOt",
-        acc32="WH",
-        enum16="St StVnd",
-        bitfield32="Evt1 Evt2 EvtVnd1 EvtVnd2 EvtVnd3 EvtVnd4",
-    ),
-    123: _points(
-        "Conn_WinTms Conn_RvrtTms Conn WMaxLimPct WMaxLimPct_WinTms WMaxLimPct_RvrtTms WMaxLimPct_RmpTms WMaxLim_Ena OutPFSet OutPFSet_WinTms "
-        "OutPFSet_RvrtTms OutPFSet_RmpTms OutPFSet_Ena VArWMaxPct VArMaxPct VArAvalPct VArPct_WinTms VArPct_RvrtTms VArPct_RmpTms VArPct_Mod "
-        "VArPct_Ena WMaxLimPct_SF OutPFSet_SF VArPct_SF",
-        enum16="Conn WMaxLim_Ena OutPFSet_Ena VArPct_Mod VArPct_Ena",
-        int16="OutPFSet VArWMaxPct VArMaxPct VArAvalPct",
-    ),
-    124: _points(
-        "WChaMax WChaGra WDisChaGra StorCtl_Mod VAChaMax MinRsvPct ChaState StorAval InBatV ChaSt OutWRte InWRte InOutWRte_WinTms "
-        "InOutWRte_RvrtTms InOutWRte_RmpTms ChaGriSet WChaMax_SF WChaDisChaGra_SF VAChaMax_SF MinRsvPct_SF ChaState_SF StorAval_SF InBatV_SF "
-        "InOutWRte_SF",
-        bitfield16="StorCtl_Mod",
-        enum16="ChaSt ChaGriSet",
-        int16="OutWRte InWRte",
-    ),
-    802: _points(
-        "AHRtg WHRtg WChaRteMax WDisChaRteMax DisChaRte SoCMax SoCMin SocRsvMax SoCRsvMin SoC DoD SoH NCyc ChaSt LocRemCtl Hb CtrlHb AlmRst "
-        "Typ State StateVnd WarrDt Evt1 Evt2 EvtVnd1 EvtVnd2 V VMax VMin CellVMax CellVMaxStr CellVMaxMod CellVMin CellVMinStr CellVMinMod "
-        "CellVAvg A AChaMax ADisChaMax W ReqInvState ReqW SetOp SetInvState AHRtg_SF WHRtg_SF WChaDisChaMax_SF DisChaRte_SF SoC_SF DoD_SF "
-        "SoH_SF V_SF CellV_SF A_SF AMax_SF W_SF",
-        uint32="NCyc WarrDt",
-        enum16="ChaSt LocRemCtl Typ State StateVnd ReqInvState SetOp SetInvState",
-        bitfield32="Evt1 Evt2 EvtVnd1 EvtVnd2",
-        int16="A W ReqW",
-    ),
-    VENDOR_MODEL: (("Serial", "uint32"),),
-}
 # Writable points that are simulated; other writable points of the model take a write and change nothing.
 _WRITABLE: Final[dict[int, frozenset[str]]] = {
-    123: frozenset(name for name, type_ in _MODELS[123] if type_ != "sunssf"),
+    123: frozenset(name for name, type_ in MODELS[123] if type_ != "sunssf"),
+    704: frozenset(name for name, type_ in MODELS[704] if type_ != "sunssf" and not name.endswith("RvrtRem")),
     124: frozenset(
         [
             "WChaMax",
@@ -114,14 +65,15 @@ class Placed:
 
 
 class Chain:
-    """A SunSpec map at 40000: 'SunS', the models in order, end marker 0xFFFF with length 0."""
+    """A SunSpec map at `base`: 'SunS', the models in order, end marker 0xFFFF with length 0."""
 
-    def __init__(self, *models: int) -> None:
+    def __init__(self, *models: int, base: int = BASE) -> None:
+        self.base = base
         self.models: list[Placed] = []
-        address = BASE + 2
+        address = base + 2
         for model in models:
             points, offset = {}, address + 2
-            for name, type_ in _MODELS[model]:
+            for name, type_ in MODELS[model]:
                 points[name] = (offset, type_)
                 offset += size(type_)
             self.models.append(Placed(model, address, offset - address - 2, points))
@@ -136,11 +88,25 @@ class Chain:
             for name, (address, _) in placed.points.items()
             if name in _WRITABLE.get(placed.model, frozenset())
         }
+        self._sizes = {address: size(type_) for placed in self.models for address, type_ in placed.points.values()}
 
-    def image(self, values: dict[int, dict[str, int | str]]) -> Image:
+    def named(self, values: Mapping[int, int]) -> dict[str, int]:
+        """Written words as point names with their unsigned numbers. Raises LookupError when one is not writable or half of a point."""
+        found: dict[str, int] = {}
+        left = dict(values)
+        while left:
+            address = min(left)
+            name = self.writable.get(address)
+            words = [left.pop(address + n, None) for n in range(self._sizes.get(address, 1))]
+            if name is None or None in words:
+                raise LookupError(f"addresses from {address}")
+            found[name] = int.from_bytes(b"".join((word or 0).to_bytes(2, "big") for word in words), "big")
+        return found
+
+    def image(self, values: Mapping[int, Mapping[str, Value]]) -> Image:
         """Encodes raw values per model and point; a point without a value reads as not implemented."""
-        image = Image(((BASE, self.end + 2 - BASE),))
-        image.text(BASE, "SunS", 2)
+        image = Image(((self.base, self.end + 2 - self.base),))
+        image.text(self.base, "SunS", 2)
         for placed in self.models:
             image.uint16(placed.address, placed.model)
             image.uint16(placed.address + 1, placed.length)
@@ -153,20 +119,18 @@ class Chain:
         return image
 
 
-def _encode(image: Image, address: int, type_: str, value: int | str | None) -> None:
+def _encode(image: Image, address: int, type_: str, value: Value | None) -> None:
+    words = size(type_)
     if type_.startswith("string"):
-        image.text(address, str(value or ""), size(type_))
+        image.text(address, str(value or ""), words)
     elif value is None:
-        if size(type_) == 2:
-            image.uint32(address, NOT_IMPLEMENTED[type_])
-        else:
-            image.uint16(address, NOT_IMPLEMENTED[type_])
-    elif size(type_) == 2:
-        image.uint32(address, int(value))
+        image.put(address, NOT_IMPLEMENTED[type_].to_bytes(2 * words, "big"))
+    elif type_ == "float32":
+        image.float32(address, float(value))
     elif type_ == "int16":
         image.int16(address, int(value))
     else:
-        image.uint16(address, int(value))
+        image.put(address, (int(value) % (1 << 16 * words)).to_bytes(2 * words, "big"))
 
 
 def scale_exponent(largest: float, limit: int = 32_767) -> int:

@@ -10,20 +10,32 @@ import sunspec2
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from device_sim.inverters import BatteryInverter, PvInverter
-from device_sim.sunspec import VENDOR_MODEL, Chain, scale_exponent, size
+from device_sim.sunspec import Chain, scale_exponent, size
+from device_sim.sunspec_der import DerBattery
+from device_sim.sunspec_layouts import MODELS as LAYOUTS
+from device_sim.sunspec_layouts import VENDOR_MODEL
 
 MODELS = Path(sunspec2.__file__).parent / "models" / "json"
 HOUR_S = 3600
 
 
-@pytest.mark.parametrize("model", [1, 103, 123, 124, 802])
+def _published(group: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """The points of a published model in their order, groups that repeat once."""
+    points = [(prefix + point["name"], point) for point in group["points"]]
+    for inner in group.get("groups", []):
+        repeats = inner.get("count") is not None
+        points += _published(inner, f"{inner['name']}{'1' if repeats else ''}.")
+    return points
+
+
+@pytest.mark.parametrize("model", sorted(LAYOUTS.keys() - {VENDOR_MODEL}))
 def test_each_models_layout_is_the_published_one(model: int) -> None:
-    published = json.loads((MODELS / f"model_{model}.json").read_text(encoding="utf-8"))["group"]["points"]
+    published = json.loads((MODELS / f"model_{model}.json").read_text(encoding="utf-8"))["group"]
     (placed,) = Chain(model).models
     offset, expected = 0, {}
-    for point in published:
+    for name, point in _published(published):
         if offset >= 2:
-            expected[point["name"]] = (
+            expected[name] = (
                 placed.address + offset,
                 point["type"] if point["type"] != "string" else f"string{point['size']}",
             )
@@ -33,9 +45,9 @@ def test_each_models_layout_is_the_published_one(model: int) -> None:
 
 
 def test_only_points_published_as_writable_can_be_written() -> None:
-    for model in (123, 124):
-        published = json.loads((MODELS / f"model_{model}.json").read_text(encoding="utf-8"))["group"]["points"]
-        writable = {point["name"] for point in published if point.get("access") == "RW"}
+    for model in (123, 124, 704):
+        published = json.loads((MODELS / f"model_{model}.json").read_text(encoding="utf-8"))["group"]
+        writable = {name for name, point in _published(published) if point.get("access") == "RW"}
         assert set(Chain(model).writable.values()) == writable
 
 
@@ -100,3 +112,155 @@ async def test_pysunspec2_finds_the_battery_chain_and_its_state(run_site: Any, w
         assert (bank["W"], bank["A"]) == (0, 0)
         assert bank["V"] == 800
         assert bank["ChaSt"] == 6  # HOLDING
+
+
+def _values(port: int, *, base: int) -> tuple[list[int], dict[int, Any]]:
+    """What pysunspec2 finds at a device: model ids in order, and the first of each model, read, with computed values."""
+    client = SunSpecModbusClientDeviceTCP(slave_id=1, ipaddr="127.0.0.1", ipport=port, timeout=5)
+    try:
+        client.scan()
+        assert client.base_addr == base
+        for models in client.models.values():
+            if isinstance(models, list):
+                models[0].read()
+        return [model.model_id for model in client.model_list], {
+            number: found[0] for number, found in client.models.items() if isinstance(number, int)
+        }
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def der(works: dict[str, Any]) -> dict[str, Any]:
+    """The same plant with devices of the 700 generation, meters, and inverters of the other kinds."""
+    plant = works["plant"][0]
+    plant["battery"]["cells"] = {"count": 240, "start_cycles": 120}
+    plant["device"] = [
+        plant["device"][0],
+        {"name": "pv", "kind": "sunspec_der_pv"},
+        {"name": "battery", "kind": "sunspec_der_battery"},
+        {"name": "meter", "kind": "sunspec_meter", "measures": "grid", "start_import_kwh": 7, "start_export_kwh": 3},
+        {"name": "meter-float", "kind": "sunspec_meter_float", "measures": "grid", "start_import_kwh": 7},
+        {"name": "one", "kind": "sunspec_pv_single_phase"},
+        {"name": "two", "kind": "sunspec_pv_split_phase"},
+        {"name": "float", "kind": "sunspec_pv_float"},
+    ]
+    return works
+
+
+async def test_pysunspec2_finds_the_700_models_of_a_battery_at_50000(run_site: Any, der: dict[str, Any]) -> None:
+    async with run_site(der) as served:
+        order, models = await asyncio.to_thread(_values, served.place("battery")["port"], base=50_000)
+        assert order == [1, 701, 704, 713, 714, 803, 804]
+        assert models[713].points["WHRtg"].cvalue == 200_000
+        assert models[713].points["WHAvail"].cvalue == 100_000
+        assert models[713].points["SoC"].cvalue == 50
+        assert models[714].groups["Prt"][0].points["DCSta"].cvalue == 1
+        string = models[804]
+        assert string.points["NCyc"].cvalue == 120
+        assert 3.2 < string.points["CellVMin"].cvalue < string.points["CellVMax"].cvalue < 3.4
+        assert string.groups["lithium_ion_string_module"][0].points["ModNCell"].cvalue == 240
+        assert models[803].points["ModTmpMax"].cvalue == pytest.approx(22, abs=0.5)
+
+
+async def test_pysunspec2_steers_a_battery_by_704_both_ways_and_it_reverts(run_site: Any, der: dict[str, Any]) -> None:
+    def steer(port: int, watts: int, seconds: int) -> float:
+        """Writes as pysunspec2 does; gives W of model 701."""
+        client = SunSpecModbusClientDeviceTCP(slave_id=1, ipaddr="127.0.0.1", ipport=port, timeout=5)
+        try:
+            client.scan()
+            controls, measured = client.models[704][0], client.models[701][0]
+            controls.read()
+            controls.WSetRvrtTms.cvalue = seconds
+            controls.WSetMod.cvalue = 1
+            controls.WSet.cvalue = watts
+            controls.WSetEna.cvalue = 1
+            controls.write()
+            measured.read()
+            return float(measured.points["W"].cvalue)
+        finally:
+            client.close()
+
+    async with run_site(der) as served:
+        port = served.place("battery")["port"]
+        assert await asyncio.to_thread(steer, port, 12_000, 60) == 12_000
+        assert (await served.truth("works"))["active_power_kw"]["battery"] == -12.0
+        assert await asyncio.to_thread(steer, port, -7_000, 60) == -7_000
+        assert (await served.truth("works"))["active_power_kw"]["battery"] == 7.0
+        served.clock.forward(60)
+        assert (await served.truth("works"))["active_power_kw"]["battery"] == 0.0
+
+
+async def test_pysunspec2_curtails_pv_by_704(run_site: Any, der: dict[str, Any]) -> None:
+    def curtail(port: int) -> None:
+        client = SunSpecModbusClientDeviceTCP(slave_id=1, ipaddr="127.0.0.1", ipport=port, timeout=5)
+        try:
+            client.scan()
+            controls = client.models[704][0]
+            controls.read()
+            controls.WMaxLimPct.cvalue = 10
+            controls.WMaxLimPctRvrtTms.cvalue = 30
+            controls.WMaxLimPctEna.cvalue = 1
+            controls.write()
+        finally:
+            client.close()
+
+    async with run_site(der) as served:
+        served.clock.forward(12 * HOUR_S)
+        assert (await served.truth("works"))["active_power_kw"]["pv"] < -50
+        await asyncio.to_thread(curtail, served.place("pv")["port"])
+        assert (await served.truth("works"))["active_power_kw"]["pv"] == -25.0  # 10 % of 250 kW
+        served.clock.forward(30)
+        assert (await served.truth("works"))["active_power_kw"]["pv"] < -50
+
+
+async def test_a_704_write_out_of_range_or_over_half_a_number_is_refused(run_site: Any, der: dict[str, Any]) -> None:
+    async with run_site(der) as served:
+        (controls,) = [placed for placed in _der_battery().models if placed.model == 704]
+        w_set, enabled = controls.points["WSet"][0], controls.points["WSetEna"][0]
+        assert (await served.write("battery", enabled, [2])).exception_code == 3
+        assert (await served.write("battery", w_set, [1, 0])).exception_code == 3  # 65,536 W of 50 kW
+        assert (await served.write("battery", w_set, [0])).exception_code == 2
+        assert (await served.write("battery", controls.address + 2 + 18, [0])).exception_code == 2  # a reading
+        assert (await served.truth("works"))["active_power_kw"]["battery"] == 0.0
+
+
+def _der_battery() -> Chain:
+    return DerBattery()._chain
+
+
+@pytest.mark.parametrize(("name", "model", "base"), [("meter", 203, 40_000), ("meter-float", 213, 0)])
+async def test_pysunspec2_reads_the_meters_as_the_plant_is(
+    run_site: Any, der: dict[str, Any], name: str, model: int, base: int
+) -> None:
+    async with run_site(der) as served:
+        served.clock.forward(12 * HOUR_S)
+        truth = await served.truth("works")
+        order, models = await asyncio.to_thread(_values, served.place(name)["port"], base=base)
+        assert order == [1, model]
+        shown = {point: value.cvalue for point, value in models[model].points.items()}
+        grid_w = 1000 * truth["active_power_kw"]["grid"]
+        assert shown["W"] == pytest.approx(grid_w, abs=5)
+        assert shown["WphA"] + shown["WphB"] + shown["WphC"] == pytest.approx(grid_w, abs=15)
+        imported_wh = 1000 * float(truth["energy"]["grid"]["import_kwh"]) + 7000
+        assert shown["TotWhImp"] == pytest.approx(imported_wh, abs=1, rel=1e-6)
+        assert 225 < shown["PhVphA"] < 235
+        assert 49.9 < shown["Hz"] < 50.1
+
+
+async def test_pysunspec2_reads_every_kind_of_inverter_alike(run_site: Any, der: dict[str, Any]) -> None:
+    async with run_site(der) as served:
+        served.clock.forward(12 * HOUR_S)
+        pv_w = -1000 * (await served.truth("works"))["active_power_kw"]["pv"]
+        for name, model, phases in (("one", 101, 1), ("two", 102, 2), ("float", 113, 3)):
+            order, models = await asyncio.to_thread(_values, served.place(name)["port"], base=40_000)
+            shown = {point: value.cvalue for point, value in models[model].points.items()}
+            assert order == [1, model, 123]
+            assert shown["W"] == pytest.approx(pv_w, abs=5)
+            # pysunspec2 gives None, and for a floating-point number NaN, where a point is not implemented.
+            there = [phase for phase in "ABC" if shown[f"Aph{phase}"] is not None]
+            assert len(there) == phases
+            assert sum(shown[f"Aph{phase}"] for phase in there) == pytest.approx(shown["A"], abs=0.31)
+            assert shown["WH"] == pytest.approx(
+                1000 * float((await served.truth("works"))["energy"]["pv"]["export_kwh"]) + 1000, rel=1e-5
+            )
