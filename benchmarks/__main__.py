@@ -19,6 +19,7 @@ TABLE: Final = {
     "codec": ("benchmarks.codec", "figures"),
     "signature": ("benchmarks.signature", "figures"),
     "polling": ("benchmarks.polling", "figures"),
+    "serial_line": ("benchmarks.serial_line", "figures"),
     "spool": ("benchmarks.spool", "figures"),
     "store": ("benchmarks.store", "figures"),
     "stages": ("benchmarks.stages", "figures"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import footprint, ingest, meters_served
+from benchmarks import footprint, ingest, meters_served, serial_line
 from benchmarks.__main__ import TABLE, measure
 from benchmarks.figure import Bound, Effort, Figure, percentile, rounded, yardstick_ns
 from benchmarks.live_shape import READINGS, SIZES, Meters, content, sealed
@@ -31,6 +31,7 @@ FIGURES = {
     "codec": {"codec.encode.204", "codec.decode.204", "codec.columns.204", "codec.bytes.204", "codec.encode.backfill"},
     "signature": {"signature.sign", "signature.verify", "signature.verify_per_reading"},
     "polling": {"polling.requests_per_s", "polling.registers_per_s", "polling.cpu_us_per_request"},
+    "serial_line": {"serial_line.19200.poll", "serial_line.19200.requests"},
     "spool": {"spool.append_1_a_sync.cpu", "spool.append_20_a_sync.bytes", "spool.open"},
     "store": {"store.duckdb.rows", "store.duckdb.cpu_per_row"},
     "stages": {
@@ -67,6 +68,8 @@ def measured(name: str) -> list[Figure]:
         return list(ingest.duckdb_figures(TINY, edges=2))
     if name == "ingest.influxdb":
         return list(ingest.influxdb_figures(TINY, edges=2))
+    if name == "serial_line":
+        return list(serial_line.figures(TINY, bauds=(19200,)))
     if name in {"codec", "signature"}:
         return list(measure(name)(Effort(seconds=0.01, repeats=1)))
     return list(measure(name)(TINY))
