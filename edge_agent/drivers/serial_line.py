@@ -9,6 +9,7 @@ owed after a time-out is waited for, and dropped, before the same device is aske
 import asyncio
 import logging
 import os
+import termios
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -316,16 +317,7 @@ class _SerialEnd:
     """A serial port of this machine. Raises OSError or ValueError where it cannot be opened as asked."""
 
     def __init__(self, wiring: Wiring, feed: Callable[[bytes], None], ended: Callable[[_End], None]) -> None:
-        import serial
-
-        self._port: Any = serial.Serial(
-            wiring.serial,
-            wiring.baud,
-            parity=wiring.parity[0].upper(),
-            stopbits=wiring.stop_bits,
-            timeout=0,
-            exclusive=True,
-        )
+        self._port: Any = _opened(wiring)
         self._fd: int = self._port.fileno()
         self._loop = asyncio.get_running_loop()
         self._feed, self._ended = feed, ended
@@ -373,6 +365,23 @@ class _SerialEnd:
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
         self._port.close()
+
+
+def _opened(wiring: Wiring) -> Any:
+    """The port, set as asked. Raises OSError or ValueError."""
+    import serial  # only gateways with a serial port need it
+
+    assert wiring.serial is not None
+    keys = {"stopbits": wiring.stop_bits, "timeout": 0, "exclusive": True}
+    try:
+        return serial.Serial(wiring.serial, wiring.baud, parity=wiring.parity[0].upper(), **keys)
+    except termios.error as error:  # not an OSError
+        if not os.path.realpath(wiring.serial).startswith("/dev/pts/"):
+            raise OSError(f"the port cannot be set to {wiring.baud} baud, parity {wiring.parity}: {error}") from error
+    try:  # a pseudo-terminal has no parity, and says so only when nothing else is to be changed
+        return serial.Serial(wiring.serial, wiring.baud, parity="N", **keys)
+    except termios.error as error:
+        raise OSError(str(error)) from error
 
 
 class _ServerEnd(asyncio.Protocol):

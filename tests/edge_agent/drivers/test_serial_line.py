@@ -144,6 +144,21 @@ async def test_a_server_that_was_silent_three_times_is_connected_again() -> None
         await line.close()
 
 
+async def test_a_pseudo_terminal_is_opened_again_whatever_the_parity() -> None:
+    """Linux keeps no parity on it, and the second time the C library complains."""
+    async with on_pty(react) as end:
+        for turn in range(3):
+            line = Line(Wiring(serial=end.path, parity="even", stop_bits=1, baud=2400))
+            assert await line.exchange(b"say %d" % turn, complete, 1.0) == b"say %d!" % turn
+            await line.close()
+
+
+async def test_a_file_that_is_no_port_is_a_bus_that_cannot_be_reached(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    with pytest.raises(BusUnreachable, match="plain"):
+        await Line(Wiring(serial=str(tmp_path / "plain"))).exchange(b"say", complete, 0.5)
+
+
 async def test_a_port_that_is_not_there_is_named_and_found_when_it_comes_back(tmp_path: Path) -> None:
     async with on_pty(react) as end:
         link = tmp_path / "ttyUSB0"
