@@ -280,7 +280,7 @@ def _understand(column: Column, object_id: ObjectId, found: dict[tuple[ObjectId,
 def conversion_of(number: int | None, assumed: int | None, unit: str) -> Conversion | str:
     """From the unit that an object says (None: it says none) to `unit`; or what was expected and what was seen."""
     if number is None or number == units.NO_UNITS:
-        number = assumed if assumed is not None else number
+        number = assumed
     if number is None:  # states and positions have no unit in BACnet
         return (
             Conversion() if unit == "1" else f"expected a unit that becomes {unit}, saw none (say it with unit = ...)"
