@@ -22,8 +22,10 @@ PROTOCOLS: Final[dict[str, Place]] = {
     "modbus_rtu": Place("modbus", "edge_agent.drivers.modbus.declared", "RTU"),
     "dlt645": Place("dlt645", "edge_agent.drivers.dlt645.declared"),
     "cjt188": Place("cjt188", "edge_agent.drivers.cjt188.declared"),
+    "mbus": Place("mbus", "edge_agent.drivers.mbus.declared"),
     "bacnet_ip": Place("bacnet", "edge_agent.drivers.bacnet.declared"),
     "opcua": Place("opcua", "edge_agent.drivers.opcua.declared"),
+    "ocpp": Place("ocpp", "edge_agent.drivers.ocpp.declared"),
 }
 
 

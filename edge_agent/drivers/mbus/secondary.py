@@ -38,10 +38,10 @@ class Secondary:
         return bytes.fromhex(self.identification)[::-1] + maker.to_bytes(2, "little") + bytes(tail)
 
     def covers(self, other: "Secondary") -> bool:
-        """Whether a meter with the whole address `other` is meant."""
+        """Whether a meter with the address `other` is meant; what `other` does not tell (fixed telegrams name no maker) is no obstacle."""
         digits = zip(self.identification, other.identification, strict=True)
         return all(mine in ("F", theirs) for mine, theirs in digits) and all(
-            mine is None or mine == theirs
+            mine is None or theirs is None or mine == theirs
             for mine, theirs in (
                 (self.manufacturer, other.manufacturer),
                 (self.version, other.version),

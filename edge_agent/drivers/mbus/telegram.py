@@ -27,8 +27,8 @@ _PLAIN_TEXT: Final = 0x7C
 FUNCTIONS: Final = ("instantaneous", "maximum", "minimum", "error")
 
 CI_ERROR: Final = 0x70
-_VARIABLE: Final = {0x72: "little", 0x76: "big"}
-_FIXED: Final = {0x73: "little", 0x77: "big"}
+_VARIABLE: Final[dict[int | None, Order]] = {0x72: "little", 0x76: "big"}
+_FIXED: Final[dict[int | None, Order]] = {0x73: "little", 0x77: "big"}
 _VARIABLE_HEADER: Final = 12
 _FIXED_LENGTH: Final = 16
 
@@ -87,31 +87,42 @@ class Telegram:
 def parse(ci: int, data: bytes) -> Telegram:
     """The content of a long frame with this CI. Raises TelegramFault."""
     if ci in _VARIABLE:
-        return _variable(data, "little" if _VARIABLE[ci] == "little" else "big")
+        return _variable(data, _VARIABLE[ci])
     if ci in _FIXED:
-        return _fixed(data, "little" if _FIXED[ci] == "little" else "big")
+        return _fixed(data, _FIXED[ci])
     if ci == CI_ERROR:
         code = data[0] if data else 0
         raise TelegramFault(f"expected values, saw application error {code} ({ERRORS.get(code, 'reserved')})")
     raise TelegramFault(f"expected CI 72, 73, 76 or 77, saw {ci:02x}")
 
 
+def sender(ci: int | None, data: bytes) -> Secondary | None:
+    """Who sent the content of a long frame; None where it does not say so."""
+    if ci in _VARIABLE and len(data) >= _VARIABLE_HEADER:
+        return _variable_sender(data, _VARIABLE[ci])
+    if ci in _FIXED and len(data) == _FIXED_LENGTH:
+        return _fixed_sender(data, _FIXED[ci])
+    return None
+
+
 def _variable(data: bytes, order: Order) -> Telegram:
     if len(data) < _VARIABLE_HEADER:
         raise TelegramFault(f"expected a header of {_VARIABLE_HEADER} bytes, saw {len(data)}")
-    identification = data[:4][::-1] if order == "little" else data[:4]
-    sender = Secondary(
-        identification.hex().upper(),
-        maker_letters(int.from_bytes(data[4:6], order) & 0x7FFF),
-        data[6],
-        data[7],
-    )
     configuration = int.from_bytes(data[10:12], order)
     mode, blocks = configuration >> 8 & 0x1F, configuration >> 4 & 0x0F
     if mode in _ENCRYPTED and blocks and data[_VARIABLE_HEADER : _VARIABLE_HEADER + 2] != _DECRYPTED:
         raise TelegramFault(f"expected open records, saw encryption mode {mode}")
     records, more, makers = parse_records(data[_VARIABLE_HEADER:], order)
-    return Telegram(sender, data[8], data[9], records, more, makers)
+    return Telegram(_variable_sender(data, order), data[8], data[9], records, more, makers)
+
+
+def _variable_sender(data: bytes, order: Order) -> Secondary:
+    maker = maker_letters(int.from_bytes(data[4:6], order) & 0x7FFF)
+    return Secondary(_digits(data[:4], order), maker, data[6], data[7])
+
+
+def _digits(raw: bytes, order: Order) -> str:
+    return (raw[::-1] if order == "little" else raw).hex().upper()
 
 
 def parse_records(data: bytes, order: Order = "little") -> tuple[tuple[Record, ...], bool, bytes]:
@@ -243,9 +254,7 @@ _FIXED_MEDIA: Final = {  # the two times two bits of the medium, in the numbers 
 def _fixed(data: bytes, order: Order) -> Telegram:
     if len(data) != _FIXED_LENGTH:
         raise TelegramFault(f"expected {_FIXED_LENGTH} bytes of fixed structure, saw {len(data)}")
-    identification = data[:4][::-1] if order == "little" else data[:4]
     status, first, second = data[5], data[6], data[7]
-    medium = (first >> 6) | (second >> 6) << 2
     read = values.integer if status & _BINARY else values.bcd
     storage = 1 if status & _STORED else 0
     one = _FIXED_UNITS.get(first & 0x3F, meanings.UNKNOWN)
@@ -257,5 +266,9 @@ def _fixed(data: bytes, order: Order) -> Telegram:
             FUNCTIONS[0], 1 if historic else storage, 0, 0, bytes((second & 0x3F,)), other, read(data[12:16], order)
         ),
     )
-    sender = Secondary(identification.hex().upper(), None, None, _FIXED_MEDIA.get(medium, 0x0F))
-    return Telegram(sender, data[4], status & ~(_BINARY | _STORED), records)
+    return Telegram(_fixed_sender(data, order), data[4], status & ~(_BINARY | _STORED), records)
+
+
+def _fixed_sender(data: bytes, order: Order) -> Secondary:
+    medium = (data[6] >> 6) | (data[7] >> 6) << 2
+    return Secondary(_digits(data[:4], order), None, None, _FIXED_MEDIA.get(medium, 0x0F))

@@ -19,6 +19,7 @@ REAL: Final = 5
 VARIABLE: Final = 13
 SELECTION: Final = 8  # "selection for readout": no value
 _CENTURY: Final = 2000
+_NEAR_THE_END: Final = 1e38
 
 
 class ValueFault(ValueError):
@@ -56,9 +57,15 @@ def bcd(raw: bytes, order: Order) -> int | None:
 
 
 def real(raw: bytes, order: Order) -> float | None:
-    """Type H (IEEE 754, 32 bits); not a number and infinities are None."""
-    (value,) = struct.unpack("<f" if order == "little" else ">f", raw)
-    return value if math.isfinite(value) else None
+    """Type H (IEEE 754, 32 bits) as the shortest decimal that names it; not a number and infinities are None."""
+    layout = "<f" if order == "little" else ">f"
+    (value,) = struct.unpack(layout, raw)
+    if not math.isfinite(value):
+        return None
+    if abs(value) > _NEAR_THE_END:  # rounded up it would not fit into 32 bits
+        return float(value)
+    decimals = (float(f"{value:.{digits}g}") for digits in (7, 8))
+    return next((decimal for decimal in decimals if struct.pack(layout, decimal) == raw), float(f"{value:.9g}"))
 
 
 def date(raw: bytes, order: Order) -> MeterTime | None:
