@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_agent import meter
-from edge_agent.drivers.declared import Bus, Device
+from edge_agent.drivers.declared import Bus, Device, SerialBus
 from edge_agent.drivers.table import declared
 from edge_agent.edge_file import EdgeFile, EdgeFileFaults, Fault, load
 
@@ -60,6 +60,20 @@ def check(path: str | Path) -> Check:
 def planned(edge: EdgeFile) -> tuple[BusPlanned, ...]:
     """Every bus of a sound edge file."""
     return tuple(_bus(bus) for bus in edge.bus)
+
+
+def not_admitted(edge: EdgeFile) -> str:
+    """Why the agent shall not start: serial lines whose characters alone take longer than the periods allow; "" where all fit.
+
+    On a network the answer time of a device is a guess, so a busy bus there is only pointed out by `check`.
+    """
+    serial = {bus.name for bus in edge.bus if isinstance(bus, SerialBus)}
+    return "\n".join(
+        f"bus {bus.bus} ({bus.place}): expected at most 100 % of the line's time, saw {bus.busy_percent} %: "
+        "longer periods, fewer rows, a higher speed or a second line"
+        for bus in planned(edge)
+        if bus.bus in serial and bus.busy_percent > 100
+    )
 
 
 def run_check(path: str | Path, as_json: bool, out: TextIO) -> int:

@@ -158,12 +158,16 @@ def _list_models(options: argparse.Namespace) -> int:
 
 def _run_edge(options: argparse.Namespace) -> int:
     from edge_agent.agent import Agent
+    from edge_agent.check import not_admitted
     from edge_agent.drivers.table import ExtraMissing
     from edge_agent.edge_file import EdgeFileFaults, load
     from wire.keys import KeyUnusable
 
     try:
         edge = load(options.file)
+        if refusal := not_admitted(edge):
+            print(refusal, file=sys.stderr)
+            return BAD_USE
         agent = Agent(edge, Clock.from_environment(), wattline.__version__, os.environ.get(PASSWORD))
     except (EdgeFileFaults, ExtraMissing, KeyUnusable, OSError, ValueError) as error:
         print(error, file=sys.stderr)

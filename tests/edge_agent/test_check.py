@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.check import check, run_check
+from edge_agent.check import check, not_admitted, run_check
+from edge_agent.edge_file import load
 
 TWO_BUSES = """
 facility = "works"
@@ -83,6 +84,40 @@ def test_a_bus_that_cannot_keep_its_periods_exits_1(edge_file: Path) -> None:
     edge_file.write_text(edge_file.read_text().replace("schneider_pm5560", "schneider_iem3155"))
     assert run_check(edge_file, False, out) == 1
     assert "120.0 % busy: the periods cannot be kept" in out.getvalue()
+
+
+SERIAL = """
+facility = "works"
+edge = "gw"
+mqtt = { host = "localhost", plain = true }
+spool = { directory = "spool" }
+[[bus]]
+name = "cellar"
+protocol = "modbus_rtu"
+serial = "/dev/ttyUSB0"
+baud = 2400
+[[bus.device]]
+name = "press"
+model = "eastron_sdm120"
+period_s = 1
+"""
+
+
+def test_a_serial_line_that_cannot_carry_its_periods_is_not_started(tmp_path: Path) -> None:
+    """SDM120: registers 0 to 87 in two requests; 176 bytes of values alone are 0.73 s at 2400 baud with 10 bits, one meter a second fits, two do not."""
+    path = tmp_path / "edge.toml"
+    path.write_text(SERIAL)
+    assert not_admitted(load(path)) == ""
+    second = SERIAL[SERIAL.index("[[bus.device]]") :].replace('"press"', '"lathe"') + "unit = 2\n"
+    path.write_text(SERIAL + second)
+    assert "bus cellar (/dev/ttyUSB0): expected at most 100 % of the line's time, saw 1" in not_admitted(load(path))
+
+
+def test_a_busy_network_bus_is_admitted(edge_file: Path) -> None:
+    edge_file.write_text(
+        TWO_BUSES.replace("period_s = 1\n", "period_s = 0.1\n").replace("schneider_pm5560", "schneider_iem3155")
+    )
+    assert not_admitted(load(edge_file)) == ""
 
 
 def test_a_file_with_faults_exits_2_with_one_line_each(edge_file: Path) -> None:
