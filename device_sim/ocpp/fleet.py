@@ -12,6 +12,7 @@ from device_sim.ocpp.link import Link, LinkOptions
 from device_sim.ocpp.options import BusOptions, address, read_bus, read_pile
 from device_sim.ocpp.pile import Pile
 from device_sim.ocpp.schemas import Schemas
+from device_sim.ocpp.truth import truth_of
 from device_sim.ocpp.v16 import Dialect16
 from device_sim.ocpp.v20 import Dialect20
 from device_sim.plant import Node
@@ -105,7 +106,7 @@ class Fleet:
             if request["show"] != "piles":
                 raise ValueError(f"show: expected 'piles', got {request['show']!r:.100}")
             self.look()
-            return {"piles": {name: pile.truth() for name, pile in chosen.items()}}
+            return {"piles": {name: truth_of(pile) for name, pile in chosen.items()}}
         if "connect" in request:
             url = address(request["connect"])
             for pile in chosen.values():

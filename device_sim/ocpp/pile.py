@@ -7,56 +7,28 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from device_sim.answer_log import AnswerLog
 from device_sim.charging_points import ChargingPoint, Happening, Note, Steering
 from device_sim.device import Device
 from device_sim.faults import Fault, FaultKind
 from device_sim.ocpp.charging_profiles import Profile, Profiles, steering
+from device_sim.ocpp.dialect import Dialect, State
 from device_sim.ocpp.link import Link, Outgoing, Payload
-from device_sim.ocpp.meter_values import Context, Quirk, Reading
+from device_sim.ocpp.meter_values import Context
+from device_sim.ocpp.metering import NEVER, Metering
 from device_sim.ocpp.options import PileOptions, Start
 from device_sim.ocpp.schemas import Schemas
 from device_sim.ocpp.session import Session
 from device_sim.ocpp.settings import Settings
 from device_sim.ocpp.signed_meter import SignedMeter
 from device_sim.plant import Node
-from device_sim.profile import UJ_PER_WH
 
 log = logging.getLogger(__name__)
 
-_NEVER: Final = 2**62
 _KEPT_SESSIONS: Final = 10_000
 _REBOOT_MS: Final = 3_000
-
-
-class State(StrEnum):
-    """What a connector is doing, in the words of 1.6."""
-
-    AVAILABLE = "Available"
-    PREPARING = "Preparing"
-    CHARGING = "Charging"
-    SUSPENDED_EV = "SuspendedEV"
-    SUSPENDED_EVSE = "SuspendedEVSE"
-    FINISHING = "Finishing"
-    UNAVAILABLE = "Unavailable"
-
-
-class Dialect(Protocol):
-    """What one version of the protocol makes of a pile's life. Each function queues messages on the pile's link."""
-
-    def boot(self) -> Outgoing: ...
-    def booted(self) -> None: ...
-    def heartbeat(self) -> None: ...
-    def state(self, state: State) -> None: ...
-    def authorize(self, id_tag: str, answered: Callable[[bool | None], None]) -> None: ...
-    def begun(self, session: Session) -> None: ...
-    def sampled(self, session: Session | None, reading: Reading, context: Context) -> None: ...
-    def ended(self, session: Session) -> None: ...
-    def resumed(self, session: Session) -> None: ...
-    def carry_out(self, action: str, payload: dict[str, Any]) -> Payload: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +53,7 @@ class Pile:
     schemas: Schemas
     link: Link = field(init=False)
     dialect: Dialect = field(init=False)
+    metering: Metering = field(init=False)
     profiles: Profiles = field(init=False)
     meter: SignedMeter | None = field(init=False)
     session: Session | None = None
@@ -102,15 +75,13 @@ class Pile:
     _steering: Steering = field(default_factory=Steering)
     _down_until_ms: int | None = None
     _reboot_asked: tuple[int, str] | None = None
-    _sample_ms: int = _NEVER
-    _aligned_ms: int = _NEVER
-    _heartbeat_ms: int = _NEVER
-    _profile_ms: int = _NEVER
-    _frozen: tuple[Fault, Reading] | None = None
+    _heartbeat_ms: int = NEVER
+    _profile_ms: int = NEVER
     _told: State | None = None
     _later: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.metering = Metering(self.device, self.point, self.settings, self.clock, self.log)
         self.profiles = Profiles(self.options.most_profiles, self.options.ram_profiles)
         self.meter = SignedMeter(f"METER-{self.device.name}"[:25]) if self.options.signed else None
         self._chance = random.Random(f"{self.options.seed}:{self.device.name}")
@@ -136,8 +107,7 @@ class Pile:
         return self.settings.password
 
     def faults(self) -> Mapping[FaultKind, Fault]:
-        """The faults in force now."""
-        return self.device.faults.active(self.clock())
+        return self.metering.faults()
 
     def boot(self) -> Outgoing:
         return self.dialect.boot()
@@ -182,14 +152,9 @@ class Pile:
 
     # The pile's own time.
 
-    def stamp(self, at_ms: int) -> int:
-        """An instant as the pile's clock has it."""
-        jump = self.faults().get(FaultKind.CLOCK_JUMP)
-        return at_ms + (round(1000 * jump.clock_s) if jump is not None else 0)
-
     def due_ms(self) -> int:
         """The next instant at which this pile has something to do."""
-        waits = [self._sample_ms, self._aligned_ms, self._heartbeat_ms, self._profile_ms]
+        waits = [self.metering.due_ms(), self._heartbeat_ms, self._profile_ms]
         waits += [at_ms for at_ms, _ in self._later]
         if self.point.until_ms > self.device.plant.now_ms:
             waits.append(self.point.until_ms)
@@ -215,7 +180,9 @@ class Pile:
             return
         if self.remote is not None and now_ms >= self.remote.until_ms:
             self.remote = None
-        self._read_meters(now_ms)
+        for context in self.metering.due(now_ms):
+            if self.session is not None or context is Context.CLOCK:
+                self.dialect.sampled(self.session, self.metering.reading(now_ms), context)
         if now_ms >= self._heartbeat_ms:
             self._heartbeat_ms = now_ms + 1000 * max(1, self.settings.heartbeat_s)
             self.dialect.heartbeat()
@@ -232,64 +199,6 @@ class Pile:
     def _advance(self) -> int:
         self.device.plant.advance(self.clock())
         return self.device.plant.now_ms
-
-    # Meter readings.
-
-    def reading(self, at_ms: int, energies_uj: tuple[int, int] | None = None) -> Reading:
-        """The meter now, or as it stood with the point's energies of an earlier instant."""
-        point, device = self.point, self.device
-        active = self.faults()
-        frozen = active.get(FaultKind.FROZEN)
-        if frozen is not None and self._frozen is not None and self._frozen[0] is frozen:
-            return self._frozen[1]
-        gone_in, gone_out = point.energies(device.plant.now_ms) if energies_uj is None else energies_uj
-        visit = point.visit
-        used = min(point.phases, visit.phases if visit is not None else 3, point.steering.phases)
-        reading = Reading(
-            self.stamp(at_ms),
-            (gone_in + device.import_offset_uj) % device.modulus_uj // UJ_PER_WH,
-            (gone_out + device.export_offset_uj) % device.modulus_uj // UJ_PER_WH,
-            point.power_mw,
-            point.offered_mw(),
-            used,
-            point.state_of_charge_percent(device.plant.now_ms),
-        )
-        self._frozen = None if frozen is None else (frozen, reading)
-        return reading
-
-    def _read_meters(self, now_ms: int) -> None:
-        if now_ms >= self._sample_ms:
-            self._sample_ms = _next(now_ms, self.settings.sample_s)
-            if self.session is not None:
-                self.session.samples += 1
-                self.dialect.sampled(self.session, self.reading(now_ms), Context.PERIODIC)
-        aligned_ms = 1000 * self.settings.aligned_s
-        if now_ms >= self._aligned_ms:
-            self.dialect.sampled(self.session, self.reading(now_ms), Context.CLOCK)
-        if not aligned_ms:
-            self._aligned_ms = _NEVER
-        elif now_ms >= self._aligned_ms or self._aligned_ms > now_ms + aligned_ms:
-            self._aligned_ms = (now_ms // aligned_ms + 1) * aligned_ms
-
-    def next_serial(self) -> int:
-        """A number for the next meter reading that is sent."""
-        self.device.serial += 1
-        return self.device.serial
-
-    def log_sent(self, serial: int, reading: Reading, **said: Any) -> None:
-        """A line of the answer log for a meter reading that was handed to the network."""
-        at_fault = next(iter(self.faults()), None)
-        self.log.write(
-            self.device.plant.name,
-            self.device.name,
-            serial,
-            reading.at_ms,
-            carried=True,
-            fault=None if at_fault is None else at_fault.value,
-            import_wh=reading.import_wh,
-            export_wh=reading.export_wh,
-            **said,
-        )
 
     # Sessions.
 
@@ -353,7 +262,7 @@ class Pile:
         session = Session(
             self._counted,
             id_tag,
-            self.reading(now),
+            self.metering.reading(now),
             self.point.energies(now),
             now,
             not self.link.accepted,
@@ -365,7 +274,7 @@ class Pile:
         self.session = session
         self.sessions.append(session)
         del self.sessions[:-_KEPT_SESSIONS]
-        self._sample_ms = _next(now, self.settings.sample_s)
+        self.metering.session_begins(now)
         self._obey(now)
         plant.disturb()
         plant.flow(Node.EV)
@@ -386,12 +295,12 @@ class Pile:
         else:
             at_ms = plant.now_ms if note is None else note.at_ms
             energies = self.point.energies(plant.now_ms) if note is None else (note.import_uj, note.export_uj)
-            session.end, session.end_uj, session.ended_ms = self.reading(at_ms, energies), energies, at_ms
+            session.end, session.end_uj, session.ended_ms = self.metering.reading(at_ms, energies), energies, at_ms
         session.reason, session.end_trigger = reason, trigger
         if self.meter is not None:
             session.signed_end = self.meter.text(session.end.at_ms, session.end.import_wh, "E", session.id_tag)
         self.session = None
-        self._sample_ms = _NEVER
+        self.metering.session_ends()
         self._refused_visit = self.point.visit  # who was served starts anew only by a new plug or from afar
         self.profiles.end_transaction()
         if note is None:
@@ -471,7 +380,7 @@ class Pile:
         now = self.device.plant.now_ms
         session = self.session
         if session is not None:
-            session.cut, session.cut_uj = self.reading(now), self.point.energies(now)
+            session.cut, session.cut_uj = self.metering.reading(now), self.point.energies(now)
         self.point.close(False, now)
         self.device.plant.disturb()
         self.device.plant.flow(Node.EV)
@@ -499,39 +408,3 @@ class Pile:
         self.device.plant.disturb()
         self.link.hold(False)
         self.want_session()
-
-    def truth(self) -> dict[str, Any]:
-        """What the control interface tells of this pile."""
-        gone_in, gone_out = self.point.energies(self.device.plant.now_ms)
-        return {
-            "identity": self.options.identity,
-            "version": self.version,
-            "connected": self.link.connected,
-            "accepted": self.link.accepted,
-            "connections": self.link.connections,
-            "backlog": self.link.backlog,
-            "calls_sent": self.link.calls_sent,
-            "calls_lost": self.link.calls_lost,
-            "state": self.state.value,
-            "power_kw": self.point.power_mw / 1e6,
-            "offered_kw": self.point.offered_mw() / 1e6,
-            "state_of_charge_percent": self.point.state_of_charge_percent(self.device.plant.now_ms),
-            "import_uj": gone_in,
-            "export_uj": gone_out,
-            "profiles": len(self.profiles.all()),
-            "flash_writes": self.profiles.flash_writes + self.settings_written,
-            "boots": self.boots,
-            "public_key": None if self.meter is None else self.meter.public_key,
-            "sessions": [session.truth() for session in self.sessions],
-        }
-
-    def relative_to(self, session: Session | None, context: Context) -> Reading | None:
-        """The reading that in-transaction samples count from, for piles with that quirk."""
-        within = context in (Context.PERIODIC, Context.CLOCK, Context.TRIGGER)
-        return (
-            session.begin if session is not None and within and Quirk.SESSION_RELATIVE in self.options.quirks else None
-        )
-
-
-def _next(now_ms: int, every_s: int) -> int:
-    return now_ms + 1000 * every_s if every_s else _NEVER

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from device_sim.ocpp.meter_values import Reading
+from device_sim.ocpp.meter_values import Context, Quirk, Reading
 
 
 @dataclass(slots=True)
@@ -29,7 +29,6 @@ class Session:
     end_trigger: str = ""
     seq: int = 0
     state: str = ""
-    samples: int = 0
     signed_begin: str | None = None
     signed_end: str | None = None
     cut: Reading | None = None
@@ -52,7 +51,13 @@ class Session:
             "export_uj": None if end is None else self.end_uj[1] - self.begin_uj[1],
             "reason": self.reason,
             "offline": self.offline,
-            "samples": self.samples,
             "signed_begin": self.signed_begin,
             "signed_end": self.signed_end,
         }
+
+
+def relative_to(session: Session | None, context: Context, quirks: frozenset[Quirk]) -> Reading | None:
+    """The reading that in-transaction samples count from, for piles with that quirk; None: the meter's own registers."""
+    if session is None or Quirk.SESSION_RELATIVE not in quirks or context in (Context.BEGIN, Context.END):
+        return None
+    return session.begin

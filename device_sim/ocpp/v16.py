@@ -9,11 +9,12 @@ from device_sim.charging_points import PHASE_MV
 from device_sim.faults import FaultKind
 from device_sim.ocpp import charging_profiles as cp
 from device_sim.ocpp import orders
+from device_sim.ocpp.dialect import State
 from device_sim.ocpp.instants import ms_of, text_of
 from device_sim.ocpp.link import Outgoing, Payload, Refused
 from device_sim.ocpp.meter_values import Context, Quirk, Reading, as_sent, sampled_values
-from device_sim.ocpp.pile import Pile, State
-from device_sim.ocpp.session import Session
+from device_sim.ocpp.pile import Pile
+from device_sim.ocpp.session import Session, relative_to
 from device_sim.ocpp.settings import KEYS, WRITE_ONLY, SettingRefused, measurands, shown, take
 
 _PURPOSES: Final = {"ChargePointMaxProfile": cp.STATION_MAX}
@@ -78,7 +79,7 @@ class Dialect16:
                 "connectorId": connector,
                 "errorCode": "NoError",
                 "status": state.value,
-                "timestamp": text_of(self._pile.stamp(self._pile.device.plant.now_ms)),
+                "timestamp": text_of(self._pile.metering.stamp(self._pile.device.plant.now_ms)),
             },
         )
 
@@ -113,7 +114,7 @@ class Dialect16:
         if not values:
             return
         meter_value = [{"timestamp": text_of(reading.at_ms), "sampledValue": values}]
-        serial = self._pile.next_serial()
+        serial = self._pile.metering.next_serial()
 
         def payload() -> Payload:
             wrong = FaultKind.WRONG_UNIT in self._pile.faults()
@@ -128,9 +129,7 @@ class Dialect16:
                 payload,
                 kept=session is not None,
                 meter=True,
-                sent=lambda message_id: self._pile.log_sent(
-                    serial, reading, context=context.value, message_id=message_id
-                ),
+                sent=lambda message_id: self._pile.metering.log_sent(serial, reading, context, message_id),
             )
         )
 
@@ -173,7 +172,7 @@ class Dialect16:
     ) -> list[dict[str, str]]:
         quirks = self._pile.options.quirks - {Quirk.MULTIPLIER}
         values = []
-        for sampled in sampled_values(reading, wanted, self._pile.relative_to(session, context)):
+        for sampled in sampled_values(reading, wanted, relative_to(session, context, self._pile.options.quirks)):
             value, unit, _ = as_sent(sampled, quirks)
             entry = {"value": f"{value:f}", "context": context.value, "measurand": sampled.measurand}
             extra = {"unit": unit, "phase": sampled.phase, "location": sampled.location}
@@ -278,7 +277,7 @@ class Dialect16:
             {"startPeriod": start, "limit": limit_of(limit, unit, phases), "numberPhases": phases}
             for start, limit, phases in periods
         ]
-        start_text = text_of(pile.stamp(now))
+        start_text = text_of(pile.metering.stamp(now))
         return {
             "status": "Accepted",
             "connectorId": asked["connectorId"],
@@ -334,7 +333,9 @@ class Dialect16:
             "BootNotification": lambda: pile.link.put(self.boot()),
             "Heartbeat": self.heartbeat,
             "StatusNotification": lambda: self._status(1, pile.state),
-            "MeterValues": lambda: self.sampled(pile.session, pile.reading(pile.device.plant.now_ms), Context.TRIGGER),
+            "MeterValues": lambda: self.sampled(
+                pile.session, pile.metering.reading(pile.device.plant.now_ms), Context.TRIGGER
+            ),
             "FirmwareStatusNotification": lambda: self._put("FirmwareStatusNotification", {"status": "Idle"}),
             "DiagnosticsStatusNotification": lambda: self._put("DiagnosticsStatusNotification", {"status": "Idle"}),
         }

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from device_sim.faults import FaultKind
+from device_sim.ocpp.dialect import State
 from device_sim.ocpp.instants import text_of
 from device_sim.ocpp.link import Outgoing, Payload
 from device_sim.ocpp.meter_values import Context, Quirk, Reading, as_sent, sampled_values
-from device_sim.ocpp.pile import Pile, State
-from device_sim.ocpp.session import Session
+from device_sim.ocpp.pile import Pile
+from device_sim.ocpp.session import Session, relative_to
 from device_sim.ocpp.settings import measurands
 from device_sim.ocpp.v2x import charging_needs
 from device_sim.ocpp.v20_answers import Answers
@@ -77,7 +78,7 @@ class Dialect20:
         return _CHARGING_STATES.get(state, "EVConnected")
 
     def _now(self) -> int:
-        return self._pile.stamp(self._pile.device.plant.now_ms)
+        return self._pile.metering.stamp(self._pile.device.plant.now_ms)
 
     def authorize(self, id_tag: str, answered: Callable[[bool | None], None]) -> None:
         token = {"idToken": self._token(id_tag)}
@@ -91,7 +92,7 @@ class Dialect20:
         if Quirk.NO_BEGIN not in self._pile.options.quirks:
             wanted = measurands(self._pile.settings.started)
             values = self._meter_value(session.begin, Context.BEGIN, wanted, session, session.signed_begin)
-        serial = self._pile.next_serial()
+        serial = self._pile.metering.next_serial()
         self.event(
             session,
             "Started",
@@ -117,7 +118,7 @@ class Dialect20:
         values = self._meter_value(reading, context, wanted, session)
         if not values:
             return
-        serial = self._pile.next_serial()
+        serial = self._pile.metering.next_serial()
 
         def sent(message_id: str) -> None:
             self._log(serial, reading, context, message_id)
@@ -138,7 +139,7 @@ class Dialect20:
             values += self._meter_value(session.begin, Context.BEGIN, wanted, session, session.signed_begin)
         values += self._meter_value(end, Context.END, wanted, session, session.signed_end)
         session.state = self._charging_state(self._pile.present_state())
-        serial = self._pile.next_serial()
+        serial = self._pile.metering.next_serial()
         self.event(
             session,
             "Ended",
@@ -205,7 +206,7 @@ class Dialect20:
         return {"idToken": id_tag, "type": "ISO14443"}
 
     def _log(self, serial: int, reading: Reading, context: Context, message_id: str) -> None:
-        self._pile.log_sent(serial, reading, context=context.value, message_id=message_id)
+        self._pile.metering.log_sent(serial, reading, context, message_id)
 
     def _meter_value(
         self,
@@ -216,7 +217,7 @@ class Dialect20:
         signed: str | None = None,
     ) -> list[dict[str, Any]]:
         values = []
-        for sampled in sampled_values(reading, wanted, self._pile.relative_to(session, context)):
+        for sampled in sampled_values(reading, wanted, relative_to(session, context, self._pile.options.quirks)):
             value, unit, multiplier = as_sent(sampled, self._pile.options.quirks)
             entry: dict[str, Any] = {"value": value, "measurand": sampled.measurand, "context": context.value}
             if sampled.phase:

@@ -71,7 +71,7 @@ class Answers:
         return answer(payload)
 
     def _now(self) -> int:
-        return self._pile.stamp(self._pile.device.plant.now_ms)
+        return self._pile.metering.stamp(self._pile.device.plant.now_ms)
 
     # Charging profiles.
 
@@ -181,7 +181,7 @@ class Answers:
         schedule = {
             "evseId": asked["evseId"],
             "duration": asked["duration"],
-            "scheduleStart": text_of(pile.stamp(now)),
+            "scheduleStart": text_of(pile.metering.stamp(now)),
             "chargingRateUnit": unit,
             "chargingSchedulePeriod": [
                 {"startPeriod": start, "limit": limit_of(limit, unit, phases), "numberPhases": phases}
@@ -281,7 +281,9 @@ class Answers:
             "BootNotification": lambda: pile.link.put(self._voice.boot("Triggered")),
             "Heartbeat": self._voice.heartbeat,
             "StatusNotification": self._voice.notify_status,
-            "MeterValues": lambda: pile.dialect.sampled(None, pile.reading(pile.device.plant.now_ms), Context.TRIGGER),
+            "MeterValues": lambda: pile.dialect.sampled(
+                None, pile.metering.reading(pile.device.plant.now_ms), Context.TRIGGER
+            ),
         }
         if session is not None:
             deeds["TransactionEvent"] = lambda: self._voice.event(session, "Updated", "Trigger", self._now())

@@ -29,12 +29,12 @@ def charging_needs(pile: Pile) -> dict[str, Any] | None:
     }
     return {
         "evseId": 1,
-        "timestamp": text_of(pile.stamp(pile.device.plant.now_ms)),
+        "timestamp": text_of(pile.metering.stamp(pile.device.plant.now_ms)),
         "chargingNeeds": {
             "requestedEnergyTransfer": modes[-1],
             "availableEnergyTransfer": modes,
             "controlMode": "DynamicControl",
-            "departureTime": text_of(pile.stamp(visit.departs_ms)),
+            "departureTime": text_of(pile.metering.stamp(visit.departs_ms)),
             "v2xChargingParameters": parameters,
         },
     }
