@@ -68,6 +68,10 @@ class _Device:
         self.raw.clear()
         return self.watches
 
+    def states(self) -> list[int]:
+        """The status codes of its variables. Those with a dead-band count only alone: some servers keep a bad status back within it."""
+        return [w.status for w in self.watches if not w.item.dead_band] or [w.status for w in self.watches]
+
     def saw_before(self, one: Told) -> bool:
         """Whether a value is the last one over again, stamp and all, as polls bring it."""
         value = one.value if isinstance(one.value, int | float) else hash(repr(one.value))
@@ -179,7 +183,7 @@ class OpcUa:
             raise self._fatal
         if self._session is None:
             raise BusUnreachable(f"{known.plan.name}: {self._why}")
-        states = [watch.status for watch in known.watches]
+        states = known.states()
         if states and all(map(values.is_cut_off, states)):
             raise DeviceUnreachable(f"{known.plan.name}: the server reports {name_of(states[0])} for all its variables")
         if states and all(map(values.is_missing, states)):
@@ -194,7 +198,7 @@ class OpcUa:
 
     def _restate(self, known: _Device, counters_only: bool) -> None:
         """Tells values again that have not changed for long, at the last instant at which the server would have told a change."""
-        if self._alive_ms is None:
+        if self._alive_ms is None or all(map(values.is_cut_off, known.states())):
             return
         sampling_ms = self._bus.sampling_ms or self._bus.publishing_ms
         sure_ms = round(self._alive_ms - self._bus.publishing_ms - sampling_ms)
