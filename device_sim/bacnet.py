@@ -48,6 +48,7 @@ _SMALLEST_APDU: Final = 50
 _IN_HAND: Final = 256
 _ROOM: Final = 100  # analog-input,101 is the first room
 _VENDOR: Final = 999
+_PRESENT_VALUE: Final = 85
 # What the control interface's exception code becomes: (class, code) of clause 18.
 _ERRORS: Final = {
     1: ("services", "optional-functionality-not-supported"),
@@ -391,9 +392,14 @@ class _Served(Application):  # type: ignore[misc]
 
 
 def _asks_for_serial(apdu: Any) -> bool:
+    serial = primitivedata.ObjectIdentifier(SERIAL)
     if isinstance(apdu, ReadPropertyRequest):
-        return bool(apdu.objectIdentifier == SERIAL and apdu.propertyIdentifier == 85)
-    return any(specification.objectIdentifier == SERIAL for specification in apdu.listOfReadAccessSpecs)
+        return bool(apdu.objectIdentifier == serial and int(apdu.propertyIdentifier) == _PRESENT_VALUE)
+    return any(
+        specification.objectIdentifier == serial
+        and any(int(wanted.propertyIdentifier) == _PRESENT_VALUE for wanted in specification.listOfPropertyReferences)
+        for specification in apdu.listOfReadAccessSpecs
+    )
 
 
 def _made(object_id: ObjectId, thing: Thing) -> Any:
@@ -413,7 +419,7 @@ def _made(object_id: ObjectId, thing: Thing) -> Any:
         known["relinquishDefault"] = thing.rest
     if thing.scale is not None:
         known["scale"] = basetypes.Scale(integerScale=thing.scale)
-        known["maxPresValue"] = 999_999_999_999
+        known["maxPresValue"] = 999_999_999
     return _CLASSES[kind](**known)
 
 

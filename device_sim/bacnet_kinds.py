@@ -17,6 +17,7 @@ from device_sim.profile import UJ_PER_KWH, UJ_PER_WH
 SERIAL: Final = ("positive-integer-value", 9000)  # the answer serial stands here
 FIRST_INSTANCE: Final = 1000  # a device without an instance of its own has this plus its unit
 _MOST_ROOMS: Final = 500
+_ACCUMULATED_WH: Final = 1_000_000_000  # nine digits, which an unsigned of 32 bits holds
 _DAY_S: Final = 86_400
 _COP: Final = (9, 2)  # cooling over electrical energy of the chiller, as a fraction so that its counters stay whole
 _COP_RATIO: Final = _COP[0] / _COP[1]
@@ -47,7 +48,7 @@ class BacnetKind:
     draw: Callable[[View], Image]
     options: frozenset[str] = frozenset({"instance"})
     family: str = "bacnet"
-    modulus_uj: int = 1_000_000_000 * UJ_PER_KWH
+    modulus_uj: int = _ACCUMULATED_WH * UJ_PER_WH
 
     def image(self, view: View) -> Image:
         """The values of this instant, without the serial and without what is commanded."""
@@ -222,8 +223,8 @@ def _chiller(view: View) -> Image:
         ("analog-input", 4): back_degc,
         ("analog-input", 5): flow_l_per_s,
         ("analog-input", 6): capacity,
-        ("accumulator", 1): electrical_uj // UJ_PER_WH,
-        ("accumulator", 2): cooling_uj // UJ_PER_WH,
+        ("accumulator", 1): electrical_uj // UJ_PER_WH % _ACCUMULATED_WH,
+        ("accumulator", 2): cooling_uj // UJ_PER_WH % _ACCUMULATED_WH,
         ("multi-state-value", 1): 2 if power_w >= 1 else 1,
     }
 
