@@ -188,6 +188,7 @@ def _controls(view: View) -> dict[str, Value]:
     """Model 704: what is not simulated, off."""
     off = ("PFWInjEna", "PFWAbsEna", "WMaxLimPctEna", "WSetEna", "VarSetEna")
     values: dict[str, Value] = dict.fromkeys(off, 0)
+    values |= dict.fromkeys(("WMaxLimPctEnaRvrt", "WSetEnaRvrt"), 0)  # after a reversion nothing is in force
     values |= {name: value for name, value in view.written.items() if name in {"WMaxLimPctRvrt", "WSetRvrt"}}
     return values | {
         "PF_SF": -3,

@@ -77,6 +77,10 @@ def _rows() -> list[Quantity]:
     add(("dc_power_kw",), "kW", gauge, electricity, -_POWER_KW, _POWER_KW)
     add(("dc_voltage_v",), "V", gauge, electricity, -1e5, 1e5)
     add(("dc_current_a",), "A", gauge, electricity, -1e5, 1e5)
+    for n in (1, 2, 3, 4):  # the trackers of a PV inverter
+        add((f"dc_input_{n}_power_kw",), "kW", gauge, electricity, -_POWER_KW, _POWER_KW)
+        add((f"dc_input_{n}_voltage_v",), "V", gauge, electricity, -1e5, 1e5)
+        add((f"dc_input_{n}_current_a",), "A", gauge, electricity, -1e5, 1e5)
     add(
         (
             "energy_import_kwh",

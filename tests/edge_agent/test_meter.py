@@ -62,7 +62,7 @@ def test_a_shipped_model_measures_power_and_an_energy(name: str) -> None:
     assert quantities & {"energy_import_kwh", "energy_export_kwh"}
 
 
-def test_ten_makers_meters_and_three_sunspec_devices_are_shipped() -> None:
+def test_the_makers_meters_and_the_sunspec_models_are_shipped() -> None:
     assert set(SHIPPED) == {
         "abb_b23",
         "acrel_adl400",
@@ -73,6 +73,7 @@ def test_ten_makers_meters_and_three_sunspec_devices_are_shipped() -> None:
         "schneider_iem3155",
         "schneider_pm5560",
         "siemens_pac3200",
+        "sunspec",
         "sunspec_103",
         "sunspec_203",
         "sunspec_802",

@@ -18,6 +18,9 @@ Offset = Annotated[int, Meta(ge=2, le=65535)]
 WRITABLE: Final = ("uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
 
 
+_SHARED: Final = ("unit", "low", "high", "safe", "fallback")  # what alternatives of one point have in common
+
+
 class Rating(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A register of the device that tells what 100 % is, in the point's unit: register x 10^`scale_exponent` (x 10^scale factor)."""
 
@@ -33,7 +36,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     what: `value` (the set-point: `sign` x register x 10^`scale_exponent` (x 10^scale factor) is the value in the point's unit, or, with
     `percent_of`, that per cent of the rating), `timer` (whole seconds until the device reverts), `fixed` (the number `fixed`),
-    `heartbeat` (another number each time). `release` is the number that lets go of the point; registers without one are left alone then.
+    `heartbeat` (another number each time). An `optional` register is left alone where the device says that it has none. `release` is the number that lets go of the point; registers without one are left alone then.
     """
 
     what: Literal["value", "timer", "fixed", "heartbeat"] = "value"
@@ -46,6 +49,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     percent_of: Rating | None = None
     fixed: int | None = None
     release: int | None = None
+    optional: bool = False
 
     @property
     def words(self) -> int:
@@ -54,7 +58,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Point(declared.Point, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What may be written, step by step. With `model_block` its registers are `offset`s from that SunSpec model's id register, else addresses."""
+    """What may be written, step by step. With `model_block` its registers are `offset`s from that SunSpec model's id register, else addresses.
+
+    Of several points of one name the first counts whose SunSpec model the device has.
+    """
 
     write: list[Step]
     model_block: Annotated[int, Meta(ge=1, le=65534)] | None = None
@@ -67,13 +74,20 @@ class Point(declared.Point, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 def faults(points: Sequence[Point]) -> Iterator[tuple[int, str, str]]:
     """What is wrong with a model's points: (index, key, expected and seen)."""
-    names: set[str] = set()
+    names: dict[str, Point] = {}
     for index, point in enumerate(points):
         if not valid_id(point.name):
             yield index, "name", f"expected 1 to 64 of A-Z a-z 0-9 _ -, saw {point.name!r}"
-        if point.name in names:
+        first = names.setdefault(point.name, point)
+        blocks = [other.model_block for other in points[:index] if other.name == point.name]
+        if blocks and (point.model_block in blocks or None in {point.model_block, *blocks}):
             yield index, "name", f"expected each point once, saw {point.name!r} again"
-        names.add(point.name)
+        elif any(getattr(first, key) != getattr(point, key) for key in _SHARED):
+            yield (
+                index,
+                "name",
+                f"expected points of one name to agree in {', '.join(_SHARED)}, saw {point.name!r} differ",
+            )
         if sum(step.what == "value" for step in point.write) == 0:
             yield index, "write", "expected a step with what = 'value', saw none"
         if not point.lets_go and point.safe is None:

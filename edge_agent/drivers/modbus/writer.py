@@ -104,9 +104,10 @@ class Writer:
     async def write(self, device: ModbusPlan, name: str, value: float | None, hold_s: float) -> Written:
         """See `Controllable.write`. Raises DriverError."""
         what = f"{device.name}: point {name}"
-        point = next((point for point in device.points if point.name == name), None)
-        if point is None:
-            raise NotWritable(f"{what}: expected one of {[point.name for point in device.points]}")
+        alternatives = [point for point in device.points if point.name == name]
+        if not alternatives:
+            raise NotWritable(f"{what}: expected one of {sorted({point.name for point in device.points})}")
+        point = await self._there(device, alternatives)
         if value is None and not point.lets_go:
             if point.safe is None:
                 raise NotWritable(f"{what}: expected a safe value, because the device cannot be left to itself")
@@ -121,10 +122,14 @@ class Writer:
         wrong = _wrong(point, numbers, after)
         return Written(not wrong, before.value(), after.value(), wrong)
 
-    async def _base(self, device: ModbusPlan, point: Point) -> int:
-        """Where the point's addresses count from."""
-        if point.model_block is None:
-            return 0
+    async def _there(self, device: ModbusPlan, alternatives: Sequence[Point]) -> Point:
+        """The first whose SunSpec model the device has; the last where it has none of them, for the error that follows."""
+        if len(alternatives) == 1:
+            return alternatives[0]
+        models = (await self._chain_of(device)).models
+        return next((point for point in alternatives if point.model_block in models), alternatives[-1])
+
+    async def _chain_of(self, device: ModbusPlan) -> Chain:
         chain = self._chains.get(device.name)
         if chain is None:
 
@@ -132,6 +137,13 @@ class Writer:
                 return await self._link.registers(device.name, device.unit, "holding", address, count)
 
             chain = self._chains[device.name] = await sunspec.walk(read, device.name)
+        return chain
+
+    async def _base(self, device: ModbusPlan, point: Point) -> int:
+        """Where the point's addresses count from."""
+        if point.model_block is None:
+            return 0
+        chain = await self._chain_of(device)
         model = chain.models.get(point.model_block)
         if model is None:
             self._chains.pop(device.name)
@@ -157,6 +169,8 @@ class Writer:
         """What each register gets; registers that are left alone are missing."""
         numbers: dict[Step, int | float] = {}
         for step in point.write:
+            if step.optional and there.means_nothing(step, there.number(step)):
+                continue
             if value is None:
                 if step.release is not None:
                     numbers[step] = step.release

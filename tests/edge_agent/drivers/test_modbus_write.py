@@ -348,3 +348,37 @@ def test_a_point_that_makes_no_sense_is_a_fault_of_its_model(point: Point, messa
 
 def test_a_point_twice_is_a_fault() -> None:
     assert [said for _, _, said in points.faults([LIMIT, LIMIT])] == ["expected each point once, saw 'limit' again"]
+
+
+async def test_of_two_points_of_a_name_the_one_counts_whose_model_the_device_has(
+    device: Writable, driver: ModbusTcp
+) -> None:
+    newer = Point(
+        name="limit",
+        unit="%",
+        fallback="device_timer",
+        model_block=704,
+        write=[
+            Step(what="timer", type="uint32", offset=18),
+            Step(what="fixed", offset=17, fixed=0, optional=True),
+            Step(offset=15, scale_offset=54),
+            Step(what="fixed", offset=14, fixed=1, release=0),
+        ],
+    )
+    both = plan(newer, LIMIT)
+    at = lay(device, 40000, (123, {5: 100, 23: 0xFFFE, 9: 0}, 24))[123]
+    assert (await driver.write(both, "limit", 50, 60)).delivered
+    assert device.writes[0] == (16, at + 5, [5000])
+    device.words.clear()
+    device.writes.clear()
+    at = lay(device, 40000, (704, {14: 0, 15: 1000, 17: 0xFFFF, 54: 0xFFFF}, 65))[704]
+    with pytest.raises(DriverError):
+        await driver.write(both, "limit", 50, 60)  # the old chain is believed once more
+    assert (await driver.write(both, "limit", 50, 70_000)).delivered
+    # 70,000 s = 0x11170; a device without the reversion's enabling register is not asked to set it
+    assert device.writes == [(16, at + 18, [1, 0x1170]), (16, at + 15, [500]), (16, at + 14, [1])]
+
+
+def test_points_of_one_name_agree_in_what_a_set_point_is_judged_by() -> None:
+    other = Point(name="limit", unit="kW", fallback="device_timer", model_block=704, write=LIMIT.write)
+    assert any("to agree in unit" in said for _, _, said in points.faults([LIMIT, other]))
