@@ -1,7 +1,7 @@
 """One simulated device: its counters, faults and serial numbers, and what it shows at an instant. It knows no protocol and no network."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Protocol
 
 from device_sim.carriers import NL_PER_M3, Carrier
@@ -61,10 +61,10 @@ class Device:
     def counters(self) -> Counters:
         """What the counters show at the plant's present instant."""
         if isinstance(self.node, Carrier):
-            stream = self.plant.streams[self.node]
+            energy_uj, volume_nl = self._passed(self.node)
             return Counters(
-                import_uj=(stream.energy_uj + self.import_offset_uj) % self.modulus_uj,
-                volume_nl=(stream.volume_nl + self.volume_offset_nl) % self.volume_modulus_nl,
+                import_uj=(energy_uj + self.import_offset_uj) % self.modulus_uj,
+                volume_nl=(volume_nl + self.volume_offset_nl) % self.volume_modulus_nl,
             )
         tally, modulus = self._tally(self.node), self.modulus_uj
         reactive_import, reactive_export, apparent = self._reactive_offset_uj
@@ -85,11 +85,16 @@ class Device:
             return whole
         return Tally(*(energy * self.share_ppm // WHOLE for energy in astuple(whole)))
 
+    def _passed(self, carrier: Carrier) -> tuple[int, int]:
+        """The device's share of the heat (uJ) and volume (nL) that have passed its place."""
+        stream = self.plant.streams[carrier]
+        return stream.energy_uj * self.share_ppm // WHOLE, stream.volume_nl * self.share_ppm // WHOLE
+
     def reset_counters(self) -> None:
         """All counters start from 0 again, at the plant's present instant."""
         if isinstance(self.node, Carrier):
-            stream = self.plant.streams[self.node]
-            self.import_offset_uj, self.volume_offset_nl = -stream.energy_uj, -stream.volume_nl
+            energy_uj, volume_nl = self._passed(self.node)
+            self.import_offset_uj, self.volume_offset_nl = -energy_uj, -volume_nl
             return
         tally = self._tally(self.node)
         self.import_offset_uj, self.export_offset_uj = -tally.import_uj, -tally.export_uj
@@ -101,10 +106,10 @@ class Device:
         A volume counter jumps to as many m3 below its modulus as `below_uj` is kWh.
         """
         if isinstance(self.node, Carrier):
-            stream = self.plant.streams[self.node]
-            self.import_offset_uj = self.modulus_uj - below_uj - stream.energy_uj
+            energy_uj, volume_nl = self._passed(self.node)
+            self.import_offset_uj = self.modulus_uj - below_uj - energy_uj
             below_nl = below_uj * NL_PER_M3 // UJ_PER_KWH
-            self.volume_offset_nl = self.volume_modulus_nl - below_nl - stream.volume_nl
+            self.volume_offset_nl = self.volume_modulus_nl - below_nl - volume_nl
             return
         tally = self._tally(self.node)
         self.import_offset_uj = self.modulus_uj - below_uj - tally.import_uj
@@ -134,7 +139,9 @@ class Device:
         passing = None
         if isinstance(self.node, Carrier):
             stream = self.plant.streams[self.node]
-            flow, passing = Flow(stream.power_mw), stream.passing()
+            whole_passing = stream.passing()
+            flow = Flow(stream.power_mw * self.share_ppm // WHOLE)
+            passing = replace(whole_passing, flow_ul_per_s=whole_passing.flow_ul_per_s * self.share_ppm // WHOLE)
         else:
             whole = self.plant.flow(self.node)
             if self.point is not None:

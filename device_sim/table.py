@@ -15,6 +15,7 @@ FAMILIES: Final[dict[str, str]] = {
     "bacnet": "device_sim.bacnet_kinds",
     "dlt645": "device_sim.dlt645_kinds",
     "cjt188": "device_sim.cjt188",
+    "mbus": "device_sim.mbus_kinds",
 }
 
 
@@ -33,6 +34,7 @@ PROTOCOLS: Final[dict[str, Served]] = {
     "bacnet_ip": Served("bacnet", "device_sim.bacnet"),
     "dlt645": Served("dlt645", "device_sim.dlt645"),
     "cjt188": Served("cjt188", "device_sim.cjt188"),
+    "mbus": Served("mbus", "device_sim.mbus"),
     "ocpp": Served("ocpp", "device_sim.ocpp.bus"),
 }
 

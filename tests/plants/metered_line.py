@@ -30,18 +30,26 @@ class MeteredLine:
     frames: list[tuple[str, bool, bytes]] = field(default_factory=list)
 
     def open(
-        self, protocol: str, models: dict[str, str], rows: dict[str, list[dict[str, Any]]], keys: dict[str, Any]
+        self,
+        protocol: str,
+        models: dict[str, str],
+        rows: dict[str, list[dict[str, Any]]],
+        keys: dict[str, Any],
+        addresses: dict[str, dict[str, Any]],
     ) -> None:
-        """Opens the driver with `models` by device; `rows` are added to a device's own, `keys` to the bus."""
+        """Opens the driver with `models` by device; `rows` are added to a device's own, `keys` to the bus.
+
+        `addresses`: the address keys of devices; without them the `address` that the simulator lists.
+        """
         spoken = declared(protocol)
         place = self.ready["devices"][0]
         where = {"serial": place["serial"]} if "serial" in place else {"host": place["host"], "port": place["port"]}
         row = spoken.device.__annotations__["row"].__args__[0]
         devices = [
-            spoken.device(  # type: ignore[call-arg]
+            spoken.device(
                 name=name,
                 model=model,
-                address=self.listed(name)["address"],
+                **(addresses.get(name) or {"address": self.listed(name)["address"]}),
                 row=[row(**one) for one in rows.get(name, [])],
             )
             for name, model in models.items()
@@ -98,6 +106,7 @@ async def metered_line(
     protocol: str,
     models: dict[str, str],
     rows: dict[str, list[dict[str, Any]]] | None = None,
+    addresses: dict[str, dict[str, Any]] | None = None,
     **keys: Any,
 ) -> AsyncIterator[MeteredLine]:
     """Serves `site` (one plant, one line) and opens the driver for the devices of `models`."""
@@ -113,7 +122,7 @@ async def metered_line(
     line = MeteredLine(await ready, log_path)
     served.append(line)
     try:
-        line.open(protocol, models, rows or {}, keys)
+        line.open(protocol, models, rows or {}, keys, addresses or {})
         yield line
     finally:
         if hasattr(line, "driver"):
