@@ -29,6 +29,7 @@ from device_sim.plan import (
 )
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH, AfterEnd, IntervalEnergies, ProfileFaults, read_intervals
+from device_sim.repeated import expanded
 from device_sim.site_table import SiteFault, SiteFaults, Table
 from device_sim.table import PROTOCOLS, kinds, module_of, usual_protocol
 from device_sim.vehicles import Pattern
@@ -113,7 +114,9 @@ def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
     pv, battery, ev = _pv(table), _battery(table), _ev(table, directory)
     streams, wind = stream_plans(table), wind_plan(table)
     carriers = frozenset(stream.carrier for stream in streams)
-    devices = tuple(_device(device, pv is not None, battery is not None, carriers) for device in table.tables("device"))
+    devices = tuple(
+        _device(device, pv is not None, battery is not None, carriers) for device in table.tables("device", expanded)
+    )
     _refuse_twice(table.faults, table.file, table.key("device.name"), [device.name for device in devices])
     buses = _buses(table, devices)
     units = [f"unit {device.unit} on bus {device.bus}" for device in devices if _family(device) == "modbus"]

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -109,14 +109,15 @@ class Table:
             value = {}
         return Table(self.faults, self.file, self.key(key), value)
 
-    def tables(self, key: str) -> "list[Table]":
-        """An array of at least one table."""
+    def tables(self, key: str, as_meant: Callable[[Sequence[Any]], list[Any]] = list) -> "list[Table]":
+        """An array of at least one table; `as_meant` makes of the array what it stands for."""
         value = self._value(key, None)
         if not isinstance(value, list) or not value or not all(isinstance(entry, Mapping) for entry in value):
             if value is not None:
                 self.fault(key, "one or more tables [[...]]", repr(value))
             return []
-        return [Table(self.faults, self.file, f"{self.key(key)}[{index}]", entry) for index, entry in enumerate(value)]
+        meant = as_meant(value)
+        return [Table(self.faults, self.file, f"{self.key(key)}[{index}]", entry) for index, entry in enumerate(meant)]
 
     def has(self, key: str) -> bool:
         """Whether the file says anything there."""

@@ -122,7 +122,7 @@ def _wanted(options: argparse.Namespace, directory: Path) -> Wanted:
     host, _, port = (options.broker or "").rpartition(":")
     return Wanted(
         directory,
-        SITES / ("steel.toml" if options.profile is not None else "demo.toml"),
+        SITES / ("steel.toml" if options.profile is not None else f"{options.facility.replace('-', '_')}.toml"),
         clock,
         poll_s,
         options.port,

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wattline.demo_edge import bus_lines
 from wire.keys import SigningKey
 
-# What the simulator calls a kind of device -> the agent's meter model. The register maps behind the two names are written twice, from
-# the manuals: that is what makes the simulator a judge of the agent.
-MODELS: Final = {
-    "schneider_pm5560": "schneider_pm5560",
-    "siemens_pac3200": "siemens_pac3200",
-    "eastron_sdm630": "eastron_sdm630",
-    "sunspec_pv": "sunspec_103",
-    "sunspec_battery": "sunspec_802",
-}
 SHOWN: Final = {"grid": "grid", "load": "load", "ev": "ev", "pv": "pv", "battery": "storage"}
-NAMES: Final = {"works": ("Riverside Works", "CN-JS"), "depot": ("North Depot", "CN-YN"), "steel": ("Steel plant", "")}
+NAMES: Final = {
+    "works": ("Riverside Works", "CN-JS"),
+    "depot": ("North Depot", "CN-YN"),
+    "steel": ("Steel plant", ""),
+    "city-block": ("City block", "CN-SH"),
+}
+COMMAND_KEY: Final = "command.sign"
 STEEL: Final = "steel"
 RATED_KW: Final = 1000
 STEEL_FACTOR: Final = "0.45848"  # the data set's own implied factor, kg CO2 per kWh: test data, not an official factor
@@ -58,49 +56,30 @@ def write_edge(plan: Plan, gateway: Gateway) -> Path:
     key_path = plan.directory / f"{gateway.edge}.sign"
     if not key_path.exists():
         SigningKey.generate().save(key_path)
-    buses: dict[int, list[Mapping[str, Any]]] = {}
+    buses: dict[str, list[Mapping[str, Any]]] = {}
     for device in gateway.devices:
-        buses.setdefault(device["port"], []).append(device)
+        buses.setdefault(device["bus"], []).append(device)
     lines = [
         f'facility = "{gateway.facility}"',
         f'edge = "{gateway.edge}"',
         f'mqtt = {{ host = "{plan.broker_host}", port = {plan.broker_port}, plain = true }}',
         f'spool = {{ directory = "{gateway.edge}-spool" }}',
         f'signing = {{ key = "{key_path.name}" }}',
-        'aggregator = { store_id = "demo" }',
+        f'aggregator = {{ store_id = "demo", command_key = "{_command_key(plan.directory)}" }}',
     ]
-    for port, devices in buses.items():
-        lines += [
-            "",
-            "[[bus]]",
-            f'name = "tcp-{port}"',
-            'protocol = "modbus_tcp"',
-            f'host = "{devices[0]["host"]}"',
-            f"port = {port}",
-        ]
-        for device in devices:
-            lines += _edge_device(device, plan.poll_s)
+    for name, devices in buses.items():
+        lines += bus_lines(name, devices, plan.poll_s)
     path = plan.directory / f"{gateway.edge}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def _edge_device(device: Mapping[str, Any], poll_s: float) -> list[str]:
-    lines = [
-        "[[bus.device]]",
-        f'name = "{device["device"]}"',
-        f'model = "{MODELS[device["kind"]]}"',
-        f"unit = {device['unit']}",
-        f"period_s = {poll_s:g}",
-    ]
-    for number, address in enumerate(device["serial_addresses"], start=1):
-        lines += [
-            "[[bus.device.row]]",
-            f'quantity = "answer_serial_{number}"',
-            f"address = {address}",
-            'type = "uint32"',
-        ]
-    return lines
+def _command_key(directory: Path) -> str:
+    """The public half of the key that signs set-points, made at its first use."""
+    path = directory / COMMAND_KEY
+    if not path.exists():
+        SigningKey.generate().save(path)
+    return SigningKey.load(path).public.to_text()
 
 
 def write_aggregator(plan: Plan, gateways: Sequence[Gateway], site: Path) -> Path:
@@ -118,6 +97,7 @@ def write_aggregator(plan: Plan, gateways: Sequence[Gateway], site: Path) -> Pat
             f'public_key = "{key}"',
         ]
         body += _facility(gateway, plant["time_zone"])
+    _command_key(plan.directory)
     path = plan.directory / "aggregator.toml"
     path.write_text("\n".join([*_head(plan), *body]) + "\n")
     return path
@@ -134,6 +114,9 @@ def _head(plan: Plan) -> list[str]:
         f'host = "{plan.broker_host}"',
         f"port = {plan.broker_port}",
         "plain = true",
+        "",
+        "[commands]",
+        f'key = "{COMMAND_KEY}"',
         "",
         "[store]",
     ]
@@ -165,14 +148,20 @@ def _facility(gateway: Gateway, time_zone: str) -> list[str]:
             'source = "test data"',
             'marks = ["test data"]',
         ]
+    shown = set[str]()
     for device in gateway.devices:
+        if device["measures"] not in SHOWN:  # other carriers are stored, and not yet settled
+            continue
         role = "main" if device["measures"] == "grid" else "sub"
+        # Of several meters at a node the first stands for it on the page: the others see shares of the same power.
+        show = "" if device["measures"] in shown else SHOWN[device["measures"]]
+        shown.add(device["measures"])
         lines += [
             "[[facility.meter]]",
             f'device = "{device["device"]}"',
             f'edge = "{gateway.edge}"',
             f'role = "{role}"',
             f"rated_power_kw = {RATED_KW}",
-            f'show = "{SHOWN[device["measures"]]}"',
+            *([f'show = "{show}"'] if show else []),
         ]
     return lines

@@ -2,10 +2,19 @@
 
 import argparse
 from pathlib import Path
+from typing import Final
+
+FACILITIES: Final = ("demo", "city-block")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The demo's options."""
+    parser.add_argument(
+        "--facility",
+        choices=FACILITIES,
+        default=FACILITIES[0],
+        help="what is simulated: two plants on Modbus TCP, or a city block on all protocols (default: %(default)s)",
+    )
     parser.add_argument("--seconds", type=float, help="stop by itself after so many real seconds, drain and report")
     parser.add_argument(
         "--speed", type=float, default=1.0, help="how many times faster than life (default: %(default)s)"

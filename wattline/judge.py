@@ -62,7 +62,7 @@ def judge(log: Path, store: Store) -> Verdict:
     for answer in answers(log):
         given[answer["plant"], answer["device"]][answer["serial"]] = (
             answer["at_ms"],
-            (answer["address"], answer["count"]),
+            _request(answer),
         )
     by_device: dict[tuple[str, str], list[SeriesKey]] = defaultdict(list)
     for key in store.series():
@@ -70,6 +70,13 @@ def judge(log: Path, store: Store) -> Verdict:
     for device in sorted(set(given) | set(by_device)):
         _judge_device(verdict, store, device, given.get(device, {}), by_device.get(device, []))
     return verdict
+
+
+def _request(answer: dict[str, Any]) -> tuple[int, int]:
+    """What was asked, where the log says it in registers; else something that no other answer has."""
+    if isinstance(answer.get("address"), int) and "count" in answer:
+        return answer["address"], answer["count"]
+    return -answer["serial"], 0
 
 
 def _judge_device(
