@@ -27,9 +27,17 @@ _ERRORS: Final = {
     44: "not-cov-property",
     45: "optional-functionality-not-supported",
     47: "datatype-not-supported",
+    29: "service-request-denied",
     50: "property-is-not-an-array",
+    # Clause 18.9 and 18.10: what others call a rejection or an abort, some say as an error.
+    51: "buffer-overflow",
+    54: "segmentation-not-supported",
+    59: "buffer-overflow",
+    65: "too-many-arguments",
+    67: "unrecognized-service",
     82: "busy",
     83: "communication-disabled",
+    123: "apdu-too-long",
 }
 _REJECTS: Final = (
     "other",
