@@ -1,9 +1,9 @@
 """A small private certificate authority in one folder. Not a public one: nobody trusts it but our broker and our programs.
 
 ```
-ca.pem ca.key crl.pem register.json      the authority; ca.key belongs on no gateway and on no broker
+ca.pem ca.key crl.pem register.json command.sign.pub      the authority; ca.key belongs on no gateway and on no broker
 broker/      ca.pem broker.pem broker.key crl.pem
-aggregator/  ca.pem aggregator.pem aggregator.key
+aggregator/  ca.pem aggregator.pem aggregator.key command.sign
 edges/works.gw-01/  ca.pem gw-01.pem gw-01.key gw-01.sign gw-01.sign.pub
 ```
 Each inner folder is what its machine gets, and nothing else. An edge's certificate carries the common name `facility.edge`: the dot is
@@ -114,8 +114,24 @@ class Authority:
         return self._new_folder("broker", "broker", days, tuple(hosts))
 
     def aggregator(self, days: int = SERVER_DAYS) -> Path:
-        """Key and certificate with which the aggregator connects to the broker; gives its folder."""
-        return self._new_folder("aggregator", "aggregator", days)
+        """Key and certificate with which the aggregator connects to the broker, and the key that signs its set-points; gives its folder."""
+        folder = self._new_folder("aggregator", "aggregator", days)
+        key = SigningKey.generate()
+        key.save(folder / "command.sign")
+        _write(self._command_key, f"{key.public.to_text()}\n".encode())
+        return folder
+
+    @property
+    def _command_key(self) -> Path:
+        return self.directory / "command.sign.pub"
+
+    @property
+    def command_key(self) -> str:
+        """The public key of the aggregator's set-points, which each edge file pins; empty before there is an aggregator."""
+        try:
+            return self._command_key.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return ""
 
     def edge(self, facility: str, edge: str, days: int = EDGE_DAYS) -> Path:
         """TLS key and certificate and the signing key of one edge; gives the folder that goes to the gateway."""

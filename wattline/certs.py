@@ -44,7 +44,9 @@ def _aggregator(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
         arguments,
         authority.aggregator(arguments.days),
         authority.issued()[-1].not_after_ms,
-        "for the aggregator's machine",
+        f'for the aggregator\'s machine; its file needs:\n\n[commands]\nkey = "command.sign"\n\nand the file of each gateway that may be'
+        f' steered:\n\n[aggregator]\ncommand_key = "{authority.command_key}"',
+        command_key=authority.command_key,
     )
 
 
@@ -53,6 +55,8 @@ def _edge(arguments: argparse.Namespace, clock: Callable[[], int]) -> int:
     folder = authority.edge(arguments.facility, arguments.edge, arguments.days)
     public = (folder / f"{arguments.edge}.sign.pub").read_text(encoding="ascii").strip()
     note = f'for the gateway; the aggregator\'s file needs:\n\n[[edge]]\nfacility = "{arguments.facility}"\nedge = "{arguments.edge}"\npublic_key = "{public}"'
+    if authority.command_key:
+        note += f'\n\nand the gateway\'s own file, if it may be steered:\n\n[aggregator]\ncommand_key = "{authority.command_key}"'
     return _made(arguments, folder, authority.issued()[-1].not_after_ms, note, public_key=public)
 
 

@@ -85,7 +85,7 @@ def test_every_file_is_for_its_owner_only(authority: Authority) -> None:
     authority.edge("works", "gw-01")
     files = [path for path in authority.directory.rglob("*") if path.is_file()]
     secret = [path for path in files if path.suffix in (".key", ".sign")]
-    assert len(secret) == 5  # ca, broker, aggregator, gw-01 twice
+    assert len(secret) == 6  # ca, broker, aggregator and gw-01 twice
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
     assert {
         stat.S_IMODE(path.stat().st_mode)

@@ -10,6 +10,7 @@ import pytest
 from wattline import certs, certs_options
 from wattline.authority import DAY_MS
 from wattline.broker_acl import acl, edge_of
+from wire.keys import SigningKey
 
 NOON_MS = 1_750_000_000_000  # 2025-06-15T15:06:40Z
 
@@ -40,6 +41,9 @@ def test_from_nothing_to_a_gateway_in_four_commands(
     said = capsys.readouterr().out
     public = (tmp_path / "certs/edges/works.gw-01/gw-01.sign.pub").read_text().strip()
     assert f'public_key = "{public}"' in said
+    command_key = SigningKey.load(tmp_path / "certs/aggregator/command.sign").public.to_text()
+    assert said.count(f'command_key = "{command_key}"') == 2, "told with the aggregator and with each gateway"
+    assert not (tmp_path / "certs/edges/works.gw-01/command.sign").exists()
     assert "PRIVATE" not in said
 
 
