@@ -386,6 +386,9 @@ class _BusTask:
             state.last_answer_ms = max(state.last_answer_ms, block.at_ms[-1])
             state.blocks += 1
             self._sink(block)
+        for block in answer.past:  # older than what was read before, and meant to be: never moved
+            state.blocks += 1
+            self._sink(block)
         for event in answer.events:
             self._event(event)
 

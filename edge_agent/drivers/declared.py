@@ -174,6 +174,12 @@ def no_point_faults(_model: Any) -> Iterator[tuple[int, str, str]]:
     return iter(())
 
 
+def read_only(points: Sequence[Point]) -> Iterator[tuple[int, str, str]]:
+    """For a protocol that never writes: every point of a model is a fault."""
+    for index, point in enumerate(points):
+        yield index, "name", f"expected no point, since nothing is ever written here, saw {point.name!r}"
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """One protocol: its words, and how a device that is described in them is planned.

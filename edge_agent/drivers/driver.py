@@ -84,13 +84,17 @@ class Gateway:
 
 @dataclass(slots=True)
 class Answer:
-    """What one read of a device gave: blocks, events, and what went wrong with the requests that gave none."""
+    """What one read of a device gave: blocks, events, and what went wrong with the requests that gave none.
+
+    `past`: what the device had kept by itself while nobody read it, at the instants at which it kept it.
+    """
 
     blocks: list[Block] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     faults: list[DriverError] = field(default_factory=list)
     requests: int = 0
     left_out: int = 0  # requests that the deadline did not leave time for; they come first in the next read
+    past: list[Block] = field(default_factory=list)
 
 
 P_contra = TypeVar("P_contra", bound=DevicePlan, contravariant=True)

@@ -286,3 +286,32 @@ async def test_the_time_is_told_once_a_day_where_the_edge_file_asks(tmp_path: Pa
         line.at_ms = NOON_MS + 86_400_000
         await line.read("incomer")
         assert len([raw for _, sent, raw in line.frames if sent and b"\x99" * 6 in raw]) == 2
+
+
+async def test_after_an_outage_the_midnights_are_read_from_the_memory_of_the_meter(tmp_path: Path) -> None:
+    """By hand: 1000.25 kWh / 10 at 11:00, then 4 kW: 152.025 at the first midnight and 96 kWh more at the next."""
+    async with metered_line(tmp_path, site(), "dlt645", MODELS, baud=115200, time_zone="Asia/Shanghai") as line:
+        (refused,) = (await line.read("incomer")).faults
+        assert "01010000" in str(refused)
+        midnight_ms = NOON_MS + 13 * 3_600_000
+        await line.ask({"device": "incomer", "fault": "silence", "for_s": 40 * 3600})
+        with pytest.raises(DeviceUnreachable):
+            await line.read("incomer")
+        line.at_ms += 41 * 3_600_000
+        past = [block for _ in range(4) for block in (await line.read("incomer")).past]
+        assert [block.at_ms for block in past] == [(midnight_ms,), (midnight_ms + 86_400_000,)]
+        assert [block.shape.quantities for block in past] == [("energy_import_kwh", "energy_export_kwh")] * 2
+        assert [block.columns for block in past] == [((15202,), (0,)), ((24802,), (0,))]
+
+
+async def test_midnights_of_a_meter_whose_clock_is_wrong_are_not_believed(tmp_path: Path) -> None:
+    async with metered_line(tmp_path, site(), "dlt645", MODELS, baud=115200, time_zone="Asia/Shanghai") as line:
+        await line.read("incomer")
+        await line.ask({"device": "incomer", "fault": "silence", "for_s": 20 * 3600})
+        await line.ask({"device": "incomer", "fault": "clock_jump", "clock_s": 3600})
+        line.at_ms += 21 * 3_600_000
+        answer = await line.read("incomer")
+        assert answer.past == []
+        (fault,) = answer.faults
+        assert str(fault) == "incomer: expected the meter's clock within 300 s of ours, saw it +3600 s away"
+        assert (await line.read("incomer")).faults == []

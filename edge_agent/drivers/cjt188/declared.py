@@ -168,4 +168,5 @@ DECLARED: Final = Declared(
     address=lambda device: None if device.address is None else device.address.zfill(14),
     load=load,
     faults=declared.serial_faults,
+    point_faults=declared.read_only,
 )

@@ -221,4 +221,5 @@ DECLARED: Final = Declared(
     address=lambda device: None if device.address is None else device.address.zfill(12),
     load=load,
     faults=bus_faults,
+    point_faults=declared.read_only,
 )

@@ -11,9 +11,10 @@ from datetime import UTC, date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from edge_agent.drivers.dlt645 import frame
+from edge_agent.drivers.dlt645 import frame, midnights
 from edge_agent.drivers.dlt645.declared import Bus, Dlt645Plan, line
 from edge_agent.drivers.dlt645.link import Link
+from edge_agent.drivers.dlt645.midnights import Memory, NotThatMidnight
 from edge_agent.drivers.dlt645.questions import Mismatch, Question
 from edge_agent.drivers.driver import (
     Answer,
@@ -85,6 +86,7 @@ class Dlt645:
         self._line = Line(Wiring.of(bus), echo=bus.echo)
         self._link = Link(self._line, bus.timeout_s, gateway)
         self._asked: dict[str, _Asked] = {}
+        self._memories: dict[str, Memory] = {}
 
     async def read(self, device: Dlt645Plan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
         """See `Driver.read`. A data block that is refused is asked for value by value, at once and in the reads to come."""
@@ -120,6 +122,8 @@ class Dlt645:
         self._heed(device, asked, silent, answer)
         if answer.faults and not answer.blocks:
             raise answer.faults[0]
+        if answer.blocks and not silent and device.frozen:
+            await self._remember(device, answer, deadline_s)
         return answer
 
     def requests(self, device: Dlt645Plan) -> tuple[str, ...]:
@@ -142,6 +146,40 @@ class Dlt645:
             answer.blocks.append(question.decode(device.name, data, self._link.at_ms))
         except Mismatch as mismatch:
             raise DeviceMisanswered(f"{device.name}: {mismatch}") from mismatch
+        finally:
+            answer.requests += self._link.exchanges - before
+
+    async def _remember(self, device: Dlt645Plan, answer: Answer, deadline_s: float | None) -> None:
+        """After an outage reads what the meter kept at the midnights in it, one midnight a read."""
+        assert self._zone is not None
+        memory = self._memories.setdefault(device.name, Memory(self._zone, device.frozen_days))
+        now_ms = self._gateway.now_ms()
+        memory.note(now_ms)
+        wanted = memory.next(now_ms)
+        if wanted is None or (deadline_s is not None and asyncio.get_running_loop().time() >= deadline_s):
+            return
+        day, back = wanted
+        before = self._link.exchanges
+
+        async def ask(identifier: str, size: int) -> bytes:
+            return await self._link.data(device, identifier, size)
+
+        try:
+            today = await ask(midnights.DATE, midnights.DATE_BYTES)
+            memory.check_clock(today, await ask(midnights.CLOCK, midnights.CLOCK_BYTES), self._gateway.now_ms())
+            at_ms = memory.instant_ms(day, await ask(midnights.time_identifier(back), midnights.TIME_BYTES))
+            kept = [await ask(midnights.value_identifier(item, back), item.size) for item in device.frozen]
+            answer.past.append(midnights.block(device.name, device.frozen, kept, at_ms))
+            memory.done(day)
+        except DeviceRefused:
+            memory.done(day)
+            if back == 1:
+                memory.give_up()
+        except NotThatMidnight as fault:
+            memory.done(day)
+            answer.faults.append(DeviceMisanswered(f"{device.name}: {fault}"))
+        except DriverError as fault:
+            answer.faults.append(fault)  # asked again with the next read
         finally:
             answer.requests += self._link.exchanges - before
 
