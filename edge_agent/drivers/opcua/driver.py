@@ -28,7 +28,8 @@ from edge_agent.drivers.opcua import values
 from edge_agent.drivers.opcua.declared import Bus, OpcUaPlan, Writable
 from edge_agent.drivers.opcua.library import DataValue, name_of, ua
 from edge_agent.drivers.opcua.lookup import Watch
-from edge_agent.drivers.opcua.session import Session, Told
+from edge_agent.drivers.opcua.session import Session
+from edge_agent.drivers.opcua.told import Told
 from wire.block import Value
 
 log = logging.getLogger(__name__)

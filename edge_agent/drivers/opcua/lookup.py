@@ -12,6 +12,8 @@ from edge_agent.drivers.opcua.library import DataValue, NodeId, ua
 
 _MOST_AT_ONCE: Final = 500  # of one request; less where the server says so
 _MAX_NAMESPACES: Final = 65_536
+_MAX_REFERENCES: Final = 1000  # of one node and one page
+_MAX_PAGES: Final = 50
 _LIMITS: Final = (
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
@@ -86,7 +88,7 @@ class Lookup:
             answers = await self._session.translate_browsepaths_to_nodeids([path for _, path in part])
             for (index, _), answer in zip(part, answers, strict=True):
                 if answer.StatusCode.is_good() and answer.Targets:
-                    results[index] = self._plain(answer.Targets[0].TargetId), 0
+                    results[index] = self.plain(answer.Targets[0].TargetId), 0
                 else:
                     results[index] = None, int(answer.StatusCode.value) or int(ua.StatusCodes.BadNoMatch)
         return results
@@ -108,7 +110,66 @@ class Lookup:
             path.RelativePath.Elements.append(_step(ua.ObjectIds.HierarchicalReferences, name, index))
         return path
 
-    def _plain(self, target: Any) -> NodeId:
+    async def engineering_units(self, nodes: Sequence[NodeId]) -> list[tuple[int | None, str]]:
+        """UnitId and name of the engineering units of variables, (None, "") where one has none."""
+        given: list[tuple[int | None, str]] = [(None, "")] * len(nodes)
+        for begin in range(0, len(nodes), self.limits.translate):
+            paths = []
+            for node in nodes[begin : begin + self.limits.translate]:
+                path = ua.BrowsePath()
+                path.StartingNode = node
+                path.RelativePath.Elements.append(_step(ua.ObjectIds.HasProperty, "EngineeringUnits", 0))
+                paths.append(path)
+            answers = await self._session.translate_browsepaths_to_nodeids(paths)
+            found = [
+                (begin + index, self.plain(answer.Targets[0].TargetId))
+                for index, answer in enumerate(answers[: len(paths)])
+                if answer.StatusCode.is_good() and answer.Targets
+            ]
+            values = await self.read([node for _, node in found])
+            for (index, _), answer in zip(found, values, strict=True):
+                unit = answer.Value.Value if answer.Value is not None else None
+                unit_id = getattr(unit, "UnitId", None)
+                given[index] = (
+                    (unit_id if isinstance(unit_id, int) else None),
+                    _text(getattr(unit, "DisplayName", None)),
+                )
+        return given
+
+    async def references(self, nodes: Sequence[NodeId]) -> list[list[Any]]:
+        """The forward hierarchical references of nodes, all pages of them."""
+        descriptions = []
+        for node in nodes:
+            description = ua.BrowseDescription()
+            description.NodeId = node
+            description.BrowseDirection = ua.BrowseDirection.Forward
+            description.ReferenceTypeId = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
+            description.IncludeSubtypes = True
+            description.NodeClassMask = ua.NodeClass.Object | ua.NodeClass.Variable
+            description.ResultMask = ua.BrowseResultMask.All
+            descriptions.append(description)
+        asked = ua.BrowseParameters()
+        asked.View = ua.ViewDescription()
+        asked.RequestedMaxReferencesPerNode = _MAX_REFERENCES
+        asked.NodesToBrowse = descriptions
+        results = await self._session.browse(asked)
+        if len(results) != len(nodes):
+            raise DeviceMisanswered(f"{self._url}: expected references of {len(nodes)} nodes, saw {len(results)}")
+        found = [list(result.References or ()) for result in results]
+        for index, result in enumerate(results):
+            point = result.ContinuationPoint
+            for _ in range(_MAX_PAGES):
+                if not point:
+                    break
+                more = ua.BrowseNextParameters()
+                more.ContinuationPoints = [point]
+                more.ReleaseContinuationPoints = False
+                (page,) = await self._session.browse_next(more)
+                found[index] += page.References or ()
+                point = page.ContinuationPoint
+        return found
+
+    def plain(self, target: Any) -> NodeId:
         """A node id of this server; an expanded one may name its namespace instead of the index."""
         index = self._index(getattr(target, "NamespaceUri", None) or "")
         return ua.NodeId(target.Identifier, target.NamespaceIndex if index is None else index, target.NodeIdType)
@@ -120,27 +181,11 @@ class Lookup:
 
     async def units(self, watches: Sequence[Watch]) -> list[str]:
         """Takes the power of ten from the EngineeringUnits of variables; one without units that fit counts as missing. Gives what to complain of."""
-        if not watches:
-            return []
-        paths = []
-        for watch in watches:
-            path = ua.BrowsePath()
-            path.StartingNode = watch.node
-            path.RelativePath.Elements.append(_step(ua.ObjectIds.HasProperty, "EngineeringUnits", 0))
-            paths.append(path)
-        answers = await self._session.translate_browsepaths_to_nodeids(paths)
-        found = [
-            (w, self._plain(a.Targets[0].TargetId))
-            for w, a in zip(watches, answers, strict=True)
-            if a.StatusCode.is_good() and a.Targets
-        ]
-        values = await self.read([node for _, node in found])
         known: set[int] = set()
-        for (watch, _), answer in zip(found, values, strict=True):
-            unit = answer.Value.Value if answer.Value is not None else None
-            power = units.exponent(
-                watch.item.quantity, getattr(unit, "UnitId", None), _text(getattr(unit, "DisplayName", None))
-            )
+        for watch, (unit_id, name) in zip(
+            watches, await self.engineering_units([watch.node for watch in watches]), strict=True
+        ):
+            power = units.exponent(watch.item.quantity, unit_id, name)
             if power is not None:
                 watch.exponent = watch.item.exponent + power
                 known.add(id(watch))

@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 from asyncua.client.client import Client
 from asyncua.crypto import security_policies
 from asyncua.crypto.uacrypto import CertProperties
-from asyncua.ua.ua_binary import struct_to_binary
 
 from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DriverError
 from edge_agent.drivers.opcua import trust
@@ -25,6 +24,7 @@ from edge_agent.drivers.opcua.address import Address
 from edge_agent.drivers.opcua.declared import Bus
 from edge_agent.drivers.opcua.library import FAILURES, DataValue, NodeId, Variant, explained, name_of, ua
 from edge_agent.drivers.opcua.lookup import Lookup, Watch
+from edge_agent.drivers.opcua.told import Told, told
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -64,18 +64,6 @@ class _Client(Client):
         assert protocol is not None
         limits = protocol._connection._limits
         limits.max_message_size = min(limits.max_message_size or MAX_MESSAGE, MAX_MESSAGE)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One value as it came from the server; `structure` is already the bytes of its body."""
-
-    watch: Watch
-    value: Any
-    is_float32: bool
-    status: int
-    source: Any
-    server: Any
 
 
 @dataclass(slots=True)
@@ -203,12 +191,13 @@ class Session:
         """Node ids of addresses in this server, each with a status code that says why there is none. Raises DriverError."""
         return await self._asked(self.lookup.translated(addresses))
 
-    @property
-    def client(self) -> Client:
-        """The library's client, for browsing."""
-        if self._client is None:
-            raise BusUnreachable(f"{self.bus.url}: no session")
-        return self._client
+    async def references(self, nodes: Sequence[NodeId]) -> list[list[Any]]:
+        """What hangs below nodes: their forward hierarchical references. Raises DriverError."""
+        return await self._asked(self.lookup.references(nodes))
+
+    async def engineering_units(self, nodes: Sequence[NodeId]) -> list[tuple[int | None, str]]:
+        """UnitId and name of the engineering units of variables, (None, "") where one has none. Raises DriverError."""
+        return await self._asked(self.lookup.engineering_units(nodes))
 
     @property
     def lookup(self) -> Lookup:
@@ -219,7 +208,9 @@ class Session:
 
     @property
     def _session(self) -> Any:
-        return self.client.uaclient.session
+        if self._client is None:
+            raise BusUnreachable(f"{self.bus.url}: no session")
+        return self._client.uaclient.session
 
     async def _asked(self, question: Awaitable[_T]) -> _T:
         """A request with its faults as ours."""
@@ -403,24 +394,6 @@ _FILTER_REFUSALS: Final = frozenset(
         ua.StatusCodes.BadDeadbandFilterInvalid,
     )
 )
-
-
-def told(watch: Watch, answer: DataValue) -> Told:
-    """A data value as ours."""
-    variant = answer.Value
-    value = None if variant is None else variant.Value
-    if isinstance(value, ua.ExtensionObject):
-        value = value.Body
-    elif (
-        watch.item.offset is not None and value is not None and not isinstance(value, int | float | str | bytes | list)
-    ):
-        try:
-            value = struct_to_binary(value)
-        except FAILURES:
-            value = None
-    float32 = variant is not None and variant.VariantType == ua.VariantType.Float
-    status = 0 if answer.StatusCode is None else int(answer.StatusCode.value)
-    return Told(watch, value, float32, status, answer.SourceTimestamp, answer.ServerTimestamp)
 
 
 def _first(chain: bytes) -> bytes:

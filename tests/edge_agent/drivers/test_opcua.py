@@ -465,7 +465,7 @@ async def test_a_write_that_the_server_will_not_have_is_a_refusal(plant: Plant, 
 async def test_a_restarted_server_is_found_again_with_its_namespaces_elsewhere() -> None:
     plant = Plant()
     await plant.start()
-    made = OpcUa(bus(plant.url, keepalive_s=0.5), Gateway(clock))
+    made = OpcUa(bus(plant.url, keepalive_s=0.5, timeout_s=0.5), Gateway(clock), first_wait_s=0.05, last_wait_s=0.2)
     reader = Reader(made, plan(POWER, ENERGY))
     try:
         await reader.until(lambda: 1.5 in reader.values("active_power_kw"))
