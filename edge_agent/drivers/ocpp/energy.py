@@ -148,6 +148,8 @@ def _count(*values: Decimal) -> Decimal:
 def _counts_from_zero(register: Register, mark: Mark, limits: Limits) -> bool:
     if register.start is None or register.start_at_ms is None or mark.kwh >= register.start:
         return False
+    if _wrapped(register, mark, limits):
+        return False  # a counter at its end is likelier than one that counts each session, and that just then
     return mark.kwh <= limits.bound(mark.at_ms - register.start_at_ms, _count(mark.kwh))
 
 
@@ -201,6 +203,8 @@ def settle(register: Register, limits: Limits, end_ms: int | None = None) -> Set
     if end_ms is not None and stop is None and end is not None:
         why = "no stop value: counted to the last sample"
     if begin is None or end is None:
+        if register.start is not None and stop is not None:
+            why = _too_much(stop.kwh - register.start, stop.at_ms - (register.start_at_ms or stop.at_ms), limits)
         return Settled(None, begin, end, baseline, "bad", None, why or "no reading to count from")
     kwh = end - begin
     if kwh < 0 and limits.modulus_kwh is not None:
@@ -211,18 +215,19 @@ def settle(register: Register, limits: Limits, end_ms: int | None = None) -> Set
     )
     until = end_ms if end_ms is not None else (register.last or Mark(since, end)).at_ms
     if not register.carried and not 0 <= kwh <= limits.bound(until - since, _count(begin, end)):
-        seconds = (until - since) // 1000
-        why = (
-            f"{kwh} kWh in {seconds} s is more than {limits.rated_kw} kW can carry"
-            if kwh > 0
-            else f"{kwh} kWh is below 0"
-        )
+        why = _too_much(kwh, until - since, limits)
         return Settled(None, begin, end, baseline, "bad", None, why)
     missing = _missing(uncovered_ms, register, limits)
     good = baseline != "first_sample" and not why and not register.resets
     if register.resets:
         why = why or "the counter began anew within the session"
     return Settled(kwh, begin, end, baseline, "good" if good else "uncertain", missing, why)
+
+
+def _too_much(kwh: Decimal, elapsed_ms: int, limits: Limits) -> str:
+    if kwh < 0:
+        return f"{kwh} kWh is below 0"
+    return f"{kwh} kWh in {elapsed_ms // 1000} s is more than {limits.rated_kw} kW can carry"
 
 
 def _missing(uncovered_ms: int | None, register: Register, limits: Limits) -> Decimal | None:

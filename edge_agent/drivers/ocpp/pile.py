@@ -83,7 +83,6 @@ class Pile:
         kept = self._journal.get(f"operator/{self.identity}/{plan.connector}", list[str])
         steering.operator = operator_limits.restored(kept or [])
         self.budget.per_day = min(known.writes_per_day for known in self.told.plans())
-        self.report_writes()
         self.wake.set()
         if self.ready:
             self.all_known.set()
@@ -140,6 +139,7 @@ class Pile:
         able = self.capabilities = Capabilities()
         await self.dialect.configure(self)
         able.known = True
+        self.report_writes()
         for number, steering in self.steerings.items():
             try:
                 async with self.busy:

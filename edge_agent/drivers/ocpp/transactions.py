@@ -156,7 +156,8 @@ class Book:
         first = known.import_.first is None
         for measurand, register in ((IMPORT, known.import_), (EXPORT, known.export)):
             begin = entry.energy(measurand, (BEGIN,))
-            if begin is not None and register.start is None and register.first is None:
+            early = register.first is None or at_ms <= register.first.at_ms  # it may be told after the first sample
+            if begin is not None and register.start is None and early:
                 register.start = begin
                 register.start_at_ms = at_ms if known.started_at_ms is None else known.started_at_ms
             value = entry.energy(measurand, _SAMPLES)
