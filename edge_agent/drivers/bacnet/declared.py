@@ -3,6 +3,8 @@
 A row finds its value by object ("analog-input,3") or by the object's name, which is what an integrator keeps equal over many devices.
 """
 
+import asyncio
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
@@ -271,6 +273,13 @@ def broadcast_of(bus: Bus) -> IPv4Address | None:
     """Where everybody on the own network hears us; None where the network has no broadcasts."""
     own = own_address(bus)
     return own.network.broadcast_address if own.network.prefixlen < 31 and bus.port else None
+
+
+async def resolved(host: str, port: int) -> tuple[str, int]:
+    """The IPv4 address and port of a host. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+    address = found[0][4]
+    return str(address[0]), int(address[1])
 
 
 REQUEST_BYTES: Final = 4 + 6  # header of a request and of an answer, and room for the device's own status

@@ -9,14 +9,13 @@ Not which object is which quantity (the models), nor bytes (`services`, `stack`)
 
 import asyncio
 import logging
-import socket
 from dataclasses import dataclass, field
 from typing import Final
 
 from edge_agent.drivers.bacnet import learn, write
 from edge_agent.drivers.bacnet.ask import Asker
 from edge_agent.drivers.bacnet.cov import Subscriptions
-from edge_agent.drivers.bacnet.declared import BacnetPlan, Bus, broadcast_of, own_address
+from edge_agent.drivers.bacnet.declared import BacnetPlan, Bus, broadcast_of, own_address, resolved
 from edge_agent.drivers.bacnet.learn import Learned, Target
 from edge_agent.drivers.bacnet.poll import Poll
 from edge_agent.drivers.bacnet.services import Malformed, notification
@@ -128,7 +127,7 @@ class BacnetDriver:
             own, None if broadcast is None else str(broadcast), bus.instance, bus.timeout_s, self._frame, self._notified
         )
         try:
-            bbmd = None if bus.bbmd_host is None else await _resolved(bus.bbmd_host, bus.bbmd_port)
+            bbmd = None if bus.bbmd_host is None else await resolved(bus.bbmd_host, bus.bbmd_port)
             await stack.open(bbmd, bus.bbmd_lifetime_s)
         except OSError as error:
             raise BusUnreachable(
@@ -145,7 +144,7 @@ class BacnetDriver:
         stack = await self._open()
         if plan.host is not None:
             try:
-                place = await _resolved(plan.host, plan.port)
+                place = await resolved(plan.host, plan.port)
             except OSError as error:
                 raise DeviceUnreachable(f"{plan.name}: host {plan.host}: {error.strerror or error}") from error
             self._by_place[place] = plan.name
@@ -248,13 +247,6 @@ class BacnetDriver:
         name = self._by_place.get(place, self._asking)
         if name:
             self._gateway.frame(name, sent, data)
-
-
-async def _resolved(host: str, port: int) -> Place:
-    """The IPv4 address of a host. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-    address = found[0][4]
-    return str(address[0]), int(address[1])
 
 
 def open_driver(bus: Bus, gateway: Gateway) -> BacnetDriver:

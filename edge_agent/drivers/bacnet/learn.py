@@ -145,7 +145,7 @@ async def _reads_several(asker: Asker, me: ObjectId) -> bool:
 # ---- many properties, in as few requests as the device bears
 
 
-async def _each(
+async def each(
     asker: Asker, learned: Learned, wanted: Sequence[tuple[ObjectId, Reference]]
 ) -> dict[tuple[ObjectId, int], bytes | str]:
     """The encoded property of each object, or the name of the error in its place."""
@@ -199,7 +199,7 @@ async def _find_names(asker: Asker, learned: Learned, me: ObjectId) -> None:
 async def names(asker: Asker, learned: Learned, me: ObjectId) -> dict[str, ObjectId]:
     """All objects of a device by their names. Raises DriverError."""
     objects = await object_list(asker, me)
-    found = await _each(asker, learned, [(object_id, (OBJECT_NAME, None)) for object_id in objects])
+    found = await each(asker, learned, [(object_id, (OBJECT_NAME, None)) for object_id in objects])
     named: dict[str, ObjectId] = {}
     for (object_id, _), said in found.items():
         if isinstance(said, bytes):
@@ -254,7 +254,7 @@ async def _find_units(asker: Asker, learned: Learned) -> None:
             wanted.append((column.object, (SCALE, None)))
         if column.item.cov and column.object[0] in HAVE_UNITS:
             wanted.append((column.object, (COV_INCREMENT, None)))
-    found = await _each(asker, learned, list(dict.fromkeys(wanted)))
+    found = await each(asker, learned, list(dict.fromkeys(wanted)))
     for column in learned.columns:
         if column.object is not None:
             _understand(column, column.object, found)
