@@ -9,7 +9,7 @@ energies are sums of integers (mW x ms = uJ) and nothing drifts. Time moves only
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isqrt
-from typing import Final
+from typing import Final, Protocol
 
 from device_sim.battery import FULL_RATE, Battery
 from device_sim.carriers import Carrier, Stream
@@ -17,6 +17,17 @@ from device_sim.profile import DAY_MS, NoPower, Segment
 from device_sim.wind import Wind
 
 _MAX_SEGMENTS: Final = 20_000_000
+_NEVER: Final = 2**62
+
+
+class Watcher(Protocol):
+    """Somebody in the plant who acts at instants of its own, such as a charging pile that reads its meter."""
+
+    def due_ms(self) -> int:
+        """The next such instant (UTC ms)."""
+
+    def act(self, now_ms: int) -> None:
+        """Called when the plant stands at such an instant, or later where it came late."""
 
 
 class Node(StrEnum):
@@ -103,6 +114,7 @@ class Plant:
     tallies: dict[Node, Tally] = field(default_factory=lambda: {node: Tally() for node in Node})
     wind: Wind | NoPower = field(default_factory=NoPower)
     streams: dict[Carrier, Stream] = field(default_factory=dict)
+    watchers: list[Watcher] = field(default_factory=list)
     started_ms: int = field(init=False)
     _override: tuple[int, int | None] | None = None
     _flows: dict[Node, Flow] = field(default_factory=dict)
@@ -113,14 +125,19 @@ class Plant:
         self._until_ms = self.now_ms
 
     def advance(self, to_ms: int) -> None:
-        """Moves the plant to `to_ms` (UTC ms). An instant that is not later changes nothing: a clock that steps back finds a waiting plant."""
+        """Moves the plant to `to_ms` (UTC ms). An instant that is not later changes nothing: a clock that steps back finds a waiting plant.
+
+        On the way it stands still at each instant that a watcher waits for.
+        """
         for stream in self.streams.values():
             stream.advance(to_ms)
         for _ in range(_MAX_SEGMENTS):
             if to_ms <= self.now_ms:
                 return
             self._settle()
-            step_ms = min(to_ms, self._until_ms) - self.now_ms
+            step_ms = min(to_ms, self._watched_ms()) - self.now_ms
+            self._settle()
+            step_ms = min(step_ms, self._until_ms - self.now_ms)
             for node, flow in self._flows.items():
                 self.tallies[node].count(flow, step_ms)
             if self.battery is not None:
@@ -129,6 +146,15 @@ class Plant:
         raise RuntimeError(
             f"plant {self.name}: expected at most {_MAX_SEGMENTS} changes of power up to {to_ms}, got more"
         )
+
+    def _watched_ms(self) -> int:
+        """Lets the watchers act that are due now, and tells when the next one is."""
+        due = _NEVER
+        for watcher in self.watchers:
+            if watcher.due_ms() <= self.now_ms:
+                watcher.act(self.now_ms)
+            due = min(due, watcher.due_ms())
+        return max(due, self.now_ms + 1)
 
     def flow(self, node: Node) -> Flow:
         """The flow at a node at the present instant."""

@@ -21,7 +21,6 @@ from device_sim.visits import Visit
 
 log = logging.getLogger(__name__)
 
-_MOST_STEPS: Final = 20_000  # of one look at the clock: more than any day has
 _VEHICLE_KEYS: Final = frozenset(
     {"need_kwh", "stay_s", "max_kw", "max_discharge_kw", "id_tag", "phases", "capacity_kwh"}
 )
@@ -45,7 +44,7 @@ class Fleet:
             pile = self.piles[device.name] = _pile(device, position, clock, log, known, self.options)
             for what in (f"point {pile.options.point}", f"identity {pile.options.identity!r}"):
                 if what in taken:
-                    raise ValueError(f"device {device.name}: expected a {what} of its own, got that of {taken[what]}")
+                    raise ValueError(f"device {device.name}: expected {what} for itself, got {taken[what]} there too")
                 taken[what] = device.name
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -55,12 +54,14 @@ class Fleet:
         return {"connects_to": self.options.connect}
 
     async def __aenter__(self) -> Self:
+        self._plant.watchers.append(self)
         self._start(self._look_again_and_again(), "pile-clock")
         for name, pile in self.piles.items():
             self._start(pile.link.run(), f"pile-{name}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._plant.watchers.remove(self)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -75,23 +76,21 @@ class Fleet:
             self.look()
             await asyncio.sleep(self.options.tick_s)
 
+    def due_ms(self) -> int:
+        """The next instant at which a pile has something to do; see `device_sim.plant.Watcher`."""
+        return min(pile.due_ms() for pile in self.piles.values())
+
+    def act(self, now_ms: int) -> None:
+        """Lets the piles act that are due."""
+        for pile in self.piles.values():
+            if pile.due_ms() <= now_ms:
+                pile.step(now_ms)
+
     def look(self) -> None:
-        """Lets happen what is due by now, each at its own instant as far as the plant has not gone past it."""
-        now, plant = self._clock(), self._plant
-        piles = tuple(self.piles.values())
-        for _ in range(_MOST_STEPS):
-            due = min(pile.due_ms() for pile in piles)
-            if due > now:
-                break
-            plant.advance(due)
-            plant.flow(Node.EV)
-            at = max(due, plant.now_ms)
-            for pile in piles:
-                if pile.due_ms() <= at:
-                    pile.step(at)
-        plant.advance(now)
-        for pile in piles:
-            pile.step(plant.now_ms)
+        """Moves the plant up to now, and lets every pile look around."""
+        self._plant.advance(self._clock())
+        for pile in self.piles.values():
+            pile.step(self._plant.now_ms)
 
     def control(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """{"connect": url or null, "pile": name or nothing for all}, {"show": "piles"}, {"pile": name, "vehicle": {...} or null}."""

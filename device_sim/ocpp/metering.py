@@ -1,6 +1,6 @@
 """A pile's meter: what it shows, with its faults and its own clock, and when it is to be read. Not what is made of a reading (`v16`, `v20`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,15 +22,14 @@ class Metering:
     device: Device
     point: ChargingPoint
     settings: Settings
-    clock: Callable[[], int]
     log: AnswerLog
     _sample_ms: int = NEVER
     _aligned_ms: int = NEVER
     _frozen: tuple[Fault, Reading] | None = field(default=None)
 
     def faults(self) -> Mapping[FaultKind, Fault]:
-        """The faults in force now."""
-        return self.device.faults.active(self.clock())
+        """The faults in force at the plant's present instant."""
+        return self.device.faults.active(self.device.plant.now_ms)
 
     def stamp(self, at_ms: int) -> int:
         """An instant as the pile's clock has it."""

@@ -81,7 +81,7 @@ class Pile:
     _later: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.metering = Metering(self.device, self.point, self.settings, self.clock, self.log)
+        self.metering = Metering(self.device, self.point, self.settings, self.log)
         self.profiles = Profiles(self.options.most_profiles, self.options.ram_profiles)
         self.meter = SignedMeter(f"METER-{self.device.name}"[:25]) if self.options.signed else None
         self._chance = random.Random(f"{self.options.seed}:{self.device.name}")
@@ -154,16 +154,19 @@ class Pile:
 
     def due_ms(self) -> int:
         """The next instant at which this pile has something to do."""
+        now = self.device.plant.now_ms
+        if self._down_until_ms is not None:
+            return self._down_until_ms
+        if self.point.notes:
+            return now
         waits = [self.metering.due_ms(), self._heartbeat_ms, self._profile_ms]
         waits += [at_ms for at_ms, _ in self._later]
-        if self.point.until_ms > self.device.plant.now_ms:
+        if self.point.until_ms > now:
             waits.append(self.point.until_ms)
         if self.remote is not None:
             waits.append(self.remote.until_ms)
         if self._reboot_asked is not None:
             waits.append(self._reboot_asked[0])
-        if self._down_until_ms is not None:
-            waits = [self._down_until_ms]
         return min(waits)
 
     def step(self, now_ms: int) -> None:
@@ -185,7 +188,8 @@ class Pile:
                 self.dialect.sampled(self.session, self.metering.reading(now_ms), context)
         if now_ms >= self._heartbeat_ms:
             self._heartbeat_ms = now_ms + 1000 * max(1, self.settings.heartbeat_s)
-            self.dialect.heartbeat()
+            if not self.link.backlog:
+                self.dialect.heartbeat()
         while self._later and self._later[0][0] <= now_ms:
             self._later.pop(0)[1]()
         self._obey(now_ms)
@@ -238,12 +242,12 @@ class Pile:
     def _authorization_came(self, id_tag: str, accepted: bool | None) -> None:
         if self._asking == id_tag:
             self._asking = None
+        self._advance()
         visit = self.point.visit
         if visit is None or visit.id_tag != id_tag or self.session is not None:
             return
         if accepted is None:  # no answer: as good as offline
             accepted = self.settings.offline_for_unknown
-        self._advance()
         self._authorized(id_tag, accepted)
         self._tell_state()
 
