@@ -1,6 +1,7 @@
 """An edge file for simulated devices: the buses and devices as the simulator has listed them, in the words of each protocol. Nothing is started."""
 
 import json
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,7 +20,11 @@ MODELS: Final = {
     "sunspec_meter": "sunspec",
     "sunspec_meter_float": "sunspec",
     "opcua_ecm_meter": "opc34100_energy_e3",
+    "ocpp16_pile": "ocpp_ac_pile",
+    "ocpp201_pile": "ocpp_ac_pile",
+    "ocpp21_pile": "ocpp_v2g_pile",
 }
+_PORTS: Final[dict[tuple[str, str], int]] = {}  # what piles of (plant, bus) call
 # Simulated lines have no character times; what the edge file says of them keeps the bus-time sums below 100 %.
 BAUD: Final = 115_200
 TURNAROUND_MS: Final = 5
@@ -103,6 +108,25 @@ def _bacnet(device: Listed) -> list[str]:
     return [f"instance = {device['instance']}", f'host = "{device["host"]}"', f"port = {port}", *_rows([row])]
 
 
+def _mbus(device: Listed) -> list[str]:
+    return [f'secondary = "{device["secondary"]}"', *_rows([device["serial_row"]])]
+
+
+def _central_system(device: Listed) -> list[str]:
+    host, port = piles_call(device)
+    return [f'host = "{host}"', f"port = {port}", "security_profile = 0", 'accept = "all"', "sample_s = 10"]
+
+
+def piles_call(device: Listed) -> tuple[str, int]:
+    """Where the agent waits for the piles of a bus: a port of this machine that is free now, the same for all who ask."""
+    place = (device["plant"], device["bus"])
+    if place not in _PORTS:
+        with socket.socket() as chosen:
+            chosen.bind(("127.0.0.1", 0))
+            _PORTS[place] = chosen.getsockname()[1]
+    return "127.0.0.1", _PORTS[place]
+
+
 def _opcua(device: Listed) -> list[str]:
     row = {"quantity": "answer_serial_1", "path": device["serial_variable"]}
     return [f"root = {json.dumps(device['root'])}", *_rows([row])]
@@ -115,6 +139,8 @@ _WAYS: Final[dict[str, Callable[[Listed], list[str]]]] = {
     "cjt188": _serial,
     "bacnet_ip": lambda device: [f'interface = "{device["host"]}"', "port = 0"],
     "opcua": lambda device: [f'url = "{device["url"]}"'],
+    "mbus": _serial,
+    "ocpp": _central_system,
 }
 _ADDRESSES: Final[dict[str, Callable[[Listed], list[str]]]] = {
     "modbus_tcp": _unit,
@@ -123,4 +149,6 @@ _ADDRESSES: Final[dict[str, Callable[[Listed], list[str]]]] = {
     "cjt188": _cjt188,
     "bacnet_ip": _bacnet,
     "opcua": _opcua,
+    "mbus": _mbus,
+    "ocpp": lambda device: [f'identity = "{device["identity"]}"'],
 }

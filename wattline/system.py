@@ -1,17 +1,21 @@
 """All processes of the demo, started in order and on ports that stay: each can be stopped, killed and started again. Not the report."""
 
+import json
 import shutil
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from wattline.broker import LocalBroker
+from wattline.demo_edge import piles_call
 from wattline.demo_files import Gateway, Plan, gateways, write_aggregator, write_edge
-from wattline.parts import Part
+from wattline.parts import Part, PartFailed
 from wire.clock import VARIABLE, Clock
 
 DRAIN_S: Final = 20.0
+CONTROL_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,23 @@ class System:
         self.start_aggregator()
         for edge in self.edges.values():
             edge.start()
+        self._tell_piles()
+
+    def _tell_piles(self) -> None:
+        """Tells the charging piles where their central system is: they are the ones who call."""
+        calls = {
+            (device["plant"], device["bus"]): piles_call(device)
+            for gateway in self.gateways
+            for device in gateway.devices
+            if device["protocol"] == "ocpp"
+        }
+        for (plant, bus), (host, port) in calls.items():
+            request = {"plant": plant, "bus": bus, "connect": f"ws://{host}:{port}/"}
+            with socket.create_connection(("127.0.0.1", self.control_port), timeout=CONTROL_S) as control:
+                control.sendall(json.dumps(request).encode() + b"\n")
+                answer = json.loads(control.makefile().readline())
+            if not answer.get("ok"):
+                raise PartFailed(f"simulator: {request}: {answer.get('error')}")
 
     def _start_broker(self) -> tuple[str, int]:
         if self.wanted.broker is not None:
