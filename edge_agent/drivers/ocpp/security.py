@@ -104,12 +104,13 @@ def password_fits(known: Mapping[str, tuple[bytes, bytes]], identity: str, heade
     return fits and given is not None and name == identity
 
 
-def certificate_identities(certificate: Mapping[str, Any] | None) -> set[str]:
-    """Common name and DNS names of a client certificate as `ssl` shows it."""
+def certificate_fits(certificate: Mapping[str, Any] | None, identity: str) -> bool:
+    """Whether a client certificate, as `ssl` shows it, has the identity as common name or as a DNS name (whose case says nothing)."""
     if not certificate:
-        return set()
-    names = {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
-    return names | {value for key, value in certificate.get("subjectAltName", ()) if key == "DNS"}
+        return False
+    common = {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
+    names = {value.lower() for key, value in certificate.get("subjectAltName", ()) if key == "DNS"}
+    return identity in common or identity.lower() in names
 
 
 def server_context(certificate: str, key: str, client_ca: str | None) -> ssl.SSLContext:

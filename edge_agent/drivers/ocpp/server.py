@@ -145,7 +145,8 @@ class Listener:
             return None
         await self._drop_upward(connection)
         response = self._refuse(connection, HTTPStatus.UNAUTHORIZED, pile.identity, "its proof does not fit")
-        response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+        if self._bus.security_profile < 3:
+            response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
         return response
 
     def _refuse(self, connection: ServerConnection, status: HTTPStatus, who: str, why: str) -> Response:
@@ -162,7 +163,7 @@ class Listener:
     async def _proven(self, connection: ServerConnection, identity: str, authorization: str | None) -> bool:
         profile = self._bus.security_profile
         if profile == 3:
-            return identity in security.certificate_identities(connection.transport.get_extra_info("peercert"))
+            return security.certificate_fits(connection.transport.get_extra_info("peercert"), identity)
         if profile == 0:
             return True
         if self._bus.passwords is None:
