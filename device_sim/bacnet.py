@@ -380,6 +380,10 @@ class _Served(Application):  # type: ignore[misc]
         self.wire.entry = _Entry(self.device.serial, self._clock(), carried, shown, what)
         self._refusal = None if refused is None else _ERRORS.get(refused.exception_code, _ERRORS[4])
         await super().indication(apdu)
+        for transaction in self.asap.serverTransactions:
+            # The library fails over a client that takes a first segment and then says nothing, and never forgets it.
+            if transaction.actualWindowSize is None:
+                transaction.actualWindowSize = 1
         if isinstance(apdu, WritePropertyRequest):
             self._take_commands()
 

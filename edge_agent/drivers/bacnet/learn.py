@@ -31,7 +31,7 @@ from edge_agent.drivers.bacnet.objects import (
 from edge_agent.drivers.bacnet.reading import Meaning
 from edge_agent.drivers.bacnet.services import Malformed, ObjectId, Reference
 from edge_agent.drivers.bacnet.units import Conversion
-from edge_agent.drivers.driver import DeviceMisanswered, DriverError
+from edge_agent.drivers.driver import DeviceMisanswered, DriverError, NotWritable
 from edge_agent.drivers.modbus.registers import shortest_float32
 from wire.quantities import QUANTITIES
 
@@ -349,7 +349,7 @@ async def find_target(asker: Asker, learned: Learned, plan: BacnetPlan, name: st
     point = next((point for point in plan.points if point.name == name), None)
     if point is None:
         known = ", ".join(point.name for point in plan.points) or "none"
-        raise DriverError(f"{plan.name}: expected a point of its model ({known}), saw {name!r}")
+        raise NotWritable(f"{plan.name}: expected a point of its model ({known}), saw {name!r}")
     object_id = point.object
     if object_id is None:
         object_id = (await names(asker, learned, (DEVICE, plan.instance))).get(point.object_name or "")

@@ -212,6 +212,8 @@ class _Ours(Application):  # type: ignore[misc]
             vendorName="Wattline",
             vendorIdentifier=0,
             maxApduLengthAccepted=_LONGEST_APDU,
+            # We take segments and send none: a peer that asks us for much and never acknowledges leaves nothing behind.
+            segmentationSupported="segmented-receive",
             maxSegmentsAccepted=_SEGMENTS,
             apduTimeout=round(timeout_s * 500),
             apduSegmentTimeout=round(timeout_s * 500),

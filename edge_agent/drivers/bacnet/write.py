@@ -14,7 +14,7 @@ from edge_agent.drivers.bacnet import services
 from edge_agent.drivers.bacnet.ask import Asker
 from edge_agent.drivers.bacnet.learn import Target
 from edge_agent.drivers.bacnet.objects import BINARY_OUTPUT, BINARY_VALUE, PRESENT_VALUE, PRIORITY_ARRAY, object_text
-from edge_agent.drivers.driver import DeviceMisanswered, DriverError, Written
+from edge_agent.drivers.driver import DeviceMisanswered, NotWritable, Written
 
 _SLOTS: Final = 16
 
@@ -89,7 +89,7 @@ def _encoded(what: str, target: Target, value: float) -> bytes:
             return services.encoded(target.tag, round(theirs))
         return services.encoded(target.tag, theirs)
     except (ValueError, OverflowError, struct.error) as error:
-        raise DriverError(f"{what}: expected {error} for {object_text(target.object)}, saw {value:g}") from error
+        raise NotWritable(f"{what}: expected {error} for {object_text(target.object)}, saw {value:g}") from error
 
 
 async def _present(asker: Asker, target: Target) -> float | None:
