@@ -163,7 +163,7 @@ async def test_a_selection_is_kept_while_the_same_meter_is_read(tmp_path: Path) 
 
 async def test_a_second_telegram_is_read_only_where_a_row_needs_it(tmp_path: Path) -> None:
     """The simulated PolluCom E sends its stored energy, which is 0, in a second telegram."""
-    stored = [*ROWS["flat"], {"quantity": "cooling_energy_kwh", "what": "energy", "storage": 1}]
+    stored: list[dict[str, Any]] = [*ROWS["flat"], {"quantity": "cooling_energy_kwh", "what": "energy", "storage": 1}]
     models = {"flat": MODELS["flat"]}
     async with metered_line(tmp_path, site(), "mbus", models, {"flat": stored}, PRIMARY, baud=38400) as line:
         for _ in range(3):
