@@ -14,6 +14,7 @@ from metered_line import MeteredLine, metered_line, values_of
 from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceRefused, DeviceUnreachable, DriverError
 from wire.reading import REASON_CODES, Quality
 
+QUICK: dict[str, Any] = {"baud": 115200, "timeout_s": 0.25}
 MODELS = {
     "cold": "cjt188_cold_water",
     "hot": "cjt188_hot_water",
@@ -63,7 +64,7 @@ def site(serial: bool = False, **options: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 async def line(tmp_path: Path) -> AsyncIterator[MeteredLine]:
-    async with metered_line(tmp_path, site(), "cjt188", MODELS, ROWS, baud=115200) as line:
+    async with metered_line(tmp_path, site(), "cjt188", MODELS, ROWS, **QUICK) as line:
         line.at_ms += 3_600_000
         yield line
 
@@ -97,7 +98,7 @@ async def test_a_heat_meter_shows_energy_power_flow_and_temperatures(line: Meter
 async def test_the_unit_code_of_each_answer_is_heeded(tmp_path: Path, unit: str, counts_kwh: float) -> None:
     """A hundredth of a MWh is 10 kWh, a hundredth of a GJ 2.778 kWh."""
     async with metered_line(
-        tmp_path, site(heat={"energy_unit": unit}), "cjt188", {"heat": "cjt188_heat"}, baud=115200
+        tmp_path, site(heat={"energy_unit": unit}), "cjt188", {"heat": "cjt188_heat"}, **QUICK
     ) as line:
         line.at_ms += 3_600_000
         shown = (await line.values("heat"))["heat_energy_kwh"]
@@ -108,7 +109,7 @@ async def test_the_unit_code_of_each_answer_is_heeded(tmp_path: Path, unit: str,
 
 async def test_a_model_with_units_in_front_and_the_other_byte_order_is_read(tmp_path: Path) -> None:
     options = {"di_order": "901F", "unit_place": "before", "energy_unit": "MWh"}
-    async with metered_line(tmp_path, site(heat=options), "cjt188", {"heat": "jy_heat_meter"}, baud=115200) as line:
+    async with metered_line(tmp_path, site(heat=options), "cjt188", {"heat": "jy_heat_meter"}, **QUICK) as line:
         line.at_ms += 3_600_000
         true = await truth(line, "heat")
         assert (await line.values("heat"))["heat_volume_m3"] == true["volume_nl"] // 10_000_000_000 / 100
@@ -116,14 +117,14 @@ async def test_a_model_with_units_in_front_and_the_other_byte_order_is_read(tmp_
 
 async def test_the_wrong_byte_order_is_answered_with_a_refusal(tmp_path: Path) -> None:
     async with metered_line(
-        tmp_path, site(cold={"di_order": "901F"}), "cjt188", {"cold": "cjt188_cold_water"}, baud=115200
+        tmp_path, site(cold={"di_order": "901F"}), "cjt188", {"cold": "cjt188_cold_water"}, **QUICK
     ) as line:
         with pytest.raises(DeviceRefused, match="valve open, battery good"):
             await line.read("cold")
 
 
 async def test_the_meters_are_read_over_a_pseudo_terminal(tmp_path: Path) -> None:
-    async with metered_line(tmp_path, site(serial=True), "cjt188", MODELS, baud=115200) as line:
+    async with metered_line(tmp_path, site(serial=True), "cjt188", MODELS, **QUICK) as line:
         line.at_ms += 3_600_000
         true = await truth(line, "gas")
         assert (await line.values("gas"))["gas_volume_m3"] == true["volume_nl"] // 10_000_000_000 / 100
@@ -140,7 +141,7 @@ async def test_a_low_battery_makes_the_values_uncertain_and_a_closed_valve_is_to
         site(cold={"battery_low": True, "valve": "closed"}),
         "cjt188",
         {"cold": "cjt188_cold_water"},
-        baud=115200,
+        **QUICK,
     ) as line:
         line.at_ms += 3_600_000
         (block,) = (await line.read("cold")).blocks
@@ -166,13 +167,13 @@ async def recovers(line: MeteredLine, name: str = "cold") -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
-        ({"fault": "silence"}, DeviceUnreachable, "no answer within 0.4 s"),
-        ({"fault": "reboot", "for_s": 60}, DeviceUnreachable, "no answer within 0.4 s"),
+        ({"fault": "silence"}, DeviceUnreachable, "no answer within 0.25 s"),
+        ({"fault": "reboot", "for_s": 60}, DeviceUnreachable, "no answer within 0.25 s"),
         ({"fault": "half_frame"}, DeviceMisanswered, "expected a whole answer, saw fe fe 68 10 44 33 22 11 00 33 78"),
         ({"fault": "wrong_checksum"}, DeviceMisanswered, "expected checksum"),
         ({"fault": "wrong_unit"}, DeviceMisanswered, "expected an answer of meter 78330011223344 of type 10"),
         ({"fault": "exception"}, DeviceRefused, "valve open, battery good"),
-        ({"fault": "delay", "delay_s": 0.7}, DriverError, "cold: meter 78330011223344"),
+        ({"fault": "delay", "delay_s": 0.45}, DriverError, "cold: meter 78330011223344"),
         ({"fault": "stale"}, DeviceMisanswered, "expected serial number 1, saw 0"),
     ],
     ids=lambda value: value["fault"] if isinstance(value, dict) else "",
@@ -222,7 +223,7 @@ async def test_a_meter_clock_that_jumps_changes_no_instant_of_a_reading(line: Me
 
 
 async def test_a_line_that_lets_one_client_in_is_named_and_taken_over_when_it_is_free(tmp_path: Path) -> None:
-    async with metered_line(tmp_path, site(), "cjt188", MODELS, baud=115200) as line:
+    async with metered_line(tmp_path, site(), "cjt188", MODELS, **QUICK) as line:
         place = line.listed("cold")
         _, first = await asyncio.open_connection(place["host"], place["port"])
         await line.ask({"device": "cold", "fault": "one_connection"})

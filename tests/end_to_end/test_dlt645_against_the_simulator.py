@@ -15,6 +15,7 @@ from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceR
 
 SERIAL = {"quantity": "answer_serial_1", "identifier": "04A00101", "format": "XXXXXXXX"}
 SERIAL_1997 = {"quantity": "answer_serial_1", "identifier": "C0A1", "format": "XXXXXXXX"}
+QUICK: dict[str, Any] = {"baud": 115200, "timeout_s": 0.25}
 MODELS = {"incomer": "dlt645_three_phase", "office": "dlt645_single_phase", "old": "dlt645_1997"}
 
 
@@ -42,7 +43,7 @@ def site(serial: bool = False, **incomer: Any) -> dict[str, Any]:
 @pytest.fixture
 async def line(tmp_path: Path) -> AsyncIterator[MeteredLine]:
     rows = {"incomer": [SERIAL], "office": [SERIAL], "old": [SERIAL_1997]}
-    async with metered_line(tmp_path, site(), "dlt645", MODELS, rows, baud=115200) as line:
+    async with metered_line(tmp_path, site(), "dlt645", MODELS, rows, **QUICK) as line:
         line.at_ms += 3_600_000
         (refusal,) = (await line.read("incomer")).faults  # it keeps no maximum demand, and is not asked for it again
         assert "identifier 01010000: refused with exception 2 (no such data)" in str(refusal)
@@ -83,7 +84,7 @@ async def test_a_meter_of_the_1997_edition_is_read(line: MeteredLine) -> None:
 
 
 async def test_the_meters_are_read_over_a_pseudo_terminal(tmp_path: Path) -> None:
-    async with metered_line(tmp_path, site(serial=True), "dlt645", MODELS, baud=115200) as line:
+    async with metered_line(tmp_path, site(serial=True), "dlt645", MODELS, **QUICK) as line:
         line.at_ms += 3_600_000
         assert (await line.values("office"))["energy_import_kwh"] == 4.0
         assert (await line.values("old"))["energy_import_kwh"] == 40.0
@@ -98,7 +99,7 @@ async def test_every_answer_that_carried_its_number_is_read_once(line: MeteredLi
 async def test_blocks_give_the_same_values_as_single_identifiers(line: MeteredLine, tmp_path: Path) -> None:
     blocks = await line.read("incomer")
     (tmp_path / "plain").mkdir()
-    async with metered_line(tmp_path / "plain", site(blocks=False), "dlt645", MODELS, baud=115200) as plain:
+    async with metered_line(tmp_path / "plain", site(blocks=False), "dlt645", MODELS, **QUICK) as plain:
         plain.at_ms = line.at_ms
         singles = await plain.read("incomer")
         wanted = {k: v for k, v in values_of(blocks).items() if k != "answer_serial_1"}
@@ -109,7 +110,7 @@ async def test_blocks_give_the_same_values_as_single_identifiers(line: MeteredLi
 
 
 async def test_a_long_answer_comes_in_several_frames(tmp_path: Path) -> None:
-    async with metered_line(tmp_path, site(longest=12), "dlt645", MODELS, baud=115200) as line:
+    async with metered_line(tmp_path, site(longest=12), "dlt645", MODELS, **QUICK) as line:
         line.at_ms += 3_600_000
         values = values_of(await line.read("incomer"))
         assert values["active_power_l3_kw"] == pytest.approx(0.33 * 4, abs=1e-4)
@@ -128,7 +129,7 @@ async def test_only_counters_are_read_when_only_they_are_wanted(line: MeteredLin
 async def test_power_that_flows_back_is_negative_and_counts_as_export(tmp_path: Path) -> None:
     sunny = site()
     sunny["plant"][0]["pv"] = {"peak_kw": 250, "latitude_deg": 35, "longitude_deg": 127.7}
-    async with metered_line(tmp_path, sunny, "dlt645", MODELS, baud=115200) as line:
+    async with metered_line(tmp_path, sunny, "dlt645", MODELS, **QUICK) as line:
         line.at_ms += 3_600_000
         values = values_of(await line.read("incomer"))
         truth = (await line.ask({"show": "plants"}))["plants"]["works"]
@@ -156,8 +157,8 @@ async def recovers(line: MeteredLine, name: str = "incomer") -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
-        ({"fault": "silence"}, DeviceUnreachable, "no answer within 0.4 s"),
-        ({"fault": "reboot", "for_s": 60}, DeviceUnreachable, "no answer within 0.4 s"),
+        ({"fault": "silence"}, DeviceUnreachable, "no answer within 0.25 s"),
+        ({"fault": "reboot", "for_s": 60}, DeviceUnreachable, "no answer within 0.25 s"),
         ({"fault": "half_frame"}, DeviceMisanswered, "expected a whole answer, saw fe fe fe fe 68 78 56 34 12"),
         ({"fault": "wrong_checksum"}, DeviceMisanswered, "expected checksum"),
         (
@@ -166,7 +167,7 @@ async def recovers(line: MeteredLine, name: str = "incomer") -> None:
             "expected an answer of meter 000012345678, saw one of 000012345679",
         ),
         ({"fault": "exception", "code": 4}, DeviceRefused, "wrong password or not authorised"),
-        ({"fault": "delay", "delay_s": 0.7}, DriverError, "incomer: meter 000012345678"),
+        ({"fault": "delay", "delay_s": 0.45}, DriverError, "incomer: meter 000012345678"),
     ],
     ids=lambda value: value["fault"] if isinstance(value, dict) else "",
 )
@@ -181,9 +182,9 @@ async def test_each_fault_is_a_clear_error_and_the_meter_comes_back(
 
 
 async def test_a_late_answer_to_another_question_is_never_returned(line: MeteredLine) -> None:
-    """Each answer comes 0.7 s late, the driver waits 0.4 s: what it takes for a value must be that value."""
+    """Each answer comes 0.45 s late, the driver waits 0.25 s: what it takes for a value must be that value."""
     true = await line.values("incomer")
-    await line.ask({"device": "incomer", "fault": "delay", "delay_s": 0.7})
+    await line.ask({"device": "incomer", "fault": "delay", "delay_s": 0.45})
     for _ in range(4):
         try:
             answer = await line.read("incomer")
@@ -237,7 +238,7 @@ async def test_a_meter_clock_that_jumps_changes_no_instant_of_a_reading(line: Me
 
 
 async def test_a_line_that_lets_one_client_in_is_named_and_taken_over_when_it_is_free(tmp_path: Path) -> None:
-    async with metered_line(tmp_path, site(), "dlt645", MODELS, baud=115200) as line:
+    async with metered_line(tmp_path, site(), "dlt645", MODELS, **QUICK) as line:
         place = line.listed("incomer")
         _, first = await asyncio.open_connection(place["host"], place["port"])
         await line.ask({"device": "incomer", "fault": "one_connection"})
@@ -260,13 +261,13 @@ async def test_a_dead_meter_costs_the_others_of_its_line_one_time_out(line: Mete
     spent_s = loop.time() - begun
     values = await line.values("office")
     assert values["active_power_kw"] == 4.0
-    assert spent_s < 5  # one time-out of 0.4 s, not one per question
+    assert spent_s < 5  # one time-out of 0.25 s, not one per question
 
 
 async def test_the_only_meter_of_a_line_tells_its_address(tmp_path: Path) -> None:
     alone = site()
     del alone["plant"][0]["device"][1:]
-    async with metered_line(tmp_path, alone, "dlt645", {"incomer": "dlt645_three_phase"}, baud=115200) as line:
+    async with metered_line(tmp_path, alone, "dlt645", {"incomer": "dlt645_three_phase"}, **QUICK) as line:
         assert await line.driver.only_address() == "000012345678"  # type: ignore[attr-defined]
 
 
@@ -276,7 +277,7 @@ async def test_the_time_is_told_to_nobody_unless_the_edge_file_asks(line: Metere
 
 
 async def test_the_time_is_told_once_a_day_where_the_edge_file_asks(tmp_path: Path) -> None:
-    keys = {"baud": 115200, "broadcast_time": True, "time_zone": "Asia/Shanghai"}
+    keys = {**QUICK, "broadcast_time": True, "time_zone": "Asia/Shanghai"}
     async with metered_line(tmp_path, site(), "dlt645", MODELS, **keys) as line:
         for _ in range(3):
             await line.read("incomer")
@@ -290,7 +291,7 @@ async def test_the_time_is_told_once_a_day_where_the_edge_file_asks(tmp_path: Pa
 
 async def test_after_an_outage_the_midnights_are_read_from_the_memory_of_the_meter(tmp_path: Path) -> None:
     """By hand: 1000.25 kWh / 10 at 11:00, then 4 kW: 152.025 at the first midnight and 96 kWh more at the next."""
-    async with metered_line(tmp_path, site(), "dlt645", MODELS, baud=115200, time_zone="Asia/Shanghai") as line:
+    async with metered_line(tmp_path, site(), "dlt645", MODELS, **QUICK, time_zone="Asia/Shanghai") as line:
         (refused,) = (await line.read("incomer")).faults
         assert "01010000" in str(refused)
         midnight_ms = NOON_MS + 13 * 3_600_000
@@ -305,7 +306,7 @@ async def test_after_an_outage_the_midnights_are_read_from_the_memory_of_the_met
 
 
 async def test_midnights_of_a_meter_whose_clock_is_wrong_are_not_believed(tmp_path: Path) -> None:
-    async with metered_line(tmp_path, site(), "dlt645", MODELS, baud=115200, time_zone="Asia/Shanghai") as line:
+    async with metered_line(tmp_path, site(), "dlt645", MODELS, **QUICK, time_zone="Asia/Shanghai") as line:
         await line.read("incomer")
         await line.ask({"device": "incomer", "fault": "silence", "for_s": 20 * 3600})
         await line.ask({"device": "incomer", "fault": "clock_jump", "clock_s": 3600})

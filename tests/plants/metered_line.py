@@ -54,7 +54,7 @@ class MeteredLine:
             )
             for name, model in models.items()
         ]
-        bus = spoken.bus(name="line", protocol=protocol, device=devices, timeout_s=0.4, **where, **keys)
+        bus = spoken.bus(name="line", protocol=protocol, device=devices, **{"timeout_s": 0.4, **where, **keys})
         self.driver = open_driver(bus, Gateway(lambda: self.at_ms, frame=self._frame))
         self.plans = {device.name: spoken.plan(bus, device, meter.load(device.model)) for device in devices}
 

@@ -24,6 +24,7 @@ Order = Literal["901F", "1F90"]
 _FRAME_CHARS: Final = 13  # 68 T A0..A6 C L CS 16
 _QUESTION_CHARS: Final = 3  # DI0 DI1 SER
 _ANSWER_PREAMBLE_CHARS: Final = 4
+_SILENT_CHARS: Final = 3.5  # what the line waits for before each question
 _DIMENSIONS: Final = {dimension.value: dimension for dimension in Dimension}
 
 
@@ -126,7 +127,7 @@ def load(bus: Bus, plan: Cjt188Plan) -> Load:
     """Bus time of one poll: the characters of question and answer and the meter's turnaround."""
     asked = plan.preamble + _FRAME_CHARS + _QUESTION_CHARS
     answered = _ANSWER_PREAMBLE_CHARS + _FRAME_CHARS + _QUESTION_CHARS + plan.layout.size
-    took_ms = (asked + answered) * bus.char_s * 1000 + bus.turnaround_ms
+    took_ms = (_SILENT_CHARS + asked + answered) * bus.char_s * 1000 + bus.turnaround_ms
     return Load(1, took_ms, (f"{line(plan)}, {took_ms:.0f} ms",))
 
 

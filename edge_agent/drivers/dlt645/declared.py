@@ -24,6 +24,7 @@ Edition = Literal["2007", "1997"]
 
 _FRAME_CHARS: Final = 12  # 68 A0..A5 68 C L CS 16
 _ANSWER_PREAMBLE_CHARS: Final = 4
+_SILENT_CHARS: Final = 3.5  # what the line waits for before each question
 COMBINED_ACTIVE: Final = "0000"
 IMPORTED: Final = "00010000"
 EXPORTED: Final = "00020000"
@@ -163,7 +164,7 @@ def load(bus: Bus, plan: Dlt645Plan) -> Load:
         identifier = len(question.identifier) // 2
         asked = plan.preamble + _FRAME_CHARS + identifier
         answered = _ANSWER_PREAMBLE_CHARS + _FRAME_CHARS + identifier + question.answer_size
-        took_ms = (asked + answered) * bus.char_s * 1000 + bus.turnaround_ms
+        took_ms = (_SILENT_CHARS + asked + answered) * bus.char_s * 1000 + bus.turnaround_ms
         busy_ms += took_ms
         lines.append(f"{line(question)}, {took_ms:.0f} ms")
     return Load(len(plan.questions), busy_ms, tuple(lines))

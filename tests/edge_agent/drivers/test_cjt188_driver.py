@@ -52,14 +52,14 @@ def value(block: Block, quantity: str) -> float | None:
     return scaled(block.columns[at][0], block.shape.exponents[at])
 
 
-@pytest.fixture(params=["pty", "tcp"])
+@pytest.fixture
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     made: list[Bench] = []
 
     def react(asked: bytes) -> Parts:
         return made[0].react(asked)
 
-    async with (on_pty if request.param == "pty" else on_tcp)(react) as end:
+    async with (on_pty if getattr(request, "param", "tcp") == "pty" else on_tcp)(react) as end:
         where = {"serial": end.path} if end.path else {"host": "127.0.0.1", "port": end.port}
         bus = declared("cjt188").bus(
             name="line", protocol="cjt188", device=[], baud=115200, timeout_s=TIMEOUT_S, **where
@@ -70,6 +70,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         await driver.close()
 
 
+@pytest.mark.parametrize("bench", ["pty", "tcp"], indirect=True)
 async def test_a_volume_keeps_the_digits_of_the_meter(bench: Bench) -> None:
     (block,) = (await bench.read()).blocks
     assert block.at_ms == (1_800_000_000_000,)
@@ -82,6 +83,7 @@ async def test_each_question_has_the_next_serial_number(bench: Bench) -> None:
     assert [asked.lstrip(b"\xfe")[13] for asked in bench.end.asked] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("bench", ["pty", "tcp"], indirect=True)
 async def test_a_late_answer_is_passed_over_and_the_right_one_taken(bench: Bench) -> None:
     """The first answer comes when the third question is under way; it has another serial number."""
     late: list[bytes] = []

@@ -132,10 +132,10 @@ def bus_of(end: FarEnd, **keys: Any) -> Any:
     )
 
 
-@pytest.fixture(params=["pty", "tcp"])
+@pytest.fixture
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     meter, frames = Meter(), list[tuple[str, bool, bytes]]()
-    async with (on_pty if request.param == "pty" else on_tcp)(meter.react) as end:
+    async with (on_pty if getattr(request, "param", "tcp") == "pty" else on_tcp)(meter.react) as end:
         bus = bus_of(end)
         driver = open_driver(bus, Gateway(lambda: 1_800_000_000_000, frame=lambda *seen: frames.append(seen)))
         assert isinstance(driver, Dlt645)
@@ -143,6 +143,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         await driver.close()
 
 
+@pytest.mark.parametrize("bench", ["pty", "tcp"], indirect=True)
 async def test_values_keep_the_digits_of_the_meter(bench: Bench) -> None:
     answer = await bench.read()
     assert columns(answer) == {
@@ -208,6 +209,7 @@ async def test_an_identifier_that_the_meter_has_not_is_left_out_and_the_others_a
     assert (await bench.read()).faults == []
 
 
+@pytest.mark.parametrize("bench", ["pty", "tcp"], indirect=True)
 async def test_a_late_answer_to_another_question_is_never_the_answer(bench: Bench) -> None:
     """The voltage comes after its time-out and the time it was waited for, while the energy is asked: it must not be taken for it."""
     rows = [ROWS[0], ROWS[4]]
@@ -257,6 +259,7 @@ async def test_a_refusal_after_a_silence_may_belong_to_the_question_before(bench
     assert (await bench.values(model(rows)))["energy_import_kwh"] == 12345678
 
 
+@pytest.mark.parametrize("bench", ["pty", "tcp"], indirect=True)
 async def test_a_long_answer_is_put_together_from_its_frames(bench: Bench) -> None:
     def parts(_identifier: str) -> Parts | None:
         head = bytes.fromhex("0201FF00")[::-1]

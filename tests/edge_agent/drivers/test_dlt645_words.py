@@ -1,5 +1,6 @@
 """What an edge file and a meter model may say about meters of DL/T 645 and CJ/T 188, and what a poll of them costs their line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_an_edge_file_that_cannot_be_meant_names_the_key(tmp_path: Path, words: 
 
 
 def test_the_bus_time_of_one_energy_is_computed_from_its_characters(tmp_path: Path) -> None:
-    """By hand: 4 + 16 characters asked, 4 + 20 answered, 11 bits each at 2400 baud are 201.7 ms, and 100 ms turnaround."""
+    """By hand: 4 + 16 characters asked, 4 + 20 answered, 3.5 of silence, 11 bits each at 2400 baud; 100 ms turnaround."""
     spoken = declared("dlt645")
     name = model_file(
         tmp_path, "dlt645", 'quantity = "energy_import_kwh"\nidentifier = "00010000"\nformat = "XXXXXX.XX"'
@@ -151,16 +152,16 @@ def test_the_bus_time_of_one_energy_is_computed_from_its_characters(tmp_path: Pa
     device = spoken.device(name="m1", model=name, address="1")  # type: ignore[call-arg]
     load = spoken.load(bus, spoken.plan(bus, device, meter.load(name)))
     assert load.requests == 1
-    assert load.busy_ms == pytest.approx(44 * 11 / 2400 * 1000 + 100)
+    assert load.busy_ms == pytest.approx(47.5 * 11 / 2400 * 1000 + 100)
 
 
 def test_the_bus_time_of_a_water_meter_is_computed_from_its_characters() -> None:
-    """By hand: 4 + 16 characters asked, 4 + 16 + 19 answered, 11 bits each at 2400 baud are 270.4 ms, and 100 ms turnaround."""
+    """By hand: 4 + 16 characters asked, 4 + 16 + 19 answered, 3.5 of silence, 11 bits each at 2400 baud; 100 ms turnaround."""
     spoken = declared("cjt188")
     bus = spoken.bus(name="line", protocol="cjt188", device=[], serial="/dev/ttyUSB0")  # type: ignore[call-arg]
     device = spoken.device(name="m1", model="cjt188_cold_water", address="1")  # type: ignore[call-arg]
     load = spoken.load(bus, spoken.plan(bus, device, meter.load("cjt188_cold_water")))
-    assert load.busy_ms == pytest.approx(59 * 11 / 2400 * 1000 + 100)
+    assert load.busy_ms == pytest.approx(62.5 * 11 / 2400 * 1000 + 100)
 
 
 def item(identifier: str, size: int = 2) -> Item:
@@ -186,3 +187,16 @@ def test_where_a_value_stands_in_a_data_block(block: str, identifier: str, at: i
 def test_a_block_is_asked_for_where_it_gives_at_least_two_values() -> None:
     members = [item("02010100"), item("02010200"), item("02020100")]
     assert [q.identifier for q in plan(members, ["0201FF00", "0202FF00"])] == ["0201FF00", "02020100"]
+
+
+PAGES = Path(__file__).parents[3] / "docs" / "drivers"
+
+
+@pytest.mark.parametrize("page", ["dlt645", "cjt188"])
+def test_the_example_of_the_page_is_an_edge_file_and_a_model(tmp_path: Path, page: str) -> None:
+    edge, own = re.findall(r"```toml\n(.*?)```", (PAGES / f"{page}.md").read_text(), re.DOTALL)
+    path = tmp_path / "edge.toml"
+    path.write_text(EDGE.partition("[[bus]]")[0] + edge)
+    assert load(path).bus[0].protocol == page
+    (tmp_path / "own.toml").write_text(own)
+    assert meter.load(str(tmp_path / "own.toml")).protocol == page
