@@ -105,7 +105,7 @@ class Dialect20:
         )
         needs = charging_needs(self._pile)
         if needs is not None:
-            self.put("NotifyEVChargingNeeds", needs)
+            self._pile.link.put(Outgoing("NotifyEVChargingNeeds", needs, kept=True))
 
     def _started(self, session: Session, answer: Payload | None) -> None:
         refused = answer is not None and _accepted(answer) is False
