@@ -108,7 +108,9 @@ class Station16(ocpp.v16.ChargePoint):  # type: ignore[misc]
             held = top["charging_schedule"]
             found = {
                 "charging_rate_unit": held["charging_rate_unit"],
-                "charging_schedule_period": held["charging_schedule_period"],
+                "charging_schedule_period": [
+                    {**p, "limit": float(p["limit"])} for p in held["charging_schedule_period"]
+                ],
             }
         return ocpp.v16.call_result.GetCompositeSchedule("Accepted", told["connector_id"], None, dict(found))
 

@@ -21,6 +21,8 @@ _DAY_MS: Final = 86_400_000
 _IDS_FROM: Final = 1_900_000_000  # operators' back ends count from 1; below 2^31
 _RESERVE: Final = 10  # the last tenth of a day's writes is for those that lower or release
 
+WHOLE: Final = "ChargingStationMaxProfile"  # of a pile as a whole
+WHOLE_16: Final = "ChargePointMaxProfile"  # the same in OCPP 1.6
 SAFE: Final = 1
 NOW: Final = 2
 
@@ -91,7 +93,7 @@ def wire_16(profile: Profile) -> dict[str, Any]:
     tree: dict[str, Any] = {
         "chargingProfileId": profile.id,
         "stackLevel": profile.stack_level,
-        "chargingProfilePurpose": profile.purpose,
+        "chargingProfilePurpose": WHOLE_16 if profile.purpose == WHOLE else profile.purpose,
         "chargingProfileKind": profile.kind,
         "chargingSchedule": schedule,
     }

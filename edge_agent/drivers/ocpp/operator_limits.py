@@ -33,8 +33,8 @@ def level(profile: Payload) -> int:
 
 
 def purpose(profile: Payload) -> str:
-    """Its purpose."""
-    return text(profile, "chargingProfilePurpose")
+    """Its purpose, in the words of 2.x."""
+    return charging.WHOLE if (found := text(profile, "chargingProfilePurpose")) == charging.WHOLE_16 else found
 
 
 def least(
@@ -145,7 +145,7 @@ def cleared(profiles: Sequence[Payload], request: Payload) -> list[Payload]:
     """What is left of an operator's profiles after its ClearChargingProfile (1.6 or 2.x): every condition that is given must fit."""
     criteria = inner(request, "chargingProfileCriteria")
     wanted_id = whole(request, "id") if "id" in request else whole(request, "chargingProfileId")
-    wanted_purpose = text(request, "chargingProfilePurpose") or text(criteria, "chargingProfilePurpose")
+    wanted_purpose = purpose(request) or purpose(criteria)
     wanted_level = whole(request, "stackLevel") if "stackLevel" in request else whole(criteria, "stackLevel")
 
     def fits(profile: Payload) -> bool:

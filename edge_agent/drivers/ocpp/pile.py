@@ -175,10 +175,11 @@ class Pile:
         failed: DriverError | None = None
         for number, steering in self.steerings.items():
             try:
-                if number in self.began:
-                    self.began.discard(number)
-                    await steering.transaction_began()
-                await steering.tick()
+                async with self.busy:
+                    if number in self.began:
+                        self.began.discard(number)
+                        await steering.transaction_began()
+                    await steering.tick()
             except DriverError as error:
                 failed = failed or error
         if failed is not None:

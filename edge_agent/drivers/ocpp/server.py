@@ -329,8 +329,7 @@ class Listener:
             if not pile.connected:
                 continue
             try:
-                async with pile.busy:
-                    await pile.steer()
+                await pile.steer()
                 said = ""
             except DriverError as error:
                 if said != type(error).__name__:

@@ -177,7 +177,7 @@ class Steering:
         order, now_ms = self._order(), self._pile.now_ms()
         if order is None:
             return await self._release(now_ms)
-        if not self.plan.connector or self._purpose() == "ChargingStationMaxProfile":
+        if not self.plan.connector or self._purpose() == charging.WHOLE:
             return await self._place(point, order, now_ms, None)
         open_now = self._pile.book.open_on(self._pile.identity, self.plan.connector)
         if not open_now and self._purpose() == "TxProfile":
@@ -195,7 +195,7 @@ class Steering:
 
     def _purpose(self) -> str:
         if self.plan.connector == 0 or (self._pile.relayed and self._pile.connectors == 1):
-            return "ChargingStationMaxProfile"  # the pile itself takes the least of it and the operator's
+            return charging.WHOLE  # the pile itself takes the least of it and the operator's
         return self.plan.quirks.profile_purpose
 
     def _stack_level(self) -> int:
@@ -253,11 +253,7 @@ class Steering:
     def _periods(self, order: Order, life_s: int, now_ms: int) -> tuple[tuple[int, Decimal], ...]:
         """Ours; above an operator's profile of the same purpose the least of both at each time."""
         purpose = self._purpose()
-        purposes = (
-            ("ChargingStationMaxProfile",)
-            if purpose == "ChargingStationMaxProfile"
-            else ("TxProfile", "TxDefaultProfile")
-        )
+        purposes = (charging.WHOLE,) if purpose == charging.WHOLE else ("TxProfile", "TxDefaultProfile")
         profiles = [profile for profile in self.operator if operator_limits.purpose(profile) in purposes]
         if not profiles or order.setpoint is not None:
             return ((0, order.limit),)
@@ -412,7 +408,7 @@ class Steering:
         whole = plan.connector == 0 or (self._pile.relayed and self._pile.connectors == 1)
         return Profile(
             id=charging.profile_id(plan.connector, SAFE),
-            purpose="ChargingStationMaxProfile" if whole else "TxDefaultProfile",
+            purpose=charging.WHOLE if whole else "TxDefaultProfile",
             stack_level=0,
             kind="Relative" if not whole else "Absolute",
             unit=unit,
