@@ -197,6 +197,17 @@ async def test_a_row_is_found_by_its_objects_name(make: Make, serve: Any) -> Non
     assert "named 'P 99'" in str(answer.faults[0])
 
 
+@pytest.mark.parametrize("segmentation", ["segmented-both", "no-segmentation"])
+async def test_a_list_of_objects_that_fills_no_single_frame_is_taken(make: Make, serve: Any, segmentation: str) -> None:
+    device = await serve(
+        *(analog(number, float(number), "kilowatts", objectName=f"P {number}") for number in range(120)),
+        maxApduLengthAccepted=480,
+        segmentationSupported=segmentation,
+    )
+    answer = await make(device, Row(quantity="active_power_kw", object_name="P 118")).read()
+    assert values(answer) == {"active_power_kw": 118.0}
+
+
 async def test_an_object_that_is_not_there_costs_its_own_row_alone(make: Make, serve: Any) -> None:
     device = await serve(analog(1, 5.0, "kilowatts"))
     bench = make(device, POWER, Row(quantity="demand_kw", object="analog-input,77"))
