@@ -29,6 +29,7 @@ from edge_agent.drivers.driver import (
     Driver,
     DriverError,
     Gateway,
+    NotWritable,
     Written,
 )
 from edge_agent.drivers.table import declared, open_driver
@@ -192,17 +193,11 @@ class Collection:
             for polled in bus.devices:
                 if polled.device.name == device:
                     return await bus.write(polled, point, value, hold_s)
-        raise NotWritten(f"{device}: no device of this edge file")
+        raise NotWritable(f"{device}: no device of this edge file")
 
     def states(self) -> list[DeviceState]:
         """One state per device, in the order of the edge file."""
         return [polled.state for bus in self._buses for polled in bus.devices]
-
-
-class NotWritten(DriverError):
-    """A write that never reached a driver; asking again does not help."""
-
-    retry = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,16 +271,16 @@ class _BusTask:
                     await self._poll(polled, boundary=False)
         finally:
             for wanted in self._writes:
-                _refuse(wanted.done, NotWritten(f"{wanted.polled.device.name}: the agent stops"))
+                _refuse(wanted.done, NotWritable(f"{wanted.polled.device.name}: the agent stops"))
             self._writes.clear()
             await self._driver.close()
 
     async def write(self, polled: _Polled, point: str, value: float | None, hold_s: float) -> Written:
         """See `Collection.write`."""
         if not isinstance(self._driver, Controllable):
-            raise NotWritten(f"{polled.device.name}: nothing can be written over this protocol")
+            raise NotWritable(f"{polled.device.name}: nothing can be written over this protocol")
         if self._stopping:
-            raise NotWritten(f"{polled.device.name}: the agent stops")
+            raise NotWritable(f"{polled.device.name}: the agent stops")
         if len(self._writes) >= WRITES_WAITING:
             raise DriverError(f"{polled.device.name}: {WRITES_WAITING} writes wait for bus {self.name} already")
         wanted = _Wanted(polled, point, value, hold_s, asyncio.get_running_loop().create_future())

@@ -21,7 +21,7 @@ from edge_agent import control_state
 from edge_agent.allow import Allowed
 from edge_agent.control_state import ControlState, Held
 from edge_agent.set_point_record import Record
-from edge_agent.steer import Planned, Steered, Write
+from edge_agent.steer import RETRY_FIRST_S, Planned, Steered, Write
 from wire.clock import Clock
 from wire.command import Command, CommandForged, CommandUnreadable, Result, SetPoint, State, unseal
 from wire.keys import PublicKey
@@ -40,7 +40,7 @@ class Control:
     """All points that one edge may write. `run` works until cancelled; `close` before that lets go of what is held.
 
     `write` is the collection's; `event` takes audit events; `answer` takes results that shall go up. Without a `key` no command is taken.
-    `state` is a directory for what must survive a restart; `link_lost_s` is real seconds.
+    `state` is a directory for what must survive a restart; `link_lost_s` is real seconds, and so is `retry_s`, the first pause after a write that failed.
     """
 
     def __init__(
@@ -54,10 +54,11 @@ class Control:
         answer: Callable[[Result], None],
         state: Path | None = None,
         link_lost_s: float = LINK_LOST_S,
+        retry_s: float = RETRY_FIRST_S,
     ) -> None:
         """Raises OSError where `state` cannot be read."""
         self._key, self._topic, self._clock, self._write = key, topic, clock, write
-        self._directory, self._link_lost_s = state, link_lost_s
+        self._directory, self._link_lost_s, self._retry_s = state, link_lost_s, retry_s
         self._record = Record(clock, event, answer)
         kept = control_state.load(state)
         self._counters = kept.counters
@@ -91,7 +92,7 @@ class Control:
         def tell(planned: Planned, state: State, reason: str, before: float | None, after: float | None) -> None:
             self._record.change(place, planned, state, reason, before, after)
 
-        return Steered(allowed, self._write, tell, hold, self._clock.speed, former=former)
+        return Steered(allowed, self._write, tell, hold, self._clock.speed, former=former, retry_s=self._retry_s)
 
     # --- from outside, in the event loop
 

@@ -21,6 +21,7 @@ from wire.command import MAX_REASON, State
 
 RETRY_FIRST_S: Final = 2.0
 RETRY_LAST_S: Final = 60.0
+_RELEASE_TRIES: Final = 3  # where a device answers and does not let go, more will not help
 _FEED_AT: Final = 2 / 3  # of a device timer's life
 _LONGEST_WAIT_S: Final = 3600.0
 
@@ -56,7 +57,7 @@ class Steered:
 
     `hold(planned)` is told before the first write that the point is no longer in its safe state, `hold(None)` when it is again; both must be
     durable when they return. `speed`: simulated seconds per real second, for hold times and rates. `former`: a point that is no longer
-    allowed and only let go of.
+    allowed and only let go of. `retry_s`: the first pause (real) after a write that failed, doubled each time.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class Steered:
         speed: float = 1.0,
         *,
         former: bool = False,
+        retry_s: float = RETRY_FIRST_S,
     ) -> None:
+        self._retry_first_s = retry_s
         self._former = former
         self.allowed = allowed
         self._write = write
@@ -83,8 +86,9 @@ class Steered:
         self._value: float | None = None  # the last one that the device confirmed
         self._written_s = float("-inf")
         self._next_s = 0.0  # no write before
-        self._retry_s = RETRY_FIRST_S
+        self._retry_s = self._retry_first_s
         self._release_said = False
+        self._tries = 0  # releases that the device answered and did not follow
         self._wake = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
@@ -167,7 +171,7 @@ class Steered:
             self._current, self._next_s, self._retry_s = (
                 following,
                 min(self._next_s, now_s + self._pause_s),
-                RETRY_FIRST_S,
+                self._retry_first_s,
             )
         elif current is not None and current.until_s <= now_s:
             self._leave(State.EXPIRED, "")
@@ -237,7 +241,7 @@ class Steered:
         if current is not self._current:
             return  # taken back, or another one's time has come, while it was written
         loop_s = asyncio.get_running_loop().time()
-        self._written_s, self._next_s, self._retry_s = loop_s, loop_s + self._pause_s, RETRY_FIRST_S
+        self._written_s, self._next_s, self._retry_s = loop_s, loop_s + self._pause_s, self._retry_first_s
         if not written.delivered:
             self._end(
                 current,
@@ -319,12 +323,12 @@ class Steered:
             return
         current.reason = reason
         self._leaving, self._leaving_as = current, state
-        self._next_s, self._retry_s, self._release_said = 0.0, RETRY_FIRST_S, False
+        self._next_s, self._retry_s, self._release_said = 0.0, self._retry_first_s, False
 
     def _leave_alone(self, ended: Planned) -> None:
         """Release the point for a set-point whose end is told already."""
         self._leaving, self._leaving_as = ended, ended.state
-        self._next_s, self._retry_s, self._release_said = 0.0, RETRY_FIRST_S, False
+        self._next_s, self._retry_s, self._release_said = 0.0, self._retry_first_s, False
 
     async def _release(self, _now_s: float) -> None:
         leaving = self._leaving
@@ -336,23 +340,31 @@ class Steered:
             if self._former and not error.retry:
                 self._let_go(leaving, f"{leaving.reason}; cannot be released: {error}", before, None)
                 await self._hold(None)
-                return
-            if not self._release_said and leaving.state is not self._leaving_as:
-                self._say(
-                    leaving,
-                    leaving.state,
-                    f"{leaving.reason or 'its time is over'}; not released yet: {error}",
-                    before,
-                    None,
-                )
-            self._release_said = True
-            self._back_off()
+            else:
+                self._not_released(leaving, str(error))
             return
-        self._let_go(leaving, leaving.reason, before if written.before is None else written.before, written.after)
+        self._tries += not written.delivered
+        if not written.delivered and self._tries < _RELEASE_TRIES:
+            self._not_released(leaving, written.note)
+            return
+        reason = (
+            leaving.reason
+            if written.delivered
+            else f"{leaving.reason}; not released: {written.note}".removeprefix("; ")
+        )
+        self._let_go(leaving, reason, before if written.before is None else written.before, written.after)
         await self._hold(None)
 
+    def _not_released(self, leaving: Planned, why: str) -> None:
+        """Try again later; said once."""
+        if not self._release_said and leaving.state is not self._leaving_as:
+            reason = f"{leaving.reason or 'its time is over'}; not released yet: {why}"
+            self._say(leaving, leaving.state, reason, self._value, None)
+        self._release_said = True
+        self._back_off()
+
     def _let_go(self, leaving: Planned, reason: str, before: float | None, after: float | None) -> None:
-        self._held, self._value, self._written_s, self._leaving = False, None, float("-inf"), None
+        self._held, self._value, self._written_s, self._leaving, self._tries = False, None, float("-inf"), None, 0
         self._next_s = asyncio.get_running_loop().time() + self._pause_s
         if leaving.state is not self._leaving_as:
             self._end(leaving, self._leaving_as, reason, before, after)

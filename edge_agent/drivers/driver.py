@@ -4,6 +4,7 @@ DriverError
 +-- DeviceUnreachable       no answer in time; try again later
 |   +-- BusUnreachable      not even a connection: no device of this bus can answer
 +-- DeviceRefused           the device answered that it will not; `code` says why, `retry` whether asking again can help
++-- NotWritable             a point, a value or a protocol that takes no such write; asking again does not help
 +-- DeviceMisanswered       an answer that does not fit the question (unit, transaction, function, length, layout); try again
 """
 
@@ -41,6 +42,12 @@ class DeviceRefused(DriverError):
 
 class DeviceMisanswered(DriverError):
     """The answer does not belong to the question. Nothing of it is kept."""
+
+
+class NotWritable(DriverError):
+    """A write that no device was asked for: there is no such point, or it cannot take the value. Asking again does not help."""
+
+    retry = False
 
 
 @dataclass(frozen=True, slots=True)

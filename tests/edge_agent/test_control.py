@@ -34,6 +34,7 @@ class Plant:
         self.writes: list[tuple[str, float | None, float]] = []
         self.fails: Exception | None = None
         self.overridden = ""
+        self.clings = ""
         self.at = asyncio.Event()
 
     async def write(self, device: str, point: str, value: float | None, hold_s: float) -> Written:
@@ -43,6 +44,8 @@ class Plant:
         before = self.values.get((device, point))
         if self.overridden and value is not None:
             return Written(False, before, before, self.overridden)
+        if self.clings and value is None:
+            return Written(False, before, before, self.clings)
         self.values[device, point] = value
         return Written(True, before, value)
 
@@ -59,7 +62,7 @@ class Bench:
         self.results: list[Result] = []
         self.control = Control(
             allowed or (BATTERY, RELAY), key.public, TOPIC, self.clock, self.plant.write, self.events.append, self.results.append,
-            directory, link_lost_s,
+            directory, link_lost_s, retry_s=0.2,
         )  # fmt: skip
         self._counter = itertools.count(self.clock())
 
@@ -395,6 +398,15 @@ async def test_what_the_site_overrides_is_not_delivered_and_nothing_of_ours_stay
         assert await bench.becomes(command, State.NOT_DELIVERED) == "overridden by site at priority 5"
         await bench.until(lambda: bench.control.figures()["points_held"] == 0)
         assert bench.plant.writes[-1][1] is None
+
+
+async def test_a_device_that_answers_and_does_not_let_go_is_told_so_and_not_asked_for_ever(tmp_path: Path) -> None:
+    async with Bench(tmp_path).running() as bench:
+        bench.plant.clings = "nothing to give back, the last value stays"
+        command = bench.send(bench.wants(1.0, for_s=2))
+        await bench.until(lambda: bench.outcome(command)[0] == State.EXPIRED, 10)
+        assert bench.outcome(command)[1] == "not released: nothing to give back, the last value stays"
+        assert [value for _, value, _ in bench.plant.writes] == [1.0, None, None, None]
 
 
 async def test_a_device_that_is_lost_for_longer_than_its_timer_has_gone_back_by_itself(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-from edge_agent.drivers.driver import DeviceMisanswered, DeviceRefused, DriverError, Written
+from edge_agent.drivers.driver import DeviceMisanswered, DeviceRefused, NotWritable, Written
 from edge_agent.drivers.modbus import sunspec
 from edge_agent.drivers.modbus.declared import ModbusPlan
 from edge_agent.drivers.modbus.points import Point, Rating, Step
@@ -24,12 +24,6 @@ log = logging.getLogger(__name__)
 
 _ILLEGAL_FUNCTION: Final = 1
 _LONGEST_TIMER_S: Final = {"uint16": 0xFFFE, "int16": 0x7FFF, "uint32": 0xFFFF_FFFE, "int32": 0x7FFF_FFFF}
-
-
-class NotWritable(DriverError):
-    """A value or a point that this device cannot take; asking again does not help."""
-
-    retry = False
 
 
 class Link(Protocol):
