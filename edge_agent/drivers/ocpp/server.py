@@ -37,7 +37,7 @@ quiet.setLevel(logging.CRITICAL)  # it writes a traceback for each probe of a po
 
 _PING_S: Final = 30.0
 _STRANGERS: Final = 1_000  # identities that were refused and said; more are only counted
-_BOOT_S: Final = 2.0  # a pile that has booted says so first
+_BOOT_S: Final = 1.0  # a pile that has booted says so first
 _STEER_S: Final = 1.0
 
 

@@ -8,7 +8,6 @@ ends with its duration, under it lies the permanent safe one.
 """
 
 import dataclasses
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ from edge_agent.drivers.ocpp.charging import NOW, SAFE, Pauses, Profile, Unit
 from edge_agent.drivers.ocpp.declared import PilePlan
 from edge_agent.drivers.ocpp.dialect import text
 from edge_agent.drivers.ocpp.frames import Payload
+from edge_agent.drivers.ocpp.orders import Order, Wanted, order_of
 
 if TYPE_CHECKING:
     from edge_agent.drivers.ocpp.pile import Pile
@@ -25,26 +25,6 @@ if TYPE_CHECKING:
 _RENEW: Final = (2, 3)  # of a profile's life
 _READ_BACK_S: Final = 60
 _LOOSE: Final = Decimal("0.05")  # less than a step of 0.1: the same rate
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A value of one point until an instant (UTC ms)."""
-
-    value: Decimal
-    until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """All points of a connector as one charging rate, in `unit`; `setpoint` and `discharge` in W. `why` says what was changed on the way."""
-
-    limit: Decimal
-    unit: Unit
-    setpoint: Decimal | None = None
-    discharge: Decimal | None = None
-    why: str = ""
-    held_off: bool = False
 
 
 class Steering:
@@ -141,34 +121,7 @@ class Steering:
         return "A" if units and "W" not in units else "W"
 
     def _order(self) -> Order | None:
-        """What is wanted now, None where nothing is."""
-        if not self.wanted:
-            return None
-        unit, plan = self.unit(), self.plan
-        limits = []
-        if (kw := self.wanted.get("charging_limit_kw")) is not None:
-            limits.append(charging.in_unit(kw.value, unit, plan))
-        if (amperes := self.wanted.get("charging_limit_a")) is not None:
-            limits.append(charging.from_amperes(amperes.value, unit, plan))
-        setpoint = self.wanted.get("active_power_setpoint_kw")
-        if not limits and setpoint is None:
-            return None
-        most = plan.rated_power_kw
-        limit = min(limits) if limits else charging.in_unit(Decimal(str(most or 1000)), unit, plan)
-        if setpoint is None:
-            least = charging.from_amperes(Decimal(str(plan.quirks.minimum_current_a)), unit, plan)
-            if plan.quirks.current == "ac" and 0 < limit < least and plan.connector:
-                return Order(Decimal(0), unit, why=f"below the least of {least} {unit}: off")
-            return Order(limit, unit)
-        target = charging.rounded_down(setpoint.value * 1000)
-        watts = charging.rounded_down(charging.kilowatts(limit, unit, plan) * 1000)
-        discharge = self.wanted.get("discharging_limit_kw")
-        floor = None if discharge is None else -charging.rounded_down(discharge.value * 1000)
-        why = ""
-        if target > watts or (floor is not None and target < floor):
-            target = min(target, watts) if floor is None else max(min(target, watts), floor)
-            why = "set-point held within the limits"
-        return Order(watts, "W", target, floor, why)
+        return order_of(self.wanted, self.unit(), self.plan)
 
     async def _apply(self, point: str) -> Written:
         """Brings the pile to what is wanted. Raises DriverError."""

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 quiet = logging.getLogger(f"{__name__}.websocket")
 quiet.setLevel(logging.CRITICAL)  # it writes whole messages and a traceback per lost connection
 
-_FIRST_S: Final = 1.0  # between attempts, doubled
+_FIRST_S: Final = 0.25  # between attempts, doubled
 _LAST_S: Final = 60.0
 
 
