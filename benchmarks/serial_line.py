@@ -41,7 +41,7 @@ QUANTITIES: Final = (
     *(f"active_power_l{phase}_kw" for phase in (1, 2, 3)),
     *(f"reactive_power_l{phase}_kvar" for phase in (1, 2, 3)),
     *(
-        "current_n_a",
+        "current_neutral_a",
         "active_power_kw",
         "reactive_power_kvar",
         "frequency_hz",
