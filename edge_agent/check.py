@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from edge_agent import meter
+from edge_agent import allow, meter
+from edge_agent.allow import Allowed
 from edge_agent.drivers.declared import Bus, Device, SerialBus
 from edge_agent.drivers.table import declared
 from edge_agent.edge_file import EdgeFile, EdgeFileFaults, Fault, load
@@ -23,6 +24,7 @@ class DevicePlanned:
     requests: int
     lines: tuple[str, ...]
     busy_percent: float
+    allowed: tuple[str, ...] = ()  # what may be written, a line each
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,16 @@ def _device(bus: Bus, device: Device) -> DevicePlanned:
         requests=load.requests,
         lines=load.lines,
         busy_percent=round(load.busy_ms / (10 * device.period_s), 2),
+        allowed=tuple(map(_allowed, allow.allowed(device, model))),
+    )
+
+
+def _allowed(entry: Allowed) -> str:
+    """A point that may be written, for people."""
+    safe = "let go of" if entry.safe is None else f"{entry.safe:g}"
+    return (
+        f"may be written: {entry.point}, {entry.low:g} to {entry.high:g} {entry.unit}, at most {entry.longest_s:g} s; "
+        f"fallback {entry.fallback}, safe state: {safe}"
     )
 
 
@@ -122,4 +134,4 @@ def _print_bus(bus: BusPlanned, out: TextIO) -> None:
             f"  {device.device}: {device.model}, {device.rows} quantities ({device.confirmed} confirmed by a second source) every "
             f"{device.period_s:g} s in {device.requests} requests\n"
         )
-        out.writelines(f"    {line}\n" for line in device.lines)
+        out.writelines(f"    {line}\n" for line in (*device.lines, *device.allowed))

@@ -137,3 +137,17 @@ def test_for_programs_there_is_json(edge_file: Path) -> None:
     faults = io.StringIO()
     run_check(edge_file, True, faults)
     assert {"file", "key", "expected", "seen"} == set(json.loads(faults.getvalue())["faults"][0])
+
+
+def test_what_may_be_written_is_said_with_its_bounds_and_its_fallback(tmp_path: Path) -> None:
+    (tmp_path / "edge.toml").write_text(
+        'facility = "works"\nedge = "gw"\nmqtt = { host = "127.0.0.1", plain = true }\nspool = { directory = "s" }\n'
+        '[[bus]]\nname = "b"\nprotocol = "modbus_tcp"\nhost = "10.0.0.5"\n[[bus.device]]\nname = "pv"\nmodel = "sunspec"\n'
+        '[[bus.device.allow]]\npoint = "active_power_limit_percent"\nlow = 30\nlongest_s = 900\n'
+    )
+    out = io.StringIO()
+    assert run_check(tmp_path / "edge.toml", False, out) == 0
+    assert (
+        "may be written: active_power_limit_percent, 30 to 100 % of the rated power, at most 900 s; fallback device_timer, "
+        "safe state: let go of\n"
+    ) in out.getvalue()
