@@ -275,6 +275,13 @@ class MqttSession:
         if was_up:
             self._on_lost(reason)
 
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Listen to more topics, now and on every connection to come."""
+        self._subscriptions += [topic for topic in topics if topic not in self._subscriptions]
+        client = self._client
+        if client is not None and self._up.is_set() and topics:
+            client.subscribe([(topic, 1) for topic in topics])
+
     def post(self, topic: str, payload: bytes) -> bool:
         """Publish at QoS 1 from any thread without waiting, for what will be said again anyway; False where it cannot be sent now."""
         client = self._client

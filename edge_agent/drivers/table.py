@@ -24,6 +24,7 @@ PROTOCOLS: Final[dict[str, Place]] = {
     "cjt188": Place("cjt188", "edge_agent.drivers.cjt188.declared"),
     "mbus": Place("mbus", "edge_agent.drivers.mbus.declared"),
     "bacnet_ip": Place("bacnet", "edge_agent.drivers.bacnet.declared"),
+    "mqtt": Place("mqtt", "edge_agent.drivers.mqtt.declared"),
     "opcua": Place("opcua", "edge_agent.drivers.opcua.declared"),
     "ocpp": Place("ocpp", "edge_agent.drivers.ocpp.declared"),
 }
