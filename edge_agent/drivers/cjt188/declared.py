@@ -45,7 +45,8 @@ class Model(declared.Model, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """One product, or a family of them. `type` is the byte T of its frames ("10" cold water), as hexadecimal digits.
 
     `di_order`: the order in which the two bytes of the data identifier are sent. `unit_place`: on which side of its value a unit code
-    stands. `status_offset`: where the status word stands. `echo`: "off" for meters that do not repeat the serial number.
+    stands. `status_offset`: where the status word stands; `battery_mask`: which of its bits say that the battery is low. `echo`: "off" for
+    meters that do not repeat the serial number.
     """
 
     row: list[Row]
@@ -53,6 +54,7 @@ class Model(declared.Model, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     di_order: Order
     unit_place: Literal["after", "before"] = "after"
     status_offset: Annotated[int, Meta(ge=0, le=96)] | None = None
+    battery_mask: Annotated[int, Meta(ge=0, le=0xFFFF)] = frame.BATTERY_LOW
     echo: Literal["on", "off"] = "on"
     preamble: Annotated[int, Meta(ge=0, le=4)] = 4
 
@@ -101,7 +103,7 @@ def plan(_bus: Bus, device: Device, model: Model) -> Cjt188Plan:
         int(model.type, 16),
         device.address.zfill(14),
         model.di_order == "1F90",
-        Layout(fields, model.status_offset),
+        Layout(fields, model.status_offset, model.battery_mask),
         model.echo == "on",
         model.preamble,
     )

@@ -64,7 +64,7 @@ class Unit:
     divisor: float = 1.0
 
 
-# Annex A, table A.1 of CJ/T 188-2004. A joule is 1 / 3.6e6 kWh.
+# Annex A, table A.1 of CJ/T 188-2004; the same in two public implementations for meters. A joule is 1 / 3.6e6 kWh.
 UNITS: Final = {
     0x01: Unit("J", Dimension.ENERGY, divisor=3.6e6),
     0x02: Unit("Wh", Dimension.ENERGY, -3),
@@ -85,8 +85,14 @@ UNITS: Final = {
 }
 
 
+# The status word, clause 6.4 table 11: its first byte, as sent, has the valve in bits 1 and 0 and the battery in bit 2. Of two public
+# implementations one agrees; the other has the same flags at the upper end of the byte (C0 and 20), so a model can say where they are.
+VALVE: Final = 0x0003
+BATTERY_LOW: Final = 0x0004
+
+
 class Valve(StrEnum):
-    """Bits 1 and 0 of the status word, clause 6.4 table 11."""
+    """What the status word says of the valve."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -103,12 +109,12 @@ class Status:
     @property
     def valve(self) -> Valve:
         """00 open, 01 closed, 11 abnormal."""
-        return (Valve.OPEN, Valve.CLOSED, Valve.UNKNOWN, Valve.ABNORMAL)[self.word & 0x03]
+        return (Valve.OPEN, Valve.CLOSED, Valve.UNKNOWN, Valve.ABNORMAL)[self.word & VALVE]
 
     @property
     def battery_low(self) -> bool:
         """Bit 2: the battery's voltage is too low."""
-        return bool(self.word & 0x04)
+        return bool(self.word & BATTERY_LOW)
 
 
 @dataclass(frozen=True, slots=True)

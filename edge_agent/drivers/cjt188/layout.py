@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.drivers.cjt188 import frame
-from edge_agent.drivers.cjt188.frame import UNITS, Dimension, Status
+from edge_agent.drivers.cjt188.frame import BATTERY_LOW, UNITS, Dimension
 from wire.block import Block, Shape, Value
 from wire.reading import REASON_CODES, Quality
 
@@ -77,10 +77,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All values of one answer. `status_offset`: where the status word stands; None: the meter has none."""
+    """All values of one answer. `status_offset`: where the status word stands; None: the meter has none.
+
+    `battery_mask`: the bits of the status word that say that the battery is low.
+    """
 
     fields: tuple[Field, ...]
     status_offset: int | None
+    battery_mask: int = BATTERY_LOW
 
     @property
     def size(self) -> int:
@@ -94,7 +98,7 @@ class Layout:
             raise Mismatch(f"expected at least {self.size} bytes behind the serial number, saw {len(data)}")
         read = [field.read(data) for field in self.fields]
         quality = [told for _, _, told in read]
-        if self.status_offset is not None and self._status(data).battery_low:
+        if self._battery_low(data):
             quality = [
                 _BATTERY_LOW if told == _GOOD and field.mask is None else told
                 for field, told in zip(self.fields, quality, strict=True)
@@ -107,6 +111,8 @@ class Layout:
             tuple(quality) if any(told != _GOOD for told in quality) else (),
         )
 
-    def _status(self, data: bytes) -> Status:
-        assert self.status_offset is not None
-        return Status(int.from_bytes(data[self.status_offset : self.status_offset + 2], "little"))
+    def _battery_low(self, data: bytes) -> bool:
+        if self.status_offset is None:
+            return False
+        word = int.from_bytes(data[self.status_offset : self.status_offset + 2], "little")
+        return bool(word & self.battery_mask)

@@ -33,7 +33,7 @@ READ_1997: Final = 0x01
 ANY_ADDRESS: Final = "AAAAAAAAAAAA"  # clause 5.2.2: read by whoever hears it; only where one meter is connected
 ALL_ADDRESSES: Final = "999999999999"  # broadcast, which nobody answers
 
-# Annex B.4 (2007): the error byte of a refusal, bit by bit.
+# The error byte of a refusal, bit by bit, as the package dlt645 3.2.0 and the Panasonic KW9M protocol manual, p. 125, have it.
 REFUSALS: Final = {
     0x01: "other error",
     0x02: "no such data",

@@ -193,3 +193,14 @@ async def test_nothing_is_read_where_only_counters_are_wanted_and_there_is_none(
     )
     answer = await bench.driver.read(plan, counters_only=True)
     assert (answer.blocks, bench.end.asked) == ([], [])
+
+
+async def test_a_model_says_which_bits_of_the_status_word_mean_a_low_battery(bench: Bench) -> None:
+    bench.react = lambda asked: [(0, told(asked, WATER.removesuffix("00 00") + "20 00"))]
+    row = Row(quantity="water_volume_m3", offset=0, format="XXXXXX.XX", unit="code")
+    keys: dict[str, Any] = {"maker": "m", "model": "m", "protocol": "cjt188", "manual": Manual(title="t", edition="1")}
+    upper = Model(**keys, row=[row], type="10", di_order="1F90", status_offset=17, battery_mask=0x20)
+    (block,) = (await bench.read(upper)).blocks
+    assert block.quality == ((Quality.UNCERTAIN, REASON_CODES["device-fault"]),)
+    (usual,) = (await bench.read()).blocks
+    assert usual.quality == ()
