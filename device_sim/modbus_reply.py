@@ -1,4 +1,4 @@
-"""What a simulated device says to one Modbus request under the faults in force, whatever the framing. Not the framing."""
+"""What a simulated device says to one Modbus TCP request under the faults in force. Not the framing. On serial lines `line` does this."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -11,16 +11,14 @@ from device_sim.faults import FaultKind
 from device_sim.modbus_answers import Answer
 
 _SILENT = (FaultKind.SILENCE, FaultKind.REBOOT)
-_DAMAGED = (FaultKind.HALF_FRAME, FaultKind.WRONG_CHECKSUM)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer on its way: `half` of its frame is sent, or the whole one with a `spoiled` checksum where the framing has one."""
+    """One answer on its way; `half`: only the first half of its frame is sent."""
 
     answer: Answer
     half: bool = False
-    spoiled: bool = False
     carried: bool = False
     fault: str | None = None
 
@@ -51,17 +49,17 @@ class Replies:
                 return None
         if gone():
             return None  # nobody there: no answer, no serial, no line
-        half, spoiled = (kind in active for kind in _DAMAGED)
-        fault = next((kind.value for kind in (*_DAMAGED, FaultKind.STALE) if kind in active), None)
+        half = FaultKind.HALF_FRAME in active
+        fault = next((kind.value for kind in (FaultKind.HALF_FRAME, FaultKind.STALE) if kind in active), None)
         if FaultKind.STALE in active:
             last = self._last.get(device.name)
-            return None if last is None else Reply(last, half, spoiled, False, fault)
+            return None if last is None else Reply(last, half, False, fault)
         answer = modbus_answers.answer(device, function, content, self._clock())
         self._last[device.name] = answer
         if fault is None:
             fault = FaultKind.DELAY.value if late is not None and answer.fault is None else answer.fault
-        carried = answer.carried and not half and not spoiled and not (late is not None and given_up())
-        return Reply(answer, half, spoiled, carried, fault)
+        carried = answer.carried and not half and not (late is not None and given_up())
+        return Reply(answer, half, carried, fault)
 
     def note(self, device: Device, reply: Reply) -> None:
         """Writes an answer into the log. To be called after its bytes were handed over and before anything else can run."""
