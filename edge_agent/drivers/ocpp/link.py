@@ -20,7 +20,7 @@ from edge_agent.drivers.ocpp.frames import Frame, FrameUnreadable, Kind, Payload
 
 log = logging.getLogger(__name__)
 
-_QUEUE: Final = 64  # calls of the other side that may wait; by the standard it has one under way
+_QUEUE: Final = 16  # calls of the other side that may wait; by the standard it has one under way
 _UNREADABLE: Final = 50  # so many unreadable messages in a row, and the connection is given up
 _OUR_ID: Final = "wl"
 
@@ -112,12 +112,7 @@ class Link:
                 continue
             in_a_row = 0
             if frame.kind in (Kind.CALL, Kind.SEND):
-                try:
-                    self._calls.put_nowait(frame)
-                except asyncio.QueueFull:
-                    log.warning("pile_floods pile=%s waiting=%s", self.name, self._calls.qsize())
-                    await self.close(1008, "too many calls at once")
-                    return
+                await self._calls.put(frame)  # full: nothing more is taken from the connection until one is answered
             else:
                 await self._answered(frame)
 
@@ -150,6 +145,7 @@ class Link:
                 log.exception("call_failed pile=%s action=%s", self.name, frame.action)
                 if frame.kind is Kind.CALL:
                     await self.send(frames.error(frame.id, "InternalError", "this call could not be handled"))
+            await asyncio.sleep(0)  # a pile that sends a day's queue at once does not keep the others waiting
 
     async def send(self, raw: bytes) -> None:
         """Sends a message as it is; nothing happens where the connection is gone."""
