@@ -12,6 +12,7 @@ import pytest
 from metered_line import MeteredLine, metered_line, values_of
 
 from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceRefused, DeviceUnreachable, DriverError
+from edge_agent.drivers.mbus.driver import Mbus
 from wire.reading import REASON_CODES, Quality
 
 SERIAL_ROW = {"quantity": "answer_serial_1", "what": "dimensionless"}
@@ -210,6 +211,27 @@ async def test_two_meters_that_answer_at_once_are_a_clear_error(tmp_path: Path) 
     async with metered_line(tmp_path, doubled, "mbus", MODELS, {}, SECONDARY, baud=38400) as line:
         assert (await line.values("cold"))["water_volume_m3"] is not None
         assert (await line.values("hot"))["water_volume_m3"] is not None
+
+
+async def test_a_search_with_wildcards_finds_every_meter_and_leaves_none_selected(tmp_path: Path) -> None:
+    meters = dict(list(METERS.items())[:3])
+    far = site(station={"secondary": "31000002"}, flat={"secondary": "25000003"})
+    far["plant"][0]["device"] = far["plant"][0]["device"][:3]
+    models = {name: MODELS[name] for name in meters}
+    async with metered_line(tmp_path, far, "mbus", models, {}, PRIMARY, baud=38400) as line:
+        driver = line.driver
+        assert isinstance(driver, Mbus)
+        driver._link.timeout_s = 0.1
+        found = await driver.search()
+        assert sorted(str(meter) for meter in found.meters) == [
+            "20000001, KAM, version 8, medium 4",
+            "25000003, SEN, version 8, medium 4",
+            "31000002, LUG, version 7, medium 4",
+        ]
+        assert found.doubled == ()
+        sent = [raw.hex() for _, ours, raw in line.frames if ours]
+        assert sent[-1] == "1040fd3d16"
+        assert (await line.values("flat"))["heat_energy_kwh"] == 0
 
 
 async def recovers(line: MeteredLine, name: str = "cold") -> None:

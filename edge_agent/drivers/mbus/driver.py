@@ -11,6 +11,7 @@ from edge_agent.drivers.driver import Answer, DriverError, Gateway
 from edge_agent.drivers.mbus.declared import MOST_TELEGRAMS, Bus, MbusPlan, line
 from edge_agent.drivers.mbus.link import Link
 from edge_agent.drivers.mbus.rows import STATUS, Wanted, block, found
+from edge_agent.drivers.mbus.search import Found, search
 from edge_agent.drivers.mbus.secondary import Secondary
 from edge_agent.drivers.mbus.telegram import Record
 from edge_agent.drivers.serial_line import Line, Wiring
@@ -65,6 +66,13 @@ class Mbus:
     def requests(self, device: MbusPlan) -> tuple[str, ...]:
         """The request, in one line."""
         return (line(device),)
+
+    async def search(self) -> Found:
+        """The meters on the line, for commissioning; takes minutes where there are many. Raises BusUnreachable."""
+        try:
+            return await search(Link(self._line, self._link.timeout_s, self._link.gateway))
+        finally:
+            await self._link.deselect()
 
     async def close(self) -> None:
         """Closes the port; the next read opens it again."""

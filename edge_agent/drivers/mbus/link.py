@@ -104,6 +104,12 @@ class Link:
         standing = self._standing.setdefault(meter.name, _Standing())
         standing.ready, standing.fcb = True, frame.FCB
 
+    async def deselect(self) -> None:
+        """Leaves no meter selected. Raises DriverError."""
+        self._selected = ""
+        request = frame.short(frame.SND_NKE, frame.SELECTED)
+        await self.line.send(request, self.timeout_s, seen=lambda sent, raw: self.gateway.frame("", sent, raw))
+
     def lose(self, meter: MbusPlan) -> None:
         """Nobody knows any more where the meter stands, or it is in the middle of several telegrams."""
         if meter.name in self._standing:
