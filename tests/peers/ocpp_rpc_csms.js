@@ -3,7 +3,8 @@
 //
 //   node ocpp_rpc_csms.js [--password PW] [--cert FILE --key FILE [--ca FILE]] [--refuse TAG] < orders > events
 //
-// orders: {"ref": 1, "identity": "CP-1", "method": "RemoteStopTransaction", "params": {...}}, or {"drop": "CP-1"}
+// orders: {"refuse": true} turns every new connection away,
+//         {"ref": 1, "identity": "CP-1", "method": "RemoteStopTransaction", "params": {...}}, {"drop": "CP-1"}
 // events: {"event": "listening", "port"}, "client", "gone", "call" (payload as it came), "answer", "bill", "bad" (what strict mode refuses)
 'use strict';
 const fs = require('fs');
@@ -19,6 +20,7 @@ for (let i = 2; i < process.argv.length; i += 2) options[process.argv[i].replace
 
 const tell = (event, told) => process.stdout.write(JSON.stringify({ event, ...told }) + '\n');
 const clients = new Map();
+let away = false;
 const open = new Map(); // transaction id -> where it began
 let lastTransaction = 4000;
 
@@ -36,6 +38,7 @@ const server = new RPCServer({
 });
 
 server.auth((accept, reject, handshake) => {
+  if (away) return reject(503, 'away');
   const password = handshake.password ? handshake.password.toString('utf8') : null;
   if (options.password && password !== options.password) return reject(401, 'wrong password');
   accept({});
@@ -124,7 +127,11 @@ server.on('client', (client) => {
 });
 
 async function order(line) {
-  const { ref, identity, method, params, drop } = JSON.parse(line);
+  const { ref, identity, method, params, drop, refuse } = JSON.parse(line);
+  if (refuse !== undefined) {
+    away = refuse;
+    return;
+  }
   if (drop) return clients.get(drop) && clients.get(drop).close({ code: 1001, reason: 'dropped', force: true });
   try {
     const client = clients.get(identity);

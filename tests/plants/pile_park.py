@@ -1,8 +1,14 @@
 """A site of simulated charging piles for tests: its table, and the truth about each pile over the control interface."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+
+from device_sim.serve import serve
+from device_sim.site import load_site
 
 KINDS = {"1.6": "ocpp16_pile", "2.0.1": "ocpp201_pile", "2.1": "ocpp21_pile"}
 QUICK = {"sample_s": 10, "aligned_s": 900, "delay_s": [1, 1]}
@@ -65,6 +71,22 @@ class Park:
             raise AssertionError(f"pile {pile} did not come so far within {timeout_s} s: {truth}") from None
         return truth
 
+    async def until_all(
+        self, holds: Callable[[dict[str, Any]], Any], timeout_s: float = 60
+    ) -> dict[str, dict[str, Any]]:
+        """Polls the whole bus until something holds for the truth of each pile."""
+        late: list[str] = []
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    truths: dict[str, dict[str, Any]] = (await self.ask(show="piles"))["piles"]
+                    late = [name for name, truth in truths.items() if not holds(truth)]
+                    if not late:
+                        return truths
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"piles {late} did not come so far within {timeout_s} s") from None
+
     async def charging(self, pile: str) -> dict[str, Any]:
         """Waits until a session runs and its begin is known to the central system."""
         return await self.until(
@@ -77,3 +99,33 @@ class Park:
             pile, lambda t: t["sessions"] and t["sessions"][-1]["end_ms"] and t["accepted"] and not t["backlog"]
         )
         return dict(truth["sessions"][-1])
+
+
+class _Served:
+    """What `Park` needs of a served site."""
+
+    def __init__(self, control_port: int) -> None:
+        self._control_port = control_port
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._control_port, limit=2**22)
+        writer.write(json.dumps(request).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(await asyncio.wait_for(reader.readline(), 10))
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+
+@asynccontextmanager
+async def served_park(table: dict[str, Any], clock: Callable[[], int], answer_log: Path) -> AsyncIterator[Park]:
+    """Serves a park in this process until the block ends."""
+    ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(load_site(table), clock, answer_log, 0, ready.set_result))
+    try:
+        done, _ = await asyncio.wait({task, ready}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        if task in done:
+            await task
+        yield Park(_Served((await ready)["control_port"]))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
