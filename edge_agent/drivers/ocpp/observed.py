@@ -27,8 +27,7 @@ _BLOCKS: Final = 2_000  # of one connector, until they are read: half an hour of
 _EVENTS: Final = 1_000
 _FUTURE_MS: Final = 60_000  # a clock that is further ahead is wrong
 _OLDEST_MS: Final = 35 * 86_400_000  # a pile's queue is not older than that; a clock that is further behind is wrong
-_LIVE_MS: Final = 60_000
-_JUMP_MS: Final = 300_000
+_BACK_MS: Final = 60_000  # so far behind an earlier value with a higher count: the clock was set back
 _UPDATE_MS: Final = 900_000  # a transaction is told of at least so often
 _TELL_AGAIN_MS: Final = 60_000  # the spool syncs every second or two; an event handed over so long ago is safe
 _RECENT: Final = 512
@@ -84,7 +83,7 @@ class Observed:
         self.booted_again: Callable[[], None] = lambda: None
         self._expected = dict(expected)
         self._by_number: dict[int, Connector] = {}
-        self._live_lag: dict[int, int] = {}
+        self._newest: dict[int, Mark] = {}  # by connector: the counter at the latest instant of the pile's own clock
         self._recent: dict[tuple[object, ...], tuple[object, ...]] = {}
         self._updated_ms: dict[str, int] = {}
         self._given: deque[tuple[int, Transaction, str]] = deque(maxlen=_EVENTS)
@@ -128,10 +127,6 @@ class Observed:
     def _any(self) -> Connector | None:
         return self._by_number.get(0) or next((self._by_number[n] for n in sorted(self._by_number)), None)
 
-    def connected_anew(self) -> None:
-        """A new connection: what comes first may be old."""
-        self._live_lag.clear()
-
     # ---- what calls tell
 
     def booted(self, vendor: str, model: str, serial: str, firmware: str, reason: str, accepted: bool) -> None:
@@ -145,7 +140,7 @@ class Observed:
         where = self._where(number)
         if where is None or (number == 0 and 0 not in self._by_number):
             return
-        at_ms, _ = self._instant(at_ms, live=False)
+        at_ms, _ = self._instant(at_ms)
         open_now = self.book.open_on(self.identity, number)
         if state == "Occupied" and open_now and open_now[-1].state:
             state = open_now[-1].state  # 2.x: the transaction says more
@@ -160,7 +155,7 @@ class Observed:
     def charging_state(self, known: Transaction, state: str, at_ms: int | None) -> None:
         """A transaction's own state (2.x)."""
         where = self._where(known.connector)
-        at_ms, _ = self._instant(at_ms, live=False)
+        at_ms, _ = self._instant(at_ms)
         if where is not None:
             self._set_state(where, state, at_ms)
         if known.state != state:
@@ -173,7 +168,7 @@ class Observed:
         if code is not None and "operating_state" in where.plan.quantities:
             self.put(where, Block(where.plan.name, _STATE, (at_ms,), ((code,),)))
 
-    def measured(self, number: int, entries: list[Entry], transaction_id: str | None, *, late: bool = False) -> None:
+    def measured(self, number: int, entries: list[Entry], transaction_id: str | None) -> None:
         """Meter values, of a transaction or of an idle connector."""
         known = (
             None
@@ -189,13 +184,14 @@ class Observed:
         if where is None:
             return
         for entry in entries:
-            self._take(where, entry, known, late=late)
+            self._take(where, entry, known)
         if known is not None and known.open:
             self._update(known)
 
-    def _take(self, where: Connector, entry: Entry, known: Transaction | None, *, late: bool = False) -> None:
-        live = not late and all(sample.context.startswith("Sample.") for sample in entry.samples)
-        at_ms, doubt = self._instant(entry.at_ms, live=live, number=where.plan.connector)
+    def _take(self, where: Connector, entry: Entry, known: Transaction | None) -> None:
+        at_ms, doubt = self._instant(entry.at_ms)
+        if self._set_back(where.plan.connector, at_ms, entry):
+            at_ms, doubt = self.now_ms(), meter_values.DOUBTFUL_CLOCK
         lift = Decimal(0)
         if known is not None:
             known.always_relative = where.plan.quirks.session_relative
@@ -211,21 +207,26 @@ class Observed:
         if block is not None:
             self.put(where, block)
 
-    def _instant(self, at_ms: int | None, *, live: bool, number: int = 0) -> tuple[int, tuple[int, int]]:
-        """The instant that is believed, and how far: the pile's own, unless its clock cannot be right.
-
-        A pile that was in time a moment ago has no old values to send: if it falls minutes behind, its clock was set.
-        """
-        now_ms, good = self.now_ms(), (0, 0)
+    def _instant(self, at_ms: int | None) -> tuple[int, tuple[int, int]]:
+        """The instant that is believed, and how far: the pile's own, unless its clock cannot be right."""
+        now_ms = self.now_ms()
         if at_ms is None or at_ms > now_ms + _FUTURE_MS or at_ms < now_ms - _OLDEST_MS:
             return now_ms, meter_values.DOUBTFUL_CLOCK
-        lag = now_ms - at_ms
-        if live:
-            before = self._live_lag.get(number)
-            if before is not None and before < _LIVE_MS and lag > _JUMP_MS:
-                return now_ms, meter_values.DOUBTFUL_CLOCK
-            self._live_lag[number] = lag
-        return at_ms, good
+        return at_ms, (0, 0)
+
+    def _set_back(self, number: int, at_ms: int, entry: Entry) -> bool:
+        """Whether the pile's clock was set back: a counter that says more at an earlier instant was not read then.
+
+        What a pile has kept for long and tells late says less than what it told before, and is believed.
+        """
+        value = entry.energy(meter_values.IMPORT)
+        if value is None:
+            return False
+        newest = self._newest.get(number)
+        if newest is None or at_ms >= newest.at_ms:
+            self._newest[number] = Mark(at_ms, value)
+            return False
+        return at_ms < newest.at_ms - _BACK_MS and value > newest.kwh
 
     def put(self, where: Connector, block: Block) -> None:
         """Keeps a block until it is read; what was told before is not told again, unless the pile's clock stands still."""
@@ -276,7 +277,7 @@ class Observed:
             for other in self.book.open_on(self.identity, number):
                 self._close(other, self.now_ms() if at_ms is None else at_ms, None, SUPERSEDED)
         if at_ms is not None:
-            at_ms, _ = self._instant(at_ms, live=False)
+            at_ms, _ = self._instant(at_ms)
         fresh = Transaction(
             self.identity,
             transaction_id,
@@ -299,13 +300,13 @@ class Observed:
         open_now = self.book.open_on(self.identity)
         if known is None and len(open_now) == 1 and transaction_id in _NO_ID:
             known = open_now[0]  # begun while the pile had no answer: it never learnt the id
-        at_ms, _ = self._instant(at_ms, live=False)
+        at_ms, _ = self._instant(at_ms)
         if known is None:
             known = self.started(transaction_id, self.only_connector(), None, "", None)
         where = self._where(known.connector)
         if where is not None and known.open:
             for entry in sorted(entries, key=lambda entry: entry.at_ms or 0):
-                self._take(where, entry, known, late=True)
+                self._take(where, entry, known)
         self._close(known, at_ms, meter_stop, reason)
 
     def _close(self, known: Transaction, at_ms: int, meter_stop: Decimal | None, reason: str) -> None:

@@ -118,7 +118,6 @@ class Pile:
         self.booted.clear()
         self.dialect = DIALECTS[link.version]
         self.reads_back = True
-        self.told.connected_anew()
         self.heard_s = asyncio.get_running_loop().time()
 
     def record(self, sent: bool, raw: bytes) -> None:

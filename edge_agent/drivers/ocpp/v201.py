@@ -128,11 +128,10 @@ def _transaction(told: "Observed", request: Payload, response: Payload) -> None:
     if token(request) and not known.id_tag:
         known.id_tag = told.book.tag(token(request))
     state = text(about, "chargingState")
-    late = request.get("offline") is True
     if phase == "Ended":
         told.stopped(transaction_id, at_ms, None, text(about, "stoppedReason") or "Local", entries)
         return
-    told.measured(known.connector, entries, transaction_id, late=late)
+    told.measured(known.connector, entries, transaction_id)
     if state in _TRANSACTION_STATES:
         told.charging_state(known, state, at_ms)
 
