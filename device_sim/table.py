@@ -11,6 +11,7 @@ from device_sim.device import Kind
 FAMILIES: Final[dict[str, str]] = {
     "modbus": "device_sim.modbus_kinds",
     "ocpp": "device_sim.ocpp.kinds",
+    "mqtt": "device_sim.mqtt_kinds",
     "opcua": "device_sim.opcua_kinds",
     "bacnet": "device_sim.bacnet_kinds",
     "dlt645": "device_sim.dlt645_kinds",
@@ -30,6 +31,7 @@ class Served(NamedTuple):
 PROTOCOLS: Final[dict[str, Served]] = {
     "modbus_tcp": Served("modbus", "device_sim.modbus_tcp"),
     "modbus_rtu": Served("modbus", "device_sim.modbus_rtu"),
+    "mqtt": Served("mqtt", "device_sim.mqtt"),
     "opcua": Served("opcua", "device_sim.opcua"),
     "bacnet_ip": Served("bacnet", "device_sim.bacnet"),
     "dlt645": Served("dlt645", "device_sim.dlt645"),

@@ -17,9 +17,8 @@ from device_sim.serve import serve
 from device_sim.site import load_site
 from edge_agent import meter
 from edge_agent.drivers.driver import Answer, DeviceUnreachable, Gateway
-from edge_agent.drivers.modbus.declared import ModbusPlan, fields
+from edge_agent.drivers.modbus.declared import ModbusPlan, Row, fields
 from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
-from edge_agent.drivers.modbus.declared import Row
 from wire.block import scaled
 
 NOON_MS = 1_520_175_600_000 + 12 * 3_600_000  # 2018-03-05T12:00 in Seoul
