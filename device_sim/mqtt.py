@@ -6,6 +6,7 @@ The log gets its line when the broker has acknowledged the publication that carr
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -38,7 +39,7 @@ class _Published:
         self._unacknowledged: dict[int, tuple[int, int, str | None]] = {}  # message id -> serial, instant, fault
         self._last: list[Message] = []
         self._turn: tuple[int, frozenset[FaultKind]] | None = None
-        self._delayed: set[asyncio.Task[None]] = set()
+        self._delayed: set[asyncio.Task[Any]] = set()
 
     def connect(self) -> None:
         """Begins to connect, with the will and the word that it is there."""
@@ -54,13 +55,16 @@ class _Published:
     def vanish(self) -> None:
         """Ends the connection without a goodbye, so that the broker tells the will."""
         client, self._client = self._client, None
-        if client is not None:
-            sock = client.socket()
-            client.on_publish = None
-            client.loop_stop()
-            if sock is not None:
-                with contextlib.suppress(OSError):
-                    sock.close()
+        if client is None:
+            return
+        client.on_publish = None
+        sock = client.socket()
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        task = self._loop.create_task(asyncio.to_thread(client.loop_stop))  # joins paho's thread
+        self._delayed.add(task)
+        task.add_done_callback(self._delayed.discard)
 
     async def close(self) -> None:
         """Says goodbye; the will is told by hand, as a device that is switched off in order does."""

@@ -15,6 +15,8 @@ GOOD: Final = (int(Quality.GOOD), 0)
 CLOCK: Final = (int(Quality.UNCERTAIN), REASON_CODES["clock"])
 MAX_READINGS: Final = 20_000  # of one device: 40 quantities a second for eight minutes; a bus task reads far sooner
 
+MOVED_MS: Final = 1000  # stamps of whole seconds repeat; what moves further than that to keep the order is uncertain
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -65,13 +67,15 @@ class Arrivals:
         return self._readings
 
     def add(self, arrivals: Iterable[Arrival]) -> None:
-        """Takes what has come in one message. A reading that is not later than the last of its quantity moves behind it, as uncertain."""
+        """Takes what has come in one message. A reading that is not later than the last of its quantity moves behind it, far as uncertain."""
         groups: dict[int, list[Arrival]] = {}
         for arrival in arrivals:
             at_ms, quality = arrival.at_ms, arrival.quality
             last_ms = self._last_ms.get(arrival.quantity, -1)
             if at_ms <= last_ms:
-                at_ms, quality = last_ms + 1, quality if quality[0] else CLOCK
+                if last_ms - at_ms >= MOVED_MS and not quality[0]:
+                    quality = CLOCK
+                at_ms = last_ms + 1
             self._last_ms[arrival.quantity] = at_ms
             groups.setdefault(at_ms, []).append(
                 Arrival(arrival.quantity, at_ms, arrival.value, arrival.exponent, quality)

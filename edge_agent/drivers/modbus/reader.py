@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import zlib
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -20,6 +21,7 @@ from edge_agent.drivers.modbus.declared import ModbusPlan, line
 from edge_agent.drivers.modbus.registers import Mismatch
 from edge_agent.drivers.modbus.sunspec import Chain
 from edge_agent.drivers.modbus.writer import Writer
+from wire.reading import Event, Json
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +124,7 @@ class RegisterReader:
         self._chains: dict[str, Chain] = {}
         self._silent_walks: dict[str, int] = {}
         self._writer = Writer(link, self._chains)
+        self._told: dict[str, list[Event]] = {}  # of devices that were identified and not yet read
 
     def planned(self, device: ModbusPlan) -> tuple[Request, ...]:
         """The requests as last planned; before the first read of a SunSpec device, whose addresses only its chain tells, none."""
@@ -140,7 +143,11 @@ class RegisterReader:
         planned = self._planned.get(device.name)
         if planned is None or not planned.requests or loop.time() - planned.made_at_s > _REPLAN_S:
             planned = self._planned[device.name] = _Planned(await self._plan(device), loop.time())
-        queue, answer, silent = planned.turn(counters_only), Answer(), list[Request]()
+        queue, answer, silent = (
+            planned.turn(counters_only),
+            Answer(events=self._told.pop(device.name, [])),
+            list[Request](),
+        )
         while queue:
             if deadline_s is not None and answer.requests and loop.time() >= deadline_s:
                 answer.left_out = len(queue)
@@ -180,6 +187,24 @@ class RegisterReader:
         """Closes the connection; the next read opens it again."""
         self._link.close()
 
+    async def _identify(self, device: ModbusPlan, chain: Chain) -> None:
+        """Has the next answer tell who made the device. One that will not say is read all the same."""
+        common = chain.models.get(sunspec.COMMON)
+        if common is None or common.length < sunspec.IDENTITY_WORDS:
+            return
+        try:
+            raw = await self._link.registers(
+                device.name, device.unit, device.fields[0].table, common.address + 2, sunspec.IDENTITY_WORDS
+            )
+        except DriverError as error:
+            log.warning("sunspec_identity_unknown device=%s reason=%s", device.name, error)
+            return
+        found = sunspec.identity(raw)
+        body: dict[str, Json] = {**found._asdict(), "models": list(chain.models)}
+        event_id = f"device_identity-{device.name}-{zlib.crc32(repr((found, list(chain.models))).encode()):08x}"
+        self._told[device.name] = [Event(event_id, self._link.at_ms, device.name, "device_identity", body)]
+        log.info("sunspec_device device=%s maker=%s model=%s serial=%s", device.name, *found[:2], found.serial)
+
     def _bases(self, device: str) -> Sequence[int]:
         """Where to look for a chain: everywhere, but once all was silent only at one place a time, for a silence costs the bus a time-out."""
         silent = self._silent_walks.get(device, 0)
@@ -205,6 +230,7 @@ class RegisterReader:
 
             chain = self._chains[device.name] = await sunspec.walk(read, device.name, self._bases(device.name))
             del self._silent_walks[device.name]
+            await self._identify(device, chain)
             fields, missing = sunspec.placed(fields, chain)
             if missing and not device.alternatives:
                 log.warning("sunspec_models_missing device=%s models=%s", device.name, sorted(missing))

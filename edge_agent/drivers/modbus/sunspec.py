@@ -15,6 +15,8 @@ from edge_agent.drivers.modbus.registers import Field
 BASES: Final = (40000, 50000, 0)
 MARK: Final = b"SunS"
 END: Final = 0xFFFF
+COMMON: Final = 1
+IDENTITY_WORDS: Final = 64  # maker 16, model 16, options 8, version 8, serial number 16
 _MAX_MODELS: Final = 64  # the longest chains seen have about 20; a broken device may not keep us walking
 
 ReadRegisters = Callable[[int, int], Awaitable[bytes]]
@@ -37,6 +39,24 @@ class Chain(NamedTuple):
 
     base: int
     models: dict[int, Placed]
+
+
+class Identity(NamedTuple):
+    """What the common model says of a device."""
+
+    maker: str
+    model: str
+    version: str
+    serial: str
+
+
+def identity(raw: bytes) -> Identity:
+    """The points Mn, Md, Vr and SN of the common model from its registers behind the header, at least IDENTITY_WORDS of them."""
+
+    def text(first: int, words: int) -> str:
+        return raw[2 * first : 2 * (first + words)].split(b"\0")[0].decode("ascii", "replace").strip()
+
+    return Identity(text(0, 16), text(16, 16), text(40, 8), text(48, 16))
 
 
 async def walk(read: ReadRegisters, device: str, bases: Sequence[int] = BASES) -> Chain:

@@ -48,7 +48,7 @@ class _Device:
     offline: bool = False
     faults: list[DriverError] = field(default_factory=list)
     floors: dict[str, int] = field(default_factory=dict)  # quantity -> lowest power of ten so far
-    stamps: dict[str, int] = field(default_factory=dict)  # topic -> the last instant that its payload had
+    said: dict[str, tuple[int, int]] = field(default_factory=dict)  # topic -> last instant in a payload, its hash
     clock_doubted: bool = False
     greeted: bool = False
 
@@ -243,10 +243,11 @@ class MqttDevices:
             if plan.retained == "ignored":
                 return  # of unknown age: the device may be gone for a year
             at_ms, quality = message.at_ms, _OF_UNKNOWN_AGE
-        if believed and device.stamps.get(message.topic) == stamp_ms:
-            return  # the same message over again: a retained one after the live one, or one sent twice
         if stamp_ms is not None:
-            device.stamps[message.topic] = stamp_ms
+            said = stamp_ms, hash(message.payload)
+            if said == device.said.get(message.topic):
+                return  # the same message over again: a retained one after the live one, or one sent twice
+            device.said[message.topic] = said
         if not sure and not message.retained and not device.clock_doubted:
             log.warning("mqtt_clock device=%s stamp_ms=%s arrived_ms=%s", plan.name, stamp_ms, message.at_ms)
         device.clock_doubted = not sure and not message.retained

@@ -203,18 +203,21 @@ def test_the_first_stamp_that_can_be_true_is_the_instant() -> None:
 
 def test_the_instants_of_a_quantity_only_rise() -> None:
     arrivals = Arrivals("d")
-    arrivals.add([Arrival("voltage_v", 100, 1.0), Arrival("frequency_hz", 100, 50.0)])
-    arrivals.add([Arrival("voltage_v", 90, 2.0), Arrival("frequency_hz", 110, 51.0)])
+    arrivals.add([Arrival("voltage_v", 9000, 1.0), Arrival("frequency_hz", 9000, 50.0)])
+    arrivals.add([Arrival("voltage_v", 7000, 2.0), Arrival("frequency_hz", 9010, 51.0)])
+    arrivals.add([Arrival("frequency_hz", 9010, 52.0)])
     blocks, lost = arrivals.take()
     assert lost == 0
     seen = [(q, b.at_ms[0], c[0]) for b in blocks for q, c in zip(b.shape.quantities, b.columns, strict=True)]
     assert seen == [
-        ("voltage_v", 100, 1.0),
-        ("frequency_hz", 100, 50.0),
-        ("voltage_v", 101, 2.0),
-        ("frequency_hz", 110, 51.0),
+        ("voltage_v", 9000, 1.0),
+        ("frequency_hz", 9000, 50.0),
+        ("voltage_v", 9001, 2.0),
+        ("frequency_hz", 9010, 51.0),
+        ("frequency_hz", 9011, 52.0),
     ]
     assert blocks[1].quality == ((UNCERTAIN, REASON_CODES["clock"]),)
+    assert blocks[3].quality == ()  # a stamp that repeats within a second is one of whole seconds
 
 
 def test_a_buffer_that_nobody_reads_forgets_the_oldest_and_says_how_many() -> None:

@@ -1,10 +1,13 @@
 """The walk along a SunSpec chain and the reading of models wherever they stand, against a device made of plain sockets."""
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_agent import meter
 from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceUnreachable, Gateway
@@ -171,3 +174,56 @@ async def test_a_device_that_is_silent_everywhere_is_unreachable_and_a_bus_that_
     with pytest.raises(BusUnreachable):
         await sunspec.walk(down, "pv")
     assert asked == [40000, 50000, 0, 40000]
+
+
+async def test_the_common_model_tells_who_made_the_device_once_and_again_when_it_is_another(
+    peer: Any, driver: ModbusTcp
+) -> None:
+    def common(serial: bytes) -> list[int]:
+        texts = ((b"Example", 32), (b"Roof 3", 32), (b"", 16), (b"2.1", 16), (serial, 32))
+        return [*struct.unpack(">64H", b"".join(text.ljust(size, b"\0") for text, size in texts)), 1, 0x8000]
+
+    chain(peer, 40000, (1, common(b"SN-0001")), (103, inverter_103()))
+    (event,) = (await driver.read(plan_103())).events
+    assert (event.kind, event.device) == ("device_identity", "pv")
+    assert event.body == {
+        "maker": "Example",
+        "model": "Roof 3",
+        "version": "2.1",
+        "serial": "SN-0001",
+        "models": [1, 103],
+    }
+    assert (await driver.read(plan_103())).events == []
+    other = ModbusTcp(Endpoint("127.0.0.1", peer.port, timeout_s=0.3), Gateway(lambda: 2000))
+    try:
+        (again,) = (await other.read(plan_103())).events
+        assert again.id == event.id, "the same device says the same"
+        chain(peer, 40000, (1, common(b"SN-0002")), (103, inverter_103()))
+    finally:
+        await other.close()
+    exchanged = ModbusTcp(Endpoint("127.0.0.1", peer.port, timeout_s=0.3), Gateway(lambda: 3000))
+    try:
+        (another,) = (await exchanged.read(plan_103())).events
+        assert another.id != event.id
+    finally:
+        await exchanged.close()
+
+
+@given(st.dictionaries(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), max_size=40), st.sampled_from(sunspec.BASES))
+def test_whatever_a_chain_holds_the_walk_ends(words: dict[int, int], base: int) -> None:
+    """Random headers behind a good mark: a chain or one clear error, and never more than 70 requests."""
+    asked = 0
+
+    async def read(address: int, count: int) -> bytes:
+        nonlocal asked
+        asked += 1
+        if address == base:
+            return b"SunS"
+        return struct.pack(f">{count}H", *(words.get(address + n, (address * 7 + n) % 300) for n in range(count)))
+
+    try:
+        found = asyncio.run(sunspec.walk(read, "pv", (base,)))
+        assert all(base < placed.address <= 0xFFFF for placed in found.models.values())
+    except DeviceMisanswered:
+        pass
+    assert asked <= 70
