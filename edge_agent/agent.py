@@ -58,7 +58,8 @@ class Agent:
         )
         if edge.aggregator.store_id and edge.aggregator.store_id != self._spool.store:
             self._spool.pin_store(edge.aggregator.store_id)
-        if clock.is_simulated:
+        if clock.is_simulated or edge.clock.kept_by:
+            log.info("clock_believed kept_by=%s", edge.clock.kept_by or "a simulation")
             self._keeper = Timekeeper(clock, lambda: None, clock, boot_id())
         else:
             self._keeper = Timekeeper(clock, kernel_sync, boot=boot_id())

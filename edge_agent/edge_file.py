@@ -64,6 +64,12 @@ class Flush(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     period_s: Seconds = 1.0
 
 
+class ClockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What keeps this machine's clock right where the kernel is not told of it, such as a virtual machine's host. Empty: the kernel is asked."""
+
+    kept_by: str = ""
+
+
 class AggregatorPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one store whose acknowledgements count (empty: the first one seen), and the key that commands must be signed with (empty: none is taken).
 
@@ -92,6 +98,7 @@ class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: list[Bus]
     signing: Signing | None = None
     flush: Flush = Flush()
+    clock: ClockSettings = ClockSettings()
     aggregator: AggregatorPin = AggregatorPin()
     report_by_exception: ReportByException = ReportByException()
 

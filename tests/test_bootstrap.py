@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-PROGRAMS = ("mosquitto", "influxd", "victoria-metrics", "chromium", "chromedriver")
+PROGRAMS = (
+    "mosquitto",
+    "mosquitto_pub",
+    "influxd",
+    "victoria-metrics",
+    "chromium",
+    "chromedriver",
+    "mbpoll",
+    "socat",
+    "node",
+    "npm",
+)
 NEEDED = ("bash", "chmod", "dirname", "env", "rm", "sh", "tee", "true")
 
 
@@ -82,7 +93,17 @@ def test_where_it_may_it_installs_what_is_missing_and_starts_no_service(machine:
     assert done.returncode == 0, done.stderr
     said = machine.log.read_text().splitlines()
     installs = [line.split()[-1] for line in said if " install " in line]
-    assert installs == ["influxdb", "victoria-metrics", "chromium", "chromium-driver"]
+    assert installs == [
+        "mosquitto-clients",
+        "influxdb",
+        "victoria-metrics",
+        "chromium",
+        "chromium-driver",
+        "mbpoll",
+        "socat",
+        "nodejs",
+        "npm",
+    ]
     assert all(said[at + 1] == "held" for at, line in enumerate(said) if " install " in line)
     assert not (machine.folder / "policy-rc.d").exists()
 

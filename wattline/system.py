@@ -46,7 +46,9 @@ class System:
         self.edges: dict[str, Part] = {}
         self.control_port = 0
         self.url = ""
-        self._environment: Mapping[str, str] = {VARIABLE: wanted.clock.to_environment()}
+        # One clock for all parts, which no agent has to doubt: machines that show a demo are often not known to be synchronised.
+        clock = wanted.clock if wanted.clock.is_simulated else Clock(wanted.clock.now_ms())
+        self._environment: Mapping[str, str] = {VARIABLE: clock.to_environment()}
         self.sim = Part("simulator", self.directory, self._sim_words(), self._environment)
         self.aggregator = Part(
             "aggregator",

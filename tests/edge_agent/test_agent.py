@@ -22,16 +22,16 @@ model = "eastron_sdm630"
 """
 
 
-def agent(directory: Path, port: int) -> subprocess.Popen[str]:
-    (directory / "edge.toml").write_text(EDGE.format(port=port))
+def agent(directory: Path, port: int, line: str = "") -> subprocess.Popen[str]:
+    (directory / "edge.toml").write_text(f"{line}\n{EDGE.format(port=port)}")
     command = [sys.executable, "-m", "wattline.command", "edge", "run", str(directory / "edge.toml"), "--drain-s", "2"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_epoch(directory: Path, process: subprocess.Popen[str]) -> None:
+def wait_for_epoch(directory: Path, process: subprocess.Popen[str], word: str = "mqtt") -> None:
     assert process.stderr is not None
     for line in process.stderr:
-        if "mqtt" in line:
+        if word in line:
             return
     raise AssertionError(f"the agent ended: {process.wait(10)}")
 
@@ -48,6 +48,15 @@ def test_a_second_agent_on_the_same_spool_is_refused_by_name(tmp_path: Path, mos
         first.send_signal(signal.SIGTERM)
         assert first.wait(20) == 0
         first.communicate()
+
+
+def test_a_clock_that_something_else_keeps_right_is_believed(tmp_path: Path) -> None:
+    process = agent(tmp_path, 1, 'clock = { kept_by = "the hypervisor" }')
+    wait_for_epoch(tmp_path, process, "clock_believed kept_by=the hypervisor")
+    wait_for_epoch(tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
 
 
 def test_an_agent_without_a_broker_and_without_a_meter_ends_in_good_order(tmp_path: Path) -> None:
