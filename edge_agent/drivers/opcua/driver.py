@@ -337,6 +337,7 @@ async def _write(session: Session, device: str, point: Writable, value: float) -
     if node is None:
         raise DeviceRefused(f"{what}: {point.address}", name_of(status), "the variable is not there")
     (before,) = await session.read([node])
+    _present(what, before)
     kind: Any = before.Value.VariantType if before.Value is not None else None
     counts = value * 10.0**-point.exponent
     if kind in _INTEGERS:
@@ -353,15 +354,27 @@ async def _write(session: Session, device: str, point: Writable, value: float) -
             what, "BadTypeMismatch", f"the variable is a {getattr(kind, 'name', 'nothing')}, not a number"
         )
     status = await session.write(node, ua.Variant(wanted, kind))
+    if values.is_cut_off(status):
+        raise DeviceUnreachable(f"{what}: the server reports {name_of(status)}")
     if status >> 30:
         raise DeviceRefused(what, name_of(status), "the server did not take it")
     (after,) = await session.read([node])
+    _present(what, after)
     seen = _number(after, point.exponent)
     tolerance = max(abs(value) * 1e-6, 0.5 * 10.0**point.exponent if kind in _INTEGERS else 0.0)
     delivered = seen is not None and abs(seen - value) <= tolerance
     return Written(
         delivered, _number(before, point.exponent), seen, "" if delivered else f"reads back as {seen}, not {value}"
     )
+
+
+def _present(what: str, answer: DataValue) -> None:
+    """Raises where a server has no value to show just now: the device behind it is away, or has a fault. Then the type says nothing."""
+    status = int(answer.StatusCode.value) if answer.StatusCode is not None else 0
+    if values.is_cut_off(status):
+        raise DeviceUnreachable(f"{what}: the server reports {name_of(status)}")
+    if status >> 31 and (answer.Value is None or answer.Value.Value is None):
+        raise DeviceRefused(what, name_of(status), "it has no value now", retry=not values.is_missing(status))
 
 
 def _number(answer: DataValue, exponent: int) -> float | None:

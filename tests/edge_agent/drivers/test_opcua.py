@@ -459,6 +459,23 @@ async def test_a_write_that_the_server_will_not_have_is_a_refusal(plant: Plant, 
     assert await plant.names["Energy"].read_value() in (55, 123456)
 
 
+async def test_a_write_to_a_device_that_is_away_may_be_tried_again(plant: Plant, driver: Callable[..., OpcUa]) -> None:
+    node = await plant.put("Held", ua.Variant(10.0, ua.VariantType.Double))
+    await node.set_writable()
+    made, device = driver(), plan(POWER, points=(Point(name="held", unit="kW", path="Held", scale_exponent=-3),))
+    await Reader(made, device).once()
+    for status, expected in (
+        (ua.StatusCodes.BadNoCommunication, DeviceUnreachable),
+        (ua.StatusCodes.BadDeviceFailure, DeviceRefused),
+    ):
+        await plant.write("Held", ua.Variant(None), status=status)
+        with pytest.raises(expected, match=ua.StatusCode(status).name) as raised:
+            await made.write(device, "held", 5.0, 60)
+        assert raised.value.retry
+    await plant.write("Held", ua.Variant(10.0, ua.VariantType.Double))
+    assert (await made.write(device, "held", 5.0, 60)).delivered
+
+
 # ---- loss and return
 
 
