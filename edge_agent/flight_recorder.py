@@ -61,8 +61,13 @@ class FlightRecorder:
             if size > EVENT_BYTES:
                 break
             told.append(frame)
-        written = self._write(name, [head, *frames])
-        return Event(name, now_ms, device, "frames", {**head, "file": written, "frames": told[::-1]})
+        body: dict[str, Json] = {
+            "protocol": head["protocol"],
+            "reason": reason,
+            "file": self._write(name, [head, *frames]),
+            "frames": told[::-1],
+        }
+        return Event(name, now_ms, device, "frames", body)
 
     def _write(self, name: str, lines: list[dict[str, Json]]) -> str:
         """The file's name, "" where none could be written: the frames are in the event all the same."""

@@ -86,9 +86,7 @@ class Record:
         outcomes = []
         for index, (wanted, fault) in enumerate(zip(command.set_points, faults, strict=True)):
             outcomes.append(Outcome(State.REFUSED if fault else State.ACCEPTED, at_ms, fault[:MAX_REASON]))
-            self._audit(
-                command.id, index, wanted.device, wanted.point, "refused" if fault else "requested", outcomes[-1]
-            )
+            self._audit(command.id, index, wanted.device, wanted.point, outcomes[-1].state.value, outcomes[-1])
         self._results[command.id] = Result(command.id, command.issuer, command.counter, at_ms, 1, outcomes)
         while len(self._results) > ANSWERS_MOST:
             self._forget_one()

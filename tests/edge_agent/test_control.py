@@ -129,7 +129,7 @@ async def test_a_set_point_is_delivered_held_and_let_go_of_when_its_time_is_over
         assert bench.plant.values["battery", "power_kw"] == -20.0
         await bench.becomes(command, State.EXPIRED)
         assert bench.plant.values["battery", "power_kw"] is None
-        assert bench.audit(command) == ["requested", "delivered", "expired"]
+        assert bench.audit(command) == ["accepted", "delivered", "expired"]
         assert [event.device for event in bench.events] == ["battery"] * 3
         delivered = bench.events[1].body
         assert (delivered["value"], delivered["before"], delivered["after"]) == (-20.0, None, -20.0)
@@ -144,7 +144,7 @@ async def test_the_devices_own_timer_is_set_and_fed_and_ends_with_the_set_point(
         assert len(holds_s) >= 3, "fed at two thirds of 20 s, twice at least"
         assert max(holds_s) == 20.0
         assert holds_s[-1] < 20.0, "the last one ends with the set-point"
-        assert bench.audit(command) == ["requested", "delivered", "expired"]
+        assert bench.audit(command) == ["accepted", "delivered", "expired"]
 
 
 async def test_a_planned_set_point_waits_for_its_time_and_a_schedule_runs_without_a_release_between(
@@ -288,7 +288,7 @@ async def test_an_id_that_comes_again_gets_the_same_answer_and_no_second_write(t
         assert bench.results[-1] == answer
         assert len(bench.results) > 1
         assert bench.plant.writes == writes
-        assert bench.audit(command) == ["requested", "delivered"]
+        assert bench.audit(command) == ["accepted", "delivered"]
 
 
 async def test_after_a_restart_no_command_is_carried_out_twice_and_what_was_held_is_let_go_of_first(

@@ -260,7 +260,7 @@ async def test_a_driver_that_writes_keeps_the_whole_contract(bench: Bench) -> No
     await bench.becomes(third, State.DELIVERED)
     await bench.becomes(third, State.EXPIRED)
     await bench.shows(lambda shown: abs(shown - at_rest) <= max(3.0, case.exact))
-    assert bench.states()[-3:] == ["requested", "delivered", "expired"]
+    assert bench.states()[-3:] == ["accepted", "delivered", "expired"]
 
     # stopped while in force: let go of
     fourth = bench.send(case.second, 600)

@@ -113,7 +113,7 @@ def test_a_set_point_reaches_the_battery_holds_ends_and_is_audited(works: Plant)
     assert works.power_kw() == 0
     eventually(lambda: len(works.found(command)["audit"]) == 3, "the audit has come up in signed batches")
     audit = [entry["body"] for entry in works.found(command)["audit"]]
-    assert [body["state"] for body in audit] == ["requested", "delivered", "expired"]
+    assert [body["state"] for body in audit] == ["accepted", "delivered", "expired"]
     assert {body["counter"] for body in audit} == {command["counter"]}
     limit = works.ask("pv", "active_power_limit_percent", 10.0, 60, firm=True)
     works.becomes(limit, "delivered")

@@ -15,7 +15,7 @@ from edge_agent.drivers.mbus.search import Found, search
 from edge_agent.drivers.mbus.secondary import Secondary
 from edge_agent.drivers.mbus.telegram import Record
 from edge_agent.drivers.serial_line import Line, Wiring
-from wire.reading import Event
+from wire.reading import Event, Json
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +86,22 @@ class Mbus:
         log.warning("meter_exchanged device=%s before=%s now=%s", device.name, before, sender)
         answer.events.append(
             Event(
-                f"{device.name}/identity/{before.identification}/{sender.identification}",
+                f"device_identity-{device.name}-{self._link.at_ms}",
                 self._link.at_ms,
                 device.name,
-                "identity",
-                {"before": str(before), "now": str(sender)},
+                "device_identity",
+                {**_identity(sender), "before": _identity(before)},
             )
         )
+
+
+def _identity(sender: Secondary) -> dict[str, Json]:
+    return {
+        "maker": sender.manufacturer or "",
+        "version": "" if sender.version is None else str(sender.version),
+        "serial": sender.identification,
+        "medium": sender.medium,
+    }
 
 
 def _sorted_out(

@@ -26,7 +26,8 @@ PERIODIC: Final = "Sample.Periodic"
 
 MAX_ENTRIES: Final = 500  # of one message: a day of quarter-hours of several connectors
 MAX_SAMPLES: Final = 200  # of one instant
-MAX_SIGNED: Final = 64 << 10  # characters of a signed meter value; OCPP 2.0.1 allows 2,500
+MAX_SIGNED: Final = 40 << 10  # characters of a signed meter value; OCPP 2.1 allows 32,768, and an event 64 KiB
+MAX_KEY: Final = 4 << 10  # characters of its key; OCPP 2.0.1 allows 2,500
 _MAX_TEXT: Final = 40  # characters of a number
 _FINEST: Final = -6  # powers of ten in the quantity's unit that are kept
 _LARGEST: Final = 2**63
@@ -76,6 +77,11 @@ _MEASURANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("SoC", "ratio", "Percent"),
     ("Temperature", "temperature", "Celsius"),
 )
+_SIGNED_FACTS: Final = {  # our word for what OCPP 2.x calls so
+    "signing_method": "signingMethod",
+    "encoding_method": "encodingMethod",
+    "public_key": "publicKey",
+}
 _SUMMED: Final = ("Energy.", "Power.")  # a sum over phases means something
 
 
@@ -159,8 +165,11 @@ def _signed(value: Payload, context: str) -> Signed | None:
     text = tree.get("signedMeterData")
     if not isinstance(text, str) or not 0 < len(text) <= MAX_SIGNED:
         return None
-    names = ("signingMethod", "encodingMethod", "publicKey")
-    facts = {name: tree[name] for name in names if isinstance(tree.get(name), str) and len(tree[name]) <= MAX_SIGNED}
+    facts = {
+        ours: tree[theirs]
+        for ours, theirs in _SIGNED_FACTS.items()
+        if isinstance(tree.get(theirs), str) and len(tree[theirs]) <= MAX_KEY
+    }
     return Signed(text, facts, context)
 
 

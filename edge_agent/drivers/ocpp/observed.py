@@ -31,6 +31,7 @@ _BACK_MS: Final = 60_000  # so far behind an earlier value with a higher count: 
 _UPDATE_MS: Final = 900_000  # a transaction is told of at least so often
 _TELL_AGAIN_MS: Final = 60_000  # the spool syncs every second or two; an event handed over so long ago is safe
 _RECENT: Final = 512
+_MOST_BODY: Final = 8_000  # characters of what is told of a pile; a call that is passed on has at most half of it
 _MOST_VARIABLES: Final = 5_000
 _STATE: Final = Shape(("operating_state",), (0,))
 _NO_ID: Final = ("", "0", "-1")  # what piles send that never learnt their transaction's id
@@ -131,7 +132,7 @@ class Observed:
 
     def booted(self, vendor: str, model: str, serial: str, firmware: str, reason: str, accepted: bool) -> None:
         """A BootNotification."""
-        self.boot = {"vendor": vendor, "model": model, "serial": serial, "firmware": firmware}
+        self.boot = {"maker": vendor, "model": model, "version": firmware, "serial": serial}
         self.booted_again()
         self.notice("pile_booted", {**self.boot, "reason": reason, "accepted": accepted})
 
@@ -150,7 +151,8 @@ class Observed:
                 known.state = state
                 self.tell(known, "updated", at_ms)
         if error not in ("", "NoError"):
-            self.notice("alarm", {"code": error, "detail": detail, "state": state}, connector=number)
+            body = {"code": error, "detail": detail, "state": state, "connector": number}
+            self.notice("alarm", body, connector=number)
 
     def charging_state(self, known: Transaction, state: str, at_ms: int | None) -> None:
         """A transaction's own state (2.x)."""
@@ -248,7 +250,13 @@ class Observed:
         """Signed meter values as events, their text untouched."""
         for number, signed in enumerate(entry.signed):
             name = f"signed-{where.plan.name}-{at_ms}-{signed.context}-{number}"
-            body: dict[str, Json] = {"text": signed.text, "context": signed.context, **signed.facts}
+            body: dict[str, Json] = {
+                "identity": self.identity,
+                "connector": where.plan.connector,
+                "context": signed.context,
+                "text": signed.text,
+                **signed.facts,
+            }
             if known is not None:
                 body["transaction_id"] = known.id
                 if name not in known.signed:
@@ -341,15 +349,22 @@ class Observed:
     # ---- other events
 
     def notice(self, kind: str, body: Mapping[str, Any], connector: int | None = None) -> None:
-        """Something that the pile says of itself, as an event of a kind of its own."""
+        """Something about the pile, as an event of a kind of its own."""
         where = self._where(connector) if connector is not None else self._any()
         if where is None:
             return
         at_ms = self.now_ms()
-        name = kind if kind.islower() else f"pile_{_snake(kind)}"
         self._notices = (self._notices + 1) % 1_000_000
-        identifier = f"{name}-{where.plan.name}-{at_ms}-{self._notices}"
-        where.events.append(Event(identifier, at_ms, where.plan.name, name, meter_values.json_text(body)))
+        identifier = f"{kind}-{where.plan.name}-{at_ms}-{self._notices}"
+        whole = {"identity": self.identity, **meter_values.json_text(body, _MOST_BODY)}
+        where.events.append(Event(identifier, at_ms, where.plan.name, kind, whole))
+
+    def passed_on(self, action: str, request: Payload, kind: str = "", connector: int | None = None) -> None:
+        """A call that only tells something, as an event in OCPP's own words."""
+        body: dict[str, Any] = {"action": action, "request": meter_values.json_text(request)}
+        if connector is not None:
+            body["connector"] = connector
+        self.notice(kind or f"pile_{_snake(action)}", body, connector)
 
     def reported(self, request: Payload) -> None:
         """A part of a report that was asked for (2.x)."""

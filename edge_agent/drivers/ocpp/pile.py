@@ -150,7 +150,7 @@ class Pile:
         with contextlib.suppress(OSError):
             await self._journal.sync()
         body = {
-            "version": self.version,
+            "protocol_version": self.version,
             "accepted": able.accepted,
             "refused": able.refused,
             "rate_units": list(able.rate_units),

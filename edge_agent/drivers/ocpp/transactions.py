@@ -285,7 +285,7 @@ def _wh(kwh: Decimal | None) -> Json:
     if kwh is None:
         return None
     wh = kwh * 1000
-    return int(wh) if wh == wh.to_integral_value() else float(wh)
+    return int(wh) if wh == wh.to_integral_value() else _text(wh)
 
 
 def _text(number: Decimal | None) -> str | None:

@@ -87,7 +87,7 @@ def note(told: "Observed", action: str, request: Payload, response: Payload) -> 
     elif action == "StopTransaction":
         _stopped(told, request)
     elif action in _NOTED:
-        told.notice(action, request)
+        told.passed_on(action, request)
 
 
 def _started(told: "Observed", request: Payload, response: Payload) -> None:

@@ -95,11 +95,11 @@ def note(told: "Observed", action: str, request: Payload, response: Payload) -> 
     elif action == "TransactionEvent":
         _transaction(told, request, response)
     elif action == "NotifyEVChargingNeeds":
-        told.notice("ev_charging_needs", request, connector=whole(request, "evseId"))
+        told.passed_on(action, request, "ev_charging_needs", whole(request, "evseId"))
     elif action == "NotifyReport":
         told.reported(request)
     elif action in _NOTED:
-        told.notice(action, request)
+        told.passed_on(action, request)
 
 
 def _transaction(told: "Observed", request: Payload, response: Payload) -> None:

@@ -66,7 +66,7 @@ def answer(pile: "Pile", action: str, request: Payload) -> dict[str, Any]:
 def note(told: "Observed", action: str, request: Payload, response: Payload) -> None:
     """See `Dialect.note`."""
     if action in _NOTED:
-        told.notice(action, request)
+        told.passed_on(action, request)
     else:
         v201.note(told, action, request, response)
 

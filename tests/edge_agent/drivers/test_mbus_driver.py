@@ -151,10 +151,13 @@ async def test_another_meter_at_the_same_primary_address_is_an_event() -> None:
     async with reading(reader):
         assert (await reader.read()).events == []
         (event,) = (await reader.read()).events
-    assert (event.kind, event.device, event.at_ms) == ("identity", "m", NOW_MS)
+    assert (event.kind, event.device, event.at_ms) == ("device_identity", "m", NOW_MS)
     assert event.body == {
-        "before": "12345678, ACW, version 20, medium 7",
-        "now": "55555555, ACW, version 20, medium 7",
+        "maker": "ACW",
+        "version": "20",
+        "serial": "55555555",
+        "medium": 7,
+        "before": {"maker": "ACW", "version": "20", "serial": "12345678", "medium": 7},
     }
 
 

@@ -192,7 +192,13 @@ async def test_a_signed_value_is_passed_through_untouched(clock: Clock) -> None:
         )
         kept = await bench.event("signed_meter_value")
         ended = await bench.event("transaction", phase="ended")
-    assert (kept.body["text"], kept.body["context"]) == (text, "Transaction.End")
+    assert kept.body == {
+        "identity": "CP-1",
+        "connector": 1,
+        "transaction_id": str(number),
+        "context": "Transaction.End",
+        "text": text,
+    }
     assert ended.body["signed"] == [kept.id]
 
 
@@ -266,9 +272,19 @@ async def test_calls_that_only_tell_something_are_answered_and_become_events(clo
             timestamp=stamp(T0_MS),
         )
         alarm = await bench.event("alarm")
-        assert (await bench.event("pile_firmware_status_notification")).body == {"status": "Installed"}
+        assert (await bench.event("pile_firmware_status_notification")).body == {
+            "identity": "CP-1",
+            "action": "FirmwareStatusNotification",
+            "request": {"status": "Installed"},
+        }
     assert transferred.status == "UnknownVendorId"
-    assert (alarm.body["code"], alarm.body["state"]) == ("GroundFailure", "Faulted")
+    assert alarm.body == {
+        "identity": "CP-1",
+        "connector": 1,
+        "code": "GroundFailure",
+        "detail": "",
+        "state": "Faulted",
+    }
     assert bench.values("operating_state")[-1] == (T0_MS, 9)
 
 

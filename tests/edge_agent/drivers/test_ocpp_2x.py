@@ -57,7 +57,7 @@ async def test_a_pile_boots_is_set_up_and_tells_its_state(clock: Clock, version:
         assert await bench.value("operating_state") == (T0_MS, 1)
         configured = await bench.event("pile_configured")
         assert configured.body["rate_units"] == ["W", "A"]
-        assert (configured.body["serial"], configured.body["firmware"]) == ("S-1", "1.2")
+        assert (configured.body["serial"], configured.body["version"]) == ("S-1", "1.2")
     assert store.settings["AlignedDataCtrlr.Interval"] == "900"
     assert store.settings["SampledDataCtrlr.TxEndedMeasurands"] == ENERGY
     assert "SampledDataCtrlr.TxUpdatedInterval" not in {told["key"] for told in store.said("SetVariables")}
@@ -123,6 +123,17 @@ async def test_a_transaction_goes_on_through_a_restart_of_the_agent(clock: Clock
 
 
 @BOTH
+async def test_a_meter_that_counts_finer_than_1_wh_keeps_its_digits(clock: Clock, version: str) -> None:
+    async with Bench(clock) as bench, station(bench.url, version=version) as pile:
+        await tell(pile, "Started", 0, T0_MS, energy_2(T0_MS, 500_000.5, context="Transaction.Begin"))
+        clock.forward(600)
+        await tell(pile, "Ended", 1, clock(), energy_2(clock(), 501_000, context="Transaction.End"))
+        ended = await bench.event("transaction", phase="ended")
+    assert (ended.body["meter_start_wh"], ended.body["meter_stop_wh"]) == ("500000.5", 501_000)
+    assert ended.body["energy_kwh"] == "0.9995"
+
+
+@BOTH
 async def test_a_signed_value_is_passed_through_untouched(clock: Clock, version: str) -> None:
     signed = {"signed_meter_data": "AAEC/w==", "signing_method": "", "encoding_method": "OCMF", "public_key": "S0VZ"}
     value = energy_2(T0_MS, 500_000, context="Transaction.Begin", signedMeterValue=signed)
@@ -130,7 +141,7 @@ async def test_a_signed_value_is_passed_through_untouched(clock: Clock, version:
         await tell(pile, "Started", 0, T0_MS, value)
         kept = await bench.event("signed_meter_value")
     assert kept.body["text"] == "AAEC/w=="
-    assert (kept.body["encodingMethod"], kept.body["publicKey"], kept.body["transaction_id"]) == (
+    assert (kept.body["encoding_method"], kept.body["public_key"], kept.body["transaction_id"]) == (
         "OCMF",
         "S0VZ",
         "tx-1",
@@ -174,7 +185,7 @@ async def test_every_action_that_a_pile_may_send_gets_the_answer_that_its_schema
         for action, payload in told:
             assert await call(pile, action, **payload) is not None, action
         needed = await bench.event("ev_charging_needs")
-    assert needed.body["chargingNeeds"]["dcChargingParameters"]["evMaxCurrent"] == 100  # type: ignore[index, call-overload]
+    assert needed.body["request"]["chargingNeeds"]["dcChargingParameters"]["evMaxCurrent"] == 100  # type: ignore[index,call-overload]
 
 
 async def test_an_action_of_21_is_answered_in_21_and_unknown_in_201(clock: Clock) -> None:
@@ -211,7 +222,7 @@ async def test_a_vehicle_that_can_give_back_is_offered_to(clock: Clock) -> None:
         await call(pile, "NotifyEVChargingNeeds", evse_id=1, charging_needs=needs)
         needed = await bench.event("ev_charging_needs")
     assert authorized.allowed_energy_transfer == ["DC", "DC_BPT"]
-    assert needed.body["chargingNeeds"]["v2xChargingParameters"]["maxDischargePower"] == 30000  # type: ignore[index, call-overload]
+    assert needed.body["request"]["chargingNeeds"]["v2xChargingParameters"]["maxDischargePower"] == 30000  # type: ignore[index,call-overload]
 
 
 @pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"])

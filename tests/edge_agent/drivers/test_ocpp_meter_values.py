@@ -162,7 +162,7 @@ def test_a_signed_value_of_2x_stands_beside_its_number() -> None:
     (entry,) = entries(sampled({"value": 5, "measurand": ENERGY, "signedMeterValue": signed}))
     assert entry.energy(ENERGY) == Decimal("0.005")
     assert entry.signed[0].text == "QUJD"
-    assert entry.signed[0].facts == {"signingMethod": "ECDSA", "encodingMethod": "OCMF", "publicKey": "S0VZ"}
+    assert entry.signed[0].facts == {"signing_method": "ECDSA", "encoding_method": "OCMF", "public_key": "S0VZ"}
 
 
 def test_an_energy_is_found_by_its_context() -> None:

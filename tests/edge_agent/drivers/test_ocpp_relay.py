@@ -266,7 +266,7 @@ async def test_a_queued_call_that_the_operator_will_not_have_is_given_up_and_sai
         await operator.start()
         await operator.until(lambda: operator.said("StartTransaction"))
         refused = await bench.event("upstream_refused")
-    assert refused.body == {"action": "StatusNotification", "code": "NotSupported"}
+    assert refused.body == {"identity": "CP-1", "action": "StatusNotification", "code": "NotSupported"}
     assert len(operator.said("StatusNotification")) == 3
 
 
