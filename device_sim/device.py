@@ -8,6 +8,7 @@ from device_sim.carriers import NL_PER_M3, Carrier
 from device_sim.charging_points import ChargingPoint
 from device_sim.electrical import Counters, View, measure
 from device_sim.faults import Fault, FaultKind, Faults
+from device_sim.miswiring import Miswiring
 from device_sim.plant import Flow, Node, Plant, Tally
 from device_sim.profile import UJ_PER_KWH
 
@@ -57,6 +58,11 @@ class Device:
     options: Mapping[str, Any] = field(default_factory=dict)
     point: ChargingPoint | None = None  # of a charging pile, which counts what flows through its own point
     _frozen: tuple[Fault, Any] | None = None
+    _miswiring: Miswiring | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for options of a wrong installation that cannot be."""
+        self._miswiring = Miswiring.of(self.name, self.options)
 
     def counters(self) -> Counters:
         """What the counters show at the plant's present instant."""
@@ -147,14 +153,18 @@ class Device:
             if self.point is not None:
                 whole = Flow(self.point.power_mw)
             flow = Flow(whole.active_mw * self.share_ppm // WHOLE, whole.reactive_mvar * self.share_ppm // WHOLE)
+        measured, counters, wrong = measure(flow, now_ms), self.counters(), self._miswiring
+        if wrong is not None:
+            measured, counters = wrong.measured(measured), wrong.counters(counters)
         return View(
             self.name,
             self.unit,
             self.plant,
             self.node,
             now_ms,
-            measure(flow, now_ms),
-            self.counters(),
+            measured,
+            counters,
             self.written,
             passing,
+            wrong,
         )

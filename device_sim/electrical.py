@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from device_sim.carriers import Carrier, Passing
 from device_sim.plant import Flow, Node, Plant
+
+if TYPE_CHECKING:
+    from device_sim.miswiring import Miswiring
 
 # How a node's power splits over the phases, in per cent: fixed, a little uneven, as in life. They add up to 100.
 _SHARES: Final = (34, 33, 33)
@@ -112,6 +115,7 @@ class View:
     """All that a register map may draw from at one instant; `written` are the set-point registers as they were written, lost at a reboot.
 
     `passing` is set for a meter of another carrier; of its `measured` only the total active power means something: heat or cold, W.
+    `miswiring`: what is wrong with the installation; `measured` and `counters` show it already.
     """
 
     device: str
@@ -123,3 +127,4 @@ class View:
     counters: Counters
     written: dict[str, int]
     passing: Passing | None = None
+    miswiring: "Miswiring | None" = None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from device_sim import miswiring
 from device_sim.device import Device
 from device_sim.electrical import Counters, Measured, View
 from device_sim.modbus_answers import listed
@@ -31,7 +32,7 @@ class MeterKind:
     modulus_uj: int
     draw: Callable[[Measured, Counters], Image]
     family: str = "modbus"
-    options: frozenset[str] = frozenset()
+    options: frozenset[str] = miswiring.OPTIONS
 
     def listed(self, device: Device) -> dict[str, object]:
         """Unit id and where the serials lie."""
@@ -39,7 +40,8 @@ class MeterKind:
 
     def image(self, view: View) -> Image:
         """The registers of this instant, without serials."""
-        return self.draw(view.measured, view.counters)
+        image = self.draw(view.measured, view.counters)
+        return image if view.miswiring is None else view.miswiring.image(image)
 
     def write(self, view: View, values: dict[int, int]) -> None:
         """These meters have no writable address here: raises LookupError."""

@@ -156,6 +156,7 @@ def _buses(buses: Sequence[Bus]) -> Iterator[tuple[str, str, str]]:
     places: dict[str, str] = {}
     names: dict[str, str] = {}
     devices: dict[str, str] = {}
+    yield from _incomers(buses)
     for index, bus in enumerate(buses):
         if bus.protocol is None:
             continue
@@ -178,6 +179,18 @@ def _buses(buses: Sequence[Bus]) -> Iterator[tuple[str, str, str]]:
                 yield from _dead_band(device.dead_band, f"{here}.dead_band")
             if device.model is not None:
                 yield from _model(spoken, device, here)
+
+
+def _incomers(buses: Sequence[Bus]) -> Iterator[tuple[str, str, str]]:
+    names = {device.name for bus in buses for device in bus.device or []}
+    for index, bus in enumerate(buses):
+        for number, device in enumerate(bus.device or []):
+            if device.incomer is not None and (device.incomer not in names or device.incomer == device.name):
+                yield (
+                    f"bus[{index}].device[{number}].incomer",
+                    "the name of another device of this file",
+                    repr(device.incomer),
+                )
 
 
 def _broker(mqtt: Mqtt) -> Iterator[tuple[str, str, str]]:

@@ -134,10 +134,20 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(run=_check_edge)
     commission = _word(
-        verbs, "commission", "read every row of every device once and judge it", "wattline edge commission edge.toml"
+        verbs,
+        "commission",
+        "read every row of every device and say what looks wrong",
+        "wattline edge commission edge.toml",
     )
     commission.add_argument("file", type=Path, help="the edge file (TOML)")
     commission.add_argument("--json", action="store_true", help="for programs")
+    commission.add_argument("--reads", type=int, default=3, help="polls of each device (default: %(default)s)")
+    commission.add_argument(
+        "--pause-s", type=float, default=1.0, help="between two polls of a device (default: %(default)s s)"
+    )
+    commission.add_argument(
+        "--address", action="store_true", help="ask DL/T 645 lines with one meter for its address as well"
+    )
     commission.set_defaults(run=_commission_edge)
     models = _word(verbs, "models", "the meter models that come with the agent", "wattline edge models --json")
     models.add_argument("--json", action="store_true", help="for programs")
@@ -195,9 +205,10 @@ def _check_edge(options: argparse.Namespace) -> int:
 
 
 def _commission_edge(options: argparse.Namespace) -> int:
-    from edge_agent.commission import run_commission
+    from edge_agent.commission.run import Watching, run_commission
 
-    return asyncio.run(run_commission(options.file, options.json, sys.stdout, Clock.from_environment()))
+    watching = Watching(max(1, options.reads), max(0.0, options.pause_s), address=options.address)
+    return asyncio.run(run_commission(options.file, options.json, sys.stdout, Clock.from_environment(), watching))
 
 
 def _show_spool(options: argparse.Namespace) -> int:

@@ -101,7 +101,8 @@ class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One device on a bus. `model` names a shipped meter model, or a file *.toml beside the edge file.
 
-    `rated_power_kw` bounds what is plausible. `dead_band` overrides the file's, by quantity. Values are spooled as the meter shows them; where it shows secondary ones, the aggregator's
+    `rated_power_kw` bounds what is plausible. `incomer` names the meter upstream, which measures again what this one does; commissioning
+    compares the two. `dead_band` overrides the file's, by quantity. Values are spooled as the meter shows them; where it shows secondary ones, the aggregator's
     `multiplier` of this meter makes them primary.
     """
 
@@ -111,6 +112,7 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     boundary_poll: bool = True
     boundary_s: Literal[60, 300, 600, 900, 1800, 3600] = 900
     rated_power_kw: Annotated[float, Meta(gt=0, le=2e6)] | None = None
+    incomer: Id | None = None
     dead_band: dict[str, Annotated[float, Meta(ge=0)]] = {}
     row: Sequence[Row] = []
     allow: list[Allow] = []
