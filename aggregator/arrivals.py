@@ -9,10 +9,12 @@ from aggregator.numbering import EdgeNumbers
 from aggregator.stores.store import Spool
 from aggregator.trust import Trust
 from wire.batch import Batch, BatchUnreadable, KeyUnknown, Numbered, SignatureForged, frame_digest, numbered, unseal
+from wire.content import GAP_KINDS
 from wire.messages import Ack, Held, Refused
 from wire.topics import parse, valid_id
 
 _INT64: Final = 2**63
+_SAID_MOST: Final = 1_000  # of what later versions say: beyond it nothing more is said, all is counted
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Reader:
         self._trust = trust
         self._edge = edge
         self._tell = tell
+        self._said: set[tuple[str, str, str]] = set()
 
     def read(self, topic: str, payload: bytes) -> Arrival | None:
         """The batch of a message; None where there is nothing to store, which is counted and, if it may be, answered."""
@@ -83,7 +86,18 @@ class Reader:
             reason = f"expected facility {facility}, edge {edge} and a time, got {content.facility}, {content.edge}, {content.sealed_at_ms}"
             self.refuse(known, content.epoch, Refused(content.seq, batch.sha256, reason[:200]))
             return None
+        if batch.unknown_keys or content.gaps:
+            self._say_what_is_new(known, batch)
         return Arrival(batch, Spool(facility, edge, content.epoch))
+
+    def _say_what_is_new(self, known: EdgeNumbers, batch: Batch) -> None:
+        """An edge that is newer than we are: its keys are passed over, its gaps are kept as they are. Each is named once."""
+        kinds = (f"gap kind {gap.kind[:64]}" for gap in batch.content.gaps if gap.kind not in GAP_KINDS)
+        for what in (*(f"key {name}" for name in batch.unknown_keys), *kinds):
+            said = (known.facility, known.edge, what)
+            if said not in self._said and len(self._said) < _SAID_MOST:
+                self._said.add(said)
+                _log.warning("edge says more than is known here facility=%s edge=%s what=%s", *said)
 
     def _hold_stranger(self, known: EdgeNumbers, payload: bytes, reason: str) -> None:
         named = _named(known, payload)

@@ -314,6 +314,8 @@ class Ingest:
         if len(events) < len(content.events):
             gathered.left_out["event_time"] += len(content.events) - len(events)
             gathered.first.setdefault("event_time", content)
+        if arrival.batch.unknown_keys:
+            gathered.left_out["unknown_key"] += 1
         for number, gap in enumerate(content.gaps):
             body = {"own_epoch": content.epoch, **msgspec.to_builtins(gap)}
             events.append(Event(f"gap-{sha256[:16]}-{number}", content.sealed_at_ms, "", GAP, body))

@@ -23,7 +23,7 @@ from edge_agent.control_state import ControlState, Held
 from edge_agent.set_point_record import Record
 from edge_agent.steer import RETRY_FIRST_S, Planned, Steered, Write
 from wire.clock import Clock
-from wire.command import Command, CommandForged, CommandUnreadable, Result, SetPoint, State, unseal
+from wire.command import Command, CommandForged, CommandUnfit, CommandUnreadable, Result, SetPoint, State, unseal
 from wire.keys import PublicKey
 from wire.reading import Event
 
@@ -105,6 +105,10 @@ class Control:
             command = unseal(payload, self._topic, self._key)
         except CommandForged as error:
             self._count_forged(str(error))
+            return
+        except CommandUnfit as error:
+            named = error.named
+            self._record.refuse(Command(named.id, named.issuer, named.counter, 0, 0, []), str(error))
             return
         except CommandUnreadable as error:
             log.warning("command unreadable reason=%s", error)

@@ -2,7 +2,7 @@
 
 ```
 0   3  magic "WLB"
-3   1  version: 0
+3   1  version: 1 (0 is read for ever: the same but for the number)
 4   1  compression: 1 gzip, 2 zstd
 5   1  zero
 6   8  key id: the first 8 bytes of sha256(public key); zeros = unsigned
@@ -29,7 +29,8 @@ from wire.content import Content, ContentUnreadable
 from wire.keys import UNSIGNED, PublicKey, SigningKey
 
 MAGIC: Final = b"WLB"
-VERSION: Final = 0
+VERSION: Final = 1
+READ: Final = frozenset({0, 1})  # versions that are read, for ever
 GZIP: Final = 1
 ZSTD: Final = 2
 HEADER: Final = struct.Struct("<3sBBB8s64s")
@@ -58,11 +59,12 @@ class KeyUnknown(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """An unsealed batch: its content, its digest (hex) and whether a known key has signed it."""
+    """An unsealed batch: its content, its digest (hex), whether a known key has signed it, and the keys that a later writer has added."""
 
     content: Content
     sha256: str
     signed: bool
+    unknown_keys: tuple[str, ...] = ()
 
 
 def digest(head: bytes, topic: str, packed: bytes) -> bytes:
@@ -112,9 +114,9 @@ def unseal(
     if not HEADER.size < len(frame) <= MAX_FRAME:
         raise BatchUnreadable(f"batch frame: expected {HEADER.size + 1} to {MAX_FRAME} bytes, got {len(frame)}")
     magic, version, compression, zero, key_id, signature = HEADER.unpack_from(frame)
-    if magic != MAGIC or version != VERSION or zero != 0:
+    if magic != MAGIC or version not in READ or zero != 0:
         raise BatchUnreadable(
-            f"batch frame: expected magic {MAGIC!r}, version {VERSION} and a zero, got {magic!r}, version {version} and {zero}"
+            f"batch frame: expected magic {MAGIC!r}, version 0 or {VERSION} and a zero, got {magic!r}, version {version} and {zero}"
         )
     sha256 = frame_digest(frame, topic)
     if key_id == UNSIGNED:
@@ -127,10 +129,10 @@ def unseal(
         if not key.verifies(signature, _SIGNED + sha256):
             raise SignatureForged(f"batch: the signature is not that of key {key_id.hex()}")
     try:
-        content = _content.decode(_unpacked(compression, frame[HEADER.size :]))
+        content, unknown_keys = _content.decode_extended(_unpacked(compression, frame[HEADER.size :]))
     except ContentUnreadable as error:
         raise BatchUnreadable(str(error)) from error
-    return Batch(content, sha256.hex(), key_id != UNSIGNED)
+    return Batch(content, sha256.hex(), key_id != UNSIGNED, unknown_keys)
 
 
 def peek(frame: bytes) -> Content:
@@ -154,8 +156,8 @@ class Numbered(msgspec.Struct, frozen=True):
 
 def numbered(frame: bytes) -> Numbered:
     """What a frame says it is, signature unchecked: enough to name it in an answer, never to store it. Raises BatchUnreadable."""
-    if not HEADER.size < len(frame) <= MAX_FRAME or not frame.startswith(MAGIC + bytes((VERSION,))):
-        raise BatchUnreadable(f"batch frame: expected magic {MAGIC!r} version {VERSION}, got {frame[:4]!r}")
+    if not HEADER.size < len(frame) <= MAX_FRAME or not frame.startswith(MAGIC) or frame[3] not in READ:
+        raise BatchUnreadable(f"batch frame: expected magic {MAGIC!r} version 0 or {VERSION}, got {frame[:4]!r}")
     try:
         return msgspec.json.decode(_unpacked(frame[4], frame[HEADER.size :]), type=Numbered)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -35,7 +35,14 @@ class Block:
         for column, (quantity, exponent) in enumerate(zip(self.shape.quantities, self.shape.exponents, strict=True)):
             quality, reason = self.quality[column] if self.quality else (0, 0)
             for at_ms, value in zip(self.at_ms, self.columns[column], strict=True):
-                yield Reading(self.device, quantity, at_ms, scaled(value, exponent), Quality(quality), REASONS[reason])
+                yield Reading(
+                    self.device, quantity, at_ms, scaled(value, exponent), Quality(quality), reason_text(reason)
+                )
+
+
+def reason_text(code: int) -> str:
+    """The word of a reason code; the number itself where a later writer has more of them."""
+    return REASONS[code] if code < len(REASONS) else str(code)
 
 
 def scaled(value: Value, exponent: int | None) -> float | None:

@@ -10,7 +10,7 @@
 digest = sha256(bytes 0..13 + length of the topic as 2 bytes, high first + topic in UTF-8 + bytes from 78)
 ```
 The topic names facility and edge, so a command for one edge is worth nothing at another. Whoever repeats a command meets the counter, whoever
-keeps one back its expiry. A result carries no signature: what is kept for good is the `set_point` events of the edge's signed batches.
+keeps one back its expiry. An edge refuses a command with a key that it does not know: what it means could be a condition. A result carries no signature: what is kept for good is the `set_point` events of the edge's signed batches.
 """
 
 from enum import StrEnum
@@ -82,7 +82,7 @@ class State(StrEnum):
 FINAL: Final = frozenset(State) - {State.ACCEPTED, State.DELIVERED}
 
 
-class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """One set-point as it stands: `before` and `after` are what the device said, in the point's unit; None: nothing in force, or not known."""
 
     state: State
@@ -92,7 +92,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     after: float | None = None
 
 
-class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """All set-points of a command as they stand at `at_ms`, in the command's order. A higher `revision` replaces a lower one.
 
     With a `reason` the whole command was refused.
@@ -109,6 +109,25 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 class CommandUnreadable(ValueError):
     """A command or a result that breaks the contract; the message says where, what was expected and what was seen."""
+
+
+class CommandUnfit(CommandUnreadable):
+    """A command that the pinned key has signed and that this edge cannot obey, such as one of a later version: refused as a whole.
+
+    `named` is its id, issuer and counter.
+    """
+
+    def __init__(self, message: str, named: "Named") -> None:
+        super().__init__(message)
+        self.named = named
+
+
+class Named(msgspec.Struct, frozen=True):
+    """What a command says it is; the rest may be unreadable."""
+
+    id: str
+    issuer: str
+    counter: int
 
 
 class CommandForged(ValueError):
@@ -130,7 +149,7 @@ def seal(command: Command, topic: str, key: SigningKey) -> bytes:
 def unseal(frame: bytes, topic: str, key: PublicKey) -> Command:
     """The command of a frame that came on `topic`; its signature is checked before anything else is read.
 
-    Raises CommandForged, CommandUnreadable.
+    Raises CommandForged, CommandUnreadable (CommandUnfit where it can be named in an answer).
     """
     if not HEADER.size < len(frame) <= MAX_COMMAND_BYTES:
         raise CommandUnreadable(
@@ -148,10 +167,22 @@ def unseal(frame: bytes, topic: str, key: PublicKey) -> Command:
         raise CommandForged(f"command: the signature is not that of key {key_id.hex()}")
     try:
         command = _COMMANDS.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CommandUnreadable(f"command: {error}") from error
-    _check(command)
+        _check(command)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CommandUnreadable) as error:
+        named = _named(raw)
+        if named is None:
+            raise CommandUnreadable(f"command: {error}") from error
+        raise CommandUnfit(f"command: {error}", named) from error
     return command
+
+
+def _named(raw: bytes) -> Named | None:
+    try:
+        named = _NAMES.decode(raw)
+        _check_names(named.id, named.issuer, named.counter)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CommandUnreadable):
+        return None
+    return named
 
 
 def encode_result(result: Result) -> bytes:
@@ -186,6 +217,7 @@ def decode_result(raw: bytes) -> Result:
 
 
 _COMMANDS: Final = msgspec.json.Decoder(Command)
+_NAMES: Final = msgspec.json.Decoder(Named)
 _RESULTS: Final = msgspec.json.Decoder(Result)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from wire import extended
 from wire.block import Block, Shape, Value
 from wire.quantities import QUANTITIES, Kind
 from wire.topics import valid_id
@@ -20,6 +21,10 @@ BatchClass: TypeAlias = Literal["counter", "gauge", "event"]
 CLASSES: Final[tuple[BatchClass, ...]] = ("counter", "gauge", "event")
 MAX_READINGS: Final = 4_000  # a batch is sealed at the latest with so many
 MAX_DECODED_READINGS: Final = 100_000  # what a reader accepts; 1 MiB of JSON cannot hold more than about 500,000 digits
+
+GAP_KINDS: Final = frozenset(
+    {"new_spool", "restart", "dropped", "refused", "unreadable", "unsealed", "aggregator_restored"}
+)
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHAPES_KEPT: Final = 1024  # a gateway knows few: one per request of each meter model
@@ -76,13 +81,13 @@ class ClockJson(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 class Gap(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """What is missing, why, and which numbers or time span it had.
 
-    kind: `new_spool` (another epoch went before), `restart` (the agent was away), `dropped` (the spool was full), `refused` (the
+    kind, one of GAP_KINDS or a later one: `new_spool` (another epoch went before), `restart` (the agent was away), `dropped` (the spool was full), `refused` (the
     aggregator will not have it), `unreadable` (a spool segment was damaged), `unsealed` (lost before it had a number),
     `aggregator_restored` (acknowledged before, gone from both sides now). Where not all numbers from `first_seq` to `last_seq`
     are missing, `seqs` names those that are: the first, then differences.
     """
 
-    kind: Literal["new_spool", "restart", "dropped", "refused", "unreadable", "unsealed", "aggregator_restored"]
+    kind: str
     reason: str
     epoch: str = ""
     cls: Literal["counter", "gauge", "event", ""] = ""
@@ -119,6 +124,13 @@ class ContentUnreadable(ValueError):
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Content)
+_INNER: Final[dict[str, type[msgspec.Struct]]] = {
+    "clock": ClockJson,
+    "gaps": Gap,
+    "shapes": ShapeJson,
+    "blocks": BlockJson,
+    "events": EventJson,
+}
 
 
 def encode(content: Content) -> bytes:
@@ -131,12 +143,23 @@ def decode(raw: bytes) -> Content:
 
     Raises ContentUnreadable.
     """
+    return decode_extended(raw)[0]
+
+
+def decode_extended(raw: bytes) -> tuple[Content, tuple[str, ...]]:
+    """See `decode`; and the names of the keys that this reader does not know and has left out."""
+    names: tuple[str, ...] = ()
     try:
-        content = _DECODER.decode(raw)
+        try:
+            content = _DECODER.decode(raw)
+        except msgspec.ValidationError as error:
+            if not extended.is_extended(error):
+                raise
+            content, names = extended.known_part(raw, Content, _INNER)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ContentUnreadable(f"batch content: {error}") from error
     _check(content)
-    return content
+    return content, names
 
 
 def _check(content: Content) -> None:

@@ -1,4 +1,7 @@
-"""What both sides say beside batches: answers to batches, states. Not the commands for devices."""
+"""What both sides say beside batches: answers to batches, states. Not the commands for devices.
+
+A reader passes over keys that it does not know: later writers may say more.
+"""
 
 from typing import Any, Final, Literal, TypeVar
 
@@ -7,7 +10,7 @@ import msgspec
 MAX_STATUS_BYTES: Final = 256 << 10
 
 
-class Refused(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Refused(msgspec.Struct, frozen=True):
     """A batch that the aggregator will never take."""
 
     seq: int
@@ -15,14 +18,14 @@ class Refused(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reason: str
 
 
-class Held(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Held(msgspec.Struct, frozen=True):
     """A batch that the aggregator cannot take now; send it again later."""
 
     seq: int
     reason: str
 
 
-class Ack(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+class Ack(msgspec.Struct, omit_defaults=True, frozen=True):
     """The aggregator's answer: `committed` holds (first seq, last seq, sha256 of the last) per range.
 
     With `have` it is everything that the store holds of this epoch, else what has changed.
@@ -36,7 +39,7 @@ class Ack(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     have: bool = False
 
 
-class AggregatorStatus(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class AggregatorStatus(msgspec.Struct, frozen=True):
     """Retained; edges send batches only while it says online."""
 
     store: str

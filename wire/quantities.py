@@ -177,11 +177,19 @@ def _rows() -> list[Quantity]:
     # The judge of "nothing is lost": a simulator numbers its answers and each block that reads the register carries the number.
     add(tuple(f"answer_serial_{n}" for n in (1, 2, 3, 4)), "1", counter, device, 0, 2**53)
 
+    # The gateway as a meter: the machine (host_*), the agent on it (agent_*), its spool and its traffic.
     add(("host_cpu_percent", "host_disk_used_percent"), "%", gauge, device, 0, 100)
-    add(("host_memory_mib",), "MiB", gauge, device, 0, 1e7)
+    add(("agent_cpu_percent",), "%", gauge, device, 0, 1e6)  # of one core
+    add(("host_memory_mib", "agent_memory_mib"), "MiB", gauge, device, 0, 1e7)
     add(("host_temperature_degc",), "degC", gauge, device, -100, 200)
+    add(("host_disk_free_bytes",), "B", gauge, device, 0, 1e18)
     add(("spool_batches", "spool_bytes"), "1", gauge, device, 0, 1e15)
-    add(("sent_bytes", "flash_written_bytes"), "B", counter, device, 0, 1e18)
+    add(("spool_oldest_s",), "s", gauge, device, 0, 1e10)
+    add(("sent_bytes", "flash_written_bytes", "agent_written_bytes"), "B", counter, device, 0, 1e18)
+    add(("sealed_readings",), "1", counter, device, 0, 2**53)
+    add(
+        ("emitted_kg_co2e",), "kg", counter, device, 0, 1e12
+    )  # of the gateway's own electricity, where its intensity is declared
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from wire.reading import Event
 from wire.topics import edge_topic
 
 TOPIC = edge_topic("works", "gw-01", "command")
+VECTORS = Path(__file__).parents[1] / "cases" / "command_vectors"
 KEY = SigningKey.generate()
 SPEED = 20.0  # simulated seconds in a real one
 BATTERY = Allowed("battery", "power_kw", "kW", -50, 50, "device_timer", hold_s=20, pause_s=0.1)
@@ -220,6 +222,18 @@ async def test_what_is_not_allowed_is_refused_with_the_reason_and_never_written(
 async def test_a_firm_command_reaches_a_point_that_falls_back_by_itself(tmp_path: Path) -> None:
     async with Bench(tmp_path).running() as bench:
         await bench.becomes(bench.send(bench.wants(1.0), firm=True), State.DELIVERED)
+
+
+async def test_a_command_of_a_later_version_is_refused_as_a_whole_and_says_why(tmp_path: Path) -> None:
+    vector = json.loads((VECTORS / "v1_unfit_with_a_key_of_a_later_version.json").read_text())
+    assert vector["topic"] == TOPIC
+    async with Bench(tmp_path, key=SigningKey(bytes(range(32)))).running() as bench:
+        bench.control.message(bytes.fromhex(vector["frame"]))
+        (result,) = bench.results
+        assert (result.id, result.issuer, result.counter, result.outcomes) == ("c-10", "dispatch", 10, [])
+        assert "unknown field `only_above_soc`" in result.reason
+        assert [(event.kind, event.body["state"]) for event in bench.events] == [("set_point", "refused")]
+    assert bench.plant.writes == []
 
 
 async def test_a_forged_command_is_neither_obeyed_nor_answered_and_many_are_one_event(tmp_path: Path) -> None:

@@ -1,77 +1,100 @@
-"""Writes `tests/cases/batch_vectors`: run once per wire version (`python tests/wire/make_vectors.py`), never to make a failing test pass.
+"""Writes the vectors of version 1 that are not there yet: `python tests/wire/make_vectors.py`. Never to make a failing test pass.
 
-The key is a fixed test key; the values are chosen by hand. A vector that stands is never written again.
+Nothing of ours makes them: contents by hand (`vector_contents`), frames by struct, json, gzip, zstandard and the Ed25519 of
+`cryptography`, with the fixed test key 00 01 02 ... 1f. A vector that stands is never written again; its SHA-256 goes into
+tests/cases/vectors.sha256. The vectors of version 0 were written when that was the current one.
 """
 
+import base64
 import gzip
+import hashlib
 import json
+import struct
 from pathlib import Path
+from typing import Any
 
-from wire import content as wire_content
-from wire.batch import GZIP, HEADER, MAGIC, Sealer, frame_digest
-from wire.block import Block, Shape
-from wire.content import ClockJson, Content, EventJson, Gap
-from wire.keys import SigningKey
-from wire.topics import edge_topic
+import zstandard
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from message_contents import MESSAGES, UNFIT
+from vector_contents import VECTORS
 
-VECTORS = Path(__file__).parent.parent / "cases" / "batch_vectors"
-TOPIC = edge_topic("works", "gw-01", "batch")
-KEY = SigningKey(bytes(range(32)))
-
-
-def content_of(seq: int, cls: wire_content.BatchClass, **rest: object) -> Content:
-    clock = ClockJson(synced=True, boot="4f0c", offset_ms=2)
-    return Content("works", "gw-01", "e-1", seq, "00" * 32, 1_795_248_000_000, cls, clock, **rest)  # type: ignore[arg-type]
+CASES = Path(__file__).parent.parent / "cases"
+SEED = bytes(range(32))
+TOPIC = "wattline/v1/works/gw-01/batch"
+COMPRESSIONS = {"gzip": 1, "zstd": 2}
 
 
-def with_blocks(seq: int, cls: wire_content.BatchClass, blocks: list[Block]) -> Content:
-    shapes, packed = wire_content.pack(blocks)
-    return content_of(seq, cls, shapes=shapes, blocks=packed)
+def framed(content: dict[str, Any], compression: str, *, signed: bool) -> tuple[bytes, bytes]:
+    """The frame of a content as docs/batches.md describes it, and its digest."""
+    key = Ed25519PrivateKey.from_private_bytes(SEED)
+    raw = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    packed = gzip.compress(raw, mtime=0) if compression == "gzip" else zstandard.ZstdCompressor(level=3).compress(raw)
+    key_id = hashlib.sha256(key.public_key().public_bytes_raw()).digest()[:8] if signed else bytes(8)
+    head = struct.pack("3sBBB8s", b"WLB", 1, COMPRESSIONS[compression], 0, key_id)
+    topic = TOPIC.encode()
+    digest = hashlib.sha256(head + struct.pack(">H", len(topic)) + topic + packed).digest()
+    signature = key.sign(b"wattline batch\x00" + digest) if signed else bytes(64)
+    return head + signature + packed, digest
 
 
-POWER = Shape(("active_power_kw", "voltage_l1_v"), (-3, None))
-ENERGY = Shape(("energy_import_kwh", "energy_export_kwh"), (-2, -2))
-CONTENTS = {
-    "gauges_of_one_instant": with_blocks(
-        1, "gauge", [Block("incomer", POWER, (1_795_247_999_900,), ((12_345,), (230.1,)))]
-    ),
-    "counters_of_three_instants": with_blocks(
-        2, "counter", [Block("incomer", ENERGY, (1_000, 2_000, 3_500), ((100, 101, 103), (7, None, 7)))]
-    ),
-    "quality_by_column": with_blocks(3, "gauge", [Block("pv", POWER, (5_000,), ((None,), (231.5,)), ((2, 3), (0, 0)))]),
-    "events": content_of(
-        4, "event", events=[EventJson("4-1", 9_000, "device_lost", "pv", {"reason": "no answer within 1 s"})]
-    ),
-    "gaps": content_of(
-        5,
-        "event",
-        gaps=[
-            Gap("new_spool", "the spool was empty", epoch="unknown"),
-            Gap(
-                "dropped", "the spool was full", "e-0", "gauge", 11, 19, "ab" * 32, 1_000, 9_000, ["incomer", "pv"], 640
-            ),
-        ],
-    ),
-}
+def chained() -> dict[str, dict[str, Any]]:
+    """The contents of VECTORS in their order, and one more whose `prev` is the digest of the first."""
+    first = VECTORS["gauges_of_one_instant"]
+    _, digest = framed(first[0], first[3], signed=True)
+    following = {**VECTORS["clock_of_which_nothing_is_known"][0], "seq": 8, "prev": digest.hex()}
+    every = {**VECTORS, "chained_to_gauges_of_one_instant": (following, [], [], "zstd", True)}
+    return {name: vector_of(*given) for name, given in every.items()}
 
 
-def write(name: str, frame: bytes, content: Content, public_key: str) -> None:
-    path = VECTORS / f"{name}.json"
-    if path.exists():
-        raise FileExistsError(f"{path}: a vector that stands is never written again")
-    vector = {
+def vector_of(
+    content: dict[str, Any], readings: list[list[Any]], unknown: list[str], compression: str, signed: bool
+) -> dict[str, Any]:
+    """One vector file's content."""
+    frame, digest = framed(content, compression, signed=signed)
+    public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
+    return {
         "topic": TOPIC,
-        "public_key": public_key,
-        "sha256": frame_digest(frame, TOPIC).hex(),
-        "content": json.loads(wire_content.encode(content)),
+        "public_key": base64.b64encode(public).decode() if signed else "",
+        "sha256": digest.hex(),
+        "content": content,
+        "readings": readings,
+        "unknown": unknown,
         "frame": frame.hex(),
     }
-    path.write_text(json.dumps(vector, indent=1) + "\n")
+
+
+def unfit_command() -> dict[str, Any]:
+    """A command as docs/set_points.md describes it, with a key of a later version."""
+    key = Ed25519PrivateKey.from_private_bytes(SEED)
+    public = key.public_key().public_bytes_raw()
+    raw, topic = json.dumps(UNFIT, separators=(",", ":")).encode(), b"wattline/v1/works/gw-01/command"
+    head = struct.pack("3sBBB8s", b"WLC", 1, 0, 0, hashlib.sha256(public).digest()[:8])
+    digest = hashlib.sha256(head + struct.pack(">H", len(topic)) + topic + raw).digest()
+    return {
+        "topic": topic.decode(),
+        "public_key": base64.b64encode(public).decode(),
+        "named": {name: UNFIT[name] for name in ("id", "issuer", "counter")},
+        "content": UNFIT,
+        "frame": (head + key.sign(b"wattline command\x00" + digest) + raw).hex(),
+    }
+
+
+def write(folder: str, name: str, vector: dict[str, Any]) -> None:
+    """Writes a vector and its line in the manifest, where there is none."""
+    path = CASES / folder / f"{name}.json"
+    if path.exists():
+        return
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(vector, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+    with (CASES / "vectors.sha256").open("a") as manifest:
+        manifest.write(f"{hashlib.sha256(text.encode()).hexdigest()}  {folder}/{name}.json\n")
 
 
 if __name__ == "__main__":
-    for name, content in CONTENTS.items():
-        write(f"v0_{name}", Sealer(TOPIC, KEY).seal(content)[0], content, KEY.public.to_text())
-    unsigned = CONTENTS["events"]
-    packed = gzip.compress(wire_content.encode(unsigned), mtime=0)
-    write("v0_unsigned_gzip", HEADER.pack(MAGIC, 0, GZIP, 0, bytes(8), bytes(64)) + packed, unsigned, "")
+    for name, vector in chained().items():
+        write("batch_vectors", f"v1_{name}", vector)
+    for name, (reader, tree, unknown) in MESSAGES.items():
+        text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+        write("message_vectors", f"v1_{name}", {"reader": reader, "unknown": unknown, "content": tree, "message": text})
+    write("command_vectors", "v1_unfit_with_a_key_of_a_later_version", unfit_command())

@@ -3,7 +3,6 @@
 import gzip
 import json
 import tracemalloc
-from pathlib import Path
 
 import pytest
 import zstandard
@@ -32,7 +31,6 @@ from wire.topics import edge_topic
 
 TOPIC = edge_topic("works", "gw-01", "batch")
 KEY = SigningKey.generate()
-VECTORS = Path(__file__).parent.parent / "cases" / "batch_vectors"
 
 
 def accepted(key_id: bytes) -> PublicKey | None:
@@ -250,17 +248,3 @@ def test_every_value_instant_and_quality_survives_the_trip(blocks: list[Block]) 
     frame, _ = Sealer(TOPIC, KEY).seal(content_of(blocks))
     back = wire_content.blocks(unseal(frame, TOPIC, accepted).content)
     assert instants_of(back) == instants_of(blocks)
-
-
-@pytest.mark.parametrize("path", sorted(VECTORS.glob("*.json")), ids=lambda path: path.stem)
-def test_old_vectors_stay_readable(path: Path) -> None:
-    vector = json.loads(path.read_text())
-    key = PublicKey.from_text(vector["public_key"]) if vector["public_key"] else None
-    batch = unseal(bytes.fromhex(vector["frame"]), vector["topic"], lambda _: key, accept_unsigned=key is None)
-    assert batch.sha256 == vector["sha256"]
-    assert batch.signed is (key is not None)
-    assert json.loads(wire_content.encode(batch.content)) == vector["content"]
-
-
-def test_there_are_vectors() -> None:
-    assert len(list(VECTORS.glob("*.json"))) >= 5

@@ -43,7 +43,6 @@ def test_states_come_out_as_they_went_in() -> None:
         b'{"store":"s","epoch":1}',
         b'{"store":"s","epoch":"e","committed":[[1,2]]}',
         b'{"store":"s","epoch":"e","committed":[["1","2",""]]}',
-        b'{"store":"s","epoch":"e","more":1}',
         b"[" * 100_000,
         b" " * (MAX_STATUS_BYTES + 1),
         b"\xff",
@@ -57,6 +56,13 @@ def test_what_is_no_answer_is_refused(raw: bytes) -> None:
 def test_a_state_is_online_or_offline() -> None:
     with pytest.raises(MessageUnreadable, match="aggregator status"):
         decode_aggregator_status(b'{"store":"s","state":"asleep"}')
+
+
+def test_what_a_later_writer_adds_is_passed_over() -> None:
+    raw = b'{"store":"s","epoch":"e","more":1,"held":[{"seq":3,"reason":"r","after_ms":5}],"refused":[{"seq":4,"sha256":"","reason":"r","x":[]}]}'
+    assert decode_ack(raw) == Ack("s", "e", refused=[Refused(4, "", "r")], held=[Held(3, "r")])
+    later = b'{"store":"s","state":"online","at_ms":1,"x":{}}'
+    assert decode_aggregator_status(later) == AggregatorStatus("s", "online", 1)
 
 
 @given(st.binary(max_size=200))
