@@ -99,11 +99,13 @@ class Agent:
 
     def _figures(self) -> Mapping[str, float]:
         """The agent's own figures, for the driver that reads the gateway itself."""
-        depth = self._spool.depth()
+        depth, oldest_ms = self._spool.depth(), self._spool.oldest_waiting_ms()
         return {
             "spool_batches": depth.batches,
             "spool_bytes": depth.bytes,
+            "spool_oldest_s": 0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000,
             "sent_bytes": self._publisher.sent_bytes,
+            "sealed_readings": self._batcher.sealed_readings,
         }
 
     def _take_block(self, block: Block) -> None:

@@ -398,6 +398,16 @@ class Spool:
         current = self.current
         return Depth(waiting, self.size_bytes, current.oldest_waiting, current.last_seq + 1)
 
+    def oldest_waiting_ms(self) -> int | None:
+        """The first instant of the oldest batch that nobody has confirmed; None where none waits or it cannot be read."""
+        oldest: list[int] = []
+        for epoch in self.epochs.values():
+            with contextlib.suppress(OSError):
+                found = epoch.read(epoch.oldest_waiting) if epoch.waiting else None
+                if found is not None:
+                    oldest.append(found[0].first_ms)
+        return min(oldest, default=None)
+
     def close(self) -> None:
         """Sync and close all files."""
         with contextlib.suppress(OSError):

@@ -27,6 +27,7 @@ PROTOCOLS: Final[dict[str, Place]] = {
     "mqtt": Place("mqtt", "edge_agent.drivers.mqtt.declared"),
     "opcua": Place("opcua", "edge_agent.drivers.opcua.declared"),
     "ocpp": Place("ocpp", "edge_agent.drivers.ocpp.declared"),
+    "host": Place("host", "edge_agent.drivers.host.declared"),
 }
 
 

@@ -49,6 +49,17 @@ def test_a_restart_is_a_gap_from_the_last_synced_answer_to_the_first_new_one(des
     assert (gap.from_ms, gap.to_ms) == (last_ms, last_ms + 61_000)
 
 
+def test_the_oldest_batch_that_waits_tells_since_when(desk: Any) -> None:
+    assert desk.spool.oldest_waiting_ms() is None
+    desk.gauges(3)
+    first_ms = desk.spool.oldest_waiting_ms()
+    desk.spool.acknowledge(desk.committed((1, 2)))
+    later_ms = desk.spool.oldest_waiting_ms()
+    assert first_ms < later_ms <= desk.now_ms
+    desk.spool.acknowledge(desk.committed((1, 3)))
+    assert desk.spool.oldest_waiting_ms() is None
+
+
 def test_answered_batches_do_not_come_again_after_a_restart(desk_of: Any, tmp_path: Path) -> None:
     first = desk_of(tmp_path / "spool")
     first.gauges(5)

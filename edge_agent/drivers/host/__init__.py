@@ -1,0 +1,1 @@
+"""The gateway itself, read as if it were a meter."""
