@@ -10,7 +10,15 @@ from device_sim.charging_points import ChargingPoint, ChargingPoints
 from device_sim.profile import ProfileFaults
 from device_sim.site_table import Table
 from device_sim.vehicles import Vehicles
-from device_sim.visits import DrawnVisits, ListedVisits, RecordedSession, RecordedVisits, Visits, read_sessions
+from device_sim.visits import (
+    DrawnVisits,
+    ListedVisits,
+    RecordedSession,
+    RecordedVisits,
+    RoundTheClockVisits,
+    Visits,
+    read_sessions,
+)
 
 _PROFILES: Final = Path(__file__).parent / "profiles"
 _SHIPPED: Final = "shipped:"
@@ -21,6 +29,7 @@ class Come(StrEnum):
 
     DRAWN = "drawn"  # one a day, from the seed, as in the plain load
     RECORDED = "recorded"  # sessions of a CSV, at the same weekday and time of day
+    ROUND_THE_CLOCK = "round_the_clock"  # one every `turn_s` seconds at each point, from the seed, at any hour
     NONE = "none"  # only those that the control interface sends
 
 
@@ -33,14 +42,17 @@ class ChargingPlan:
     bidirectional_ratio: float
     max_discharge_mw: int
     least_current_ma: int
+    turn_ms: int
 
-    def build(self, points: int, max_mw: int, vehicles: Vehicles, zone: ZoneInfo) -> ChargingPoints:
+    def build(self, points: int, max_mw: int, vehicles: Vehicles, zone: ZoneInfo, seed: int) -> ChargingPoints:
         """The points, each charging by itself until a pile takes it over."""
         visits: Visits
         if self.come is Come.RECORDED:
             visits = RecordedVisits(self.sessions, zone)
         elif self.come is Come.DRAWN:
             visits = DrawnVisits(vehicles, zone, self.bidirectional_ratio, self.max_discharge_mw)
+        elif self.come is Come.ROUND_THE_CLOCK:
+            visits = RoundTheClockVisits(self.turn_ms, max_mw, seed)
         else:
             visits = ListedVisits({})
         return ChargingPoints(
@@ -58,7 +70,7 @@ class ChargingPlan:
 
 
 def charging_plan(ev: Table, directory: Path) -> ChargingPlan:
-    """Reads the keys visits, file, bidirectional_percent, max_discharge_kw and least_current_a."""
+    """Reads the keys visits, file, turn_s, bidirectional_percent, max_discharge_kw and least_current_a."""
     come = Come(ev.text("visits", Come.DRAWN.value, choices=tuple(Come)))
     sessions: tuple[RecordedSession, ...] = ()
     if come is Come.RECORDED:
@@ -74,4 +86,5 @@ def charging_plan(ev: Table, directory: Path) -> ChargingPlan:
         ev.number("bidirectional_percent", 0, 0, 100) / 100,
         round(ev.number("max_discharge_kw", 0, 0, 1000) * 1e6),
         round(1000 * ev.number("least_current_a", 6.0, 0, 32)),
+        1000 * ev.whole("turn_s", 45, 10, 86_400),
     )

@@ -63,7 +63,9 @@ class VehiclePlan:
     def build(self, zone: ZoneInfo, piles: bool) -> Segment:
         """All points as one load, or one by one where piles stand at them."""
         vehicles = Vehicles(self.points, self.max_kw, self.mean_need_kwh, self.pattern, self.seed, zone)
-        return self.charging.build(self.points, round(self.max_kw * 1e6), vehicles, zone) if piles else vehicles
+        if not piles:
+            return vehicles
+        return self.charging.build(self.points, round(self.max_kw * 1e6), vehicles, zone, self.seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,42 @@ class DrawnVisits:
         )
 
 
+class RoundTheClockVisits:
+    """Short visits at any hour: in each `turn_ms` one vehicle comes to each point and leaves again, the points shifted against each other.
+
+    A stay lasts 35 to 75 % of a turn, and the vehicle needs 60 to 140 % of what can flow in it: some leave full, some early.
+    """
+
+    def __init__(self, turn_ms: int, max_mw: int, seed: int) -> None:
+        self._turn_ms = turn_ms
+        self._max_mw = max_mw
+        self._seed = seed
+
+    def next(self, point: int, after_ms: int) -> Visit | None:
+        shift_ms = random.Random(f"shift:{self._seed}:{point}").randrange(self._turn_ms)
+        turn = (after_ms - shift_ms) // self._turn_ms
+        visit = self._visit(point, turn, shift_ms)
+        return visit if visit.departs_ms > after_ms else self._visit(point, turn + 1, shift_ms)
+
+    def _visit(self, point: int, turn: int, shift_ms: int) -> Visit:
+        chance = random.Random(f"visit:{self._seed}:{point}:{turn}")
+        stay_ms = self._turn_ms * chance.randrange(35, 76) // 100
+        # A tenth of each turn is free for certain: between two vehicles a pile is seen without one.
+        arrives_ms = turn * self._turn_ms + shift_ms + chance.randrange(self._turn_ms * 9 // 10 - stay_ms)
+        need_uj = self._max_mw * stay_ms * chance.randrange(60, 141) // 100
+        capacity, target, floor = battery_of(need_uj, chance)
+        return Visit(
+            arrives_ms,
+            arrives_ms + stay_ms,
+            need_uj,
+            self._max_mw,
+            f"TAG{point:04d}{turn % 1_000_000:06d}",
+            capacity_uj=capacity,
+            target_uj=target,
+            floor_uj=floor,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedSession:
     """One row: local wall times (ms) of plugging in, unplugging and end of charging, and what was delivered."""

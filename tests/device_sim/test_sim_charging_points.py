@@ -1,6 +1,7 @@
 """Charging points one by one: their sum is the plant's node, vehicles get what they need, set-points hold to the millisecond."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,15 @@ from device_sim.plant import Node, Plant
 from device_sim.profile import UJ_PER_KWH, UJ_PER_WH, NoPower
 from device_sim.site import PROFILES
 from device_sim.vehicles import Pattern, Vehicles
-from device_sim.visits import DrawnVisits, ListedVisits, RecordedVisits, Visit, Visits, read_sessions
+from device_sim.visits import (
+    DrawnVisits,
+    ListedVisits,
+    RecordedVisits,
+    RoundTheClockVisits,
+    Visit,
+    Visits,
+    read_sessions,
+)
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -229,3 +238,33 @@ def test_more_points_than_stations_replay_the_week_too() -> None:
 def test_visits_of_one_point_that_overlap_are_refused() -> None:
     with pytest.raises(ValueError, match="overlap"):
         ListedVisits({0: [visit(0, 2), visit(1, 3)]})
+
+
+@pytest.mark.parametrize("hour", [0, 3, 8, 13, 19, 23])
+def test_round_the_clock_each_point_is_visited_in_every_turn_at_any_hour(hour: int) -> None:
+    origin = 1_795_219_200_000 + hour * HOUR_MS  # 2026-11-21T00:00:00Z
+    several = points(RoundTheClockVisits(45_000, 11 * KW, 23), 50, max_kw=11)
+    built = plant(several, origin)
+    built.advance(origin + 60_000)
+    told = [[note.what for note in point.notes] for point in several]
+    assert all(Happening.ARRIVED in notes for notes in told)
+    assert sum(Happening.DEPARTED in notes for notes in told) >= 35
+    built.advance(origin + 600_000)
+    assert built.tallies[Node.EV].import_uj == sum(point.energies(built.now_ms)[0] for point in several)
+
+
+def test_short_visits_follow_each_other_and_need_more_or_less_than_there_is_time_for() -> None:
+    visits = RoundTheClockVisits(45_000, 11 * KW, 5)
+    after, seen = 1_795_219_200_000, []
+    for _ in range(200):
+        found = visits.next(3, after)
+        assert found is not None
+        assert found == visits.next(3, found.departs_ms - 1)  # whoever is asked for again is the same
+        seen.append(found)
+        after = found.departs_ms
+    free = [other.arrives_ms - one.departs_ms for one, other in pairwise(seen)]
+    assert min(free) >= 4_500
+    assert max(other.arrives_ms - one.arrives_ms for one, other in pairwise(seen)) < 90_000
+    early = sum(visit.need_uj > visit.max_mw * (visit.departs_ms - visit.arrives_ms) for visit in seen)
+    assert 50 < early < 150
+    assert len({visit.id_tag for visit in seen}) == 200
