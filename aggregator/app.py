@@ -24,6 +24,7 @@ from aggregator.routes import (
     problem,
     readings,
     session,
+    sessions,
     set_points,
 )
 from aggregator.routes.guard import Guard, Sessions
@@ -61,7 +62,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.sessions = Sessions()
     app.state.importing = asyncio.Lock()
     problem.install(app)
-    for routes in (facilities, readings, figures, imports, live, alarms, edges, set_points, session, health):
+    for routes in (facilities, readings, figures, imports, live, alarms, edges, set_points, sessions, session, health):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
 
