@@ -33,7 +33,7 @@ def _sound(frame: bytes) -> bool:
     return _SHORTEST <= len(frame) <= _LONGEST and crc(frame[:-2]) == frame[-2:]
 
 
-class _Rtu:
+class Rtu:
     """See `line.Spoken`."""
 
     checksum_at = 1
@@ -75,4 +75,4 @@ def open_bus(
     members: Sequence[Device], clock: Callable[[], int], log: AnswerLog, host: str, options: Mapping[str, Any]
 ) -> Line:
     """Serves `members` by their unit ids. See `device_sim.bus`."""
-    return Line(members, _Rtu(members), clock, log, host, options)
+    return Line(members, Rtu(members), clock, log, host, options)

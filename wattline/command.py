@@ -267,6 +267,22 @@ def _add_sim(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "--from", dest="start_local", help="the local instant of the profile at which to begin, e.g. 2018-03-05"
     )
     run.set_defaults(run=_run_sim)
+    replay = _word(
+        verbs,
+        "replay",
+        "answer from a flight recorder's dump",
+        "wattline sim replay frames-incomer-1520175600000.jsonl",
+    )
+    replay.add_argument("file", type=Path, help="the dump: a file of state/frames, or an event of kind frames")
+    replay.add_argument("--port", type=int, default=0, help="loopback port; 0: a free one (default)")
+    replay.add_argument("--once", action="store_true", help="give each recorded answer once, then stay silent")
+    replay.set_defaults(run=_run_replay)
+
+
+def _run_replay(options: argparse.Namespace) -> int:
+    from wattline import replay
+
+    return replay.run(options, _stop_on_signal)
 
 
 def _run_sim(options: argparse.Namespace) -> int:
