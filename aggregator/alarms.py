@@ -35,6 +35,8 @@ PRIORITIES: Final[dict[str, int]] = {
     "device_offline": 2,
     "key_unknown": 2,  # its batches are held: nothing of them is counted until somebody accepts the key
     "counter_held": 2,  # a counter jumped; its energy waits for confirmation
+    "clock_off": 2,  # readings may stand in the wrong interval
+    "clock_unsynced": 3,
     "gap": 2,  # readings that the edge had to give up
     "residual": 3,  # the meters do not add up
     "counter_reset": 3,

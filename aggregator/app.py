@@ -16,6 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from aggregator.routes import (
     alarms,
     edges,
+    events,
     facilities,
     figures,
     health,
@@ -62,7 +63,20 @@ def create_app(services: Services) -> FastAPI:
     app.state.sessions = Sessions()
     app.state.importing = asyncio.Lock()
     problem.install(app)
-    for routes in (facilities, readings, figures, imports, live, alarms, edges, set_points, sessions, session, health):
+    for routes in (
+        facilities,
+        readings,
+        figures,
+        imports,
+        live,
+        alarms,
+        edges,
+        events,
+        set_points,
+        sessions,
+        session,
+        health,
+    ):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
 

@@ -295,6 +295,10 @@ class Ingest:
         new_rows = self._store.commit(gathered.rows, [] if durable_after_s else batches)
         self._count(gathered.rows, new_rows, gathered.left_out, batches)
         self._left_out.say(gathered.left_out, gathered.first)
+        for arrival in arrivals:
+            content = arrival.batch.content
+            edge = self._edge(content.facility, content.edge)
+            edge.heard(content.epoch, content.seq, content.clock, content.sealed_at_ms, now_ms)
         try:
             self._on_committed(Committed(gathered.rows, tuple(batches), new_rows))
         except Exception:  # noqa: BLE001 - what follows can be made again from the store; the answer must not wait for it
@@ -309,11 +313,17 @@ class Ingest:
         events = [
             Event(event.id, event.at_ms, event.device, event.kind, event.body)
             for event in content.events
-            if -_INT64 <= event.at_ms < _INT64
+            if -_INT64 <= event.at_ms < _INT64 and event.kind != GAP
         ]
         if len(events) < len(content.events):
-            gathered.left_out["event_time"] += len(content.events) - len(events)
-            gathered.first.setdefault("event_time", content)
+            reserved = sum(event.kind == GAP for event in content.events)
+            for cause, count in (
+                ("event_kind", reserved),
+                ("event_time", len(content.events) - len(events) - reserved),
+            ):
+                if count:
+                    gathered.left_out[cause] += count
+                    gathered.first.setdefault(cause, content)
         if arrival.batch.unknown_keys:
             gathered.left_out["unknown_key"] += 1
         for number, gap in enumerate(content.gaps):

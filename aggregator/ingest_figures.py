@@ -17,7 +17,7 @@ _LATENESS_PER_COMMIT: Final = 256
 class IngestFigures:
     """Counts since the start, and how late readings were when they were stored (ms of the injected clock, newest 65,536 looked at).
 
-    `left_out` counts readings by cause: unknown_quantity, impossible_time, not_finite; event_time events; unknown_key batches
+    `left_out` counts readings by cause: unknown_quantity, impossible_time, not_finite; event_time, event_kind (ours) events; unknown_key batches
     with keys that are not known here.
     """
 

@@ -1,16 +1,18 @@
 """What is known of the numbers of an edge's batches: how far they reach, what is named as gone, what does not fit. Stores nothing."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aggregator.stores.number_ranges import NumberRanges
 from aggregator.stores.store import Range, StoredEvent
-from wire.content import missing_numbers
+from wire.content import ClockJson, missing_numbers
 
 FIRST_SEQ: Final = 1
 GAP: Final = "gap"  # the event kind under which gap records are kept
 _EPOCHS_KEPT: Final = 8
+_SKEWS_KEPT: Final = 16  # live batches whose quickest tells how the two clocks stand: the others waited somewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class EdgeFigures:
 
     `watermark` is the number up to which each batch of the newest epoch is committed or named in a gap; `backlog` is how many
     batches the edge has numbered beyond it, None before it has said so. `said_at_ms` is when its last status came. Readings in `gap_readings` are lost and named.
+    The clock is the edge's at its newest batch: whether it is synchronised (None: it cannot tell), what its system still corrects, the most that it can be
+    off, and by how much ours is ahead of it, the quickest way of a batch included.
     """
 
     facility: str
@@ -43,6 +47,10 @@ class EdgeFigures:
     proven: bool = False
     unknown_key: str = ""
     said_at_ms: int | None = None
+    clock_synced: bool | None = None
+    clock_offset_ms: int | None = None
+    clock_error_ms: int | None = None
+    clock_skew_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +78,9 @@ class EdgeNumbers:
         self.unknown_key = ""
         self._epochs: dict[str, _Epoch] = {}
         self._born = False
+        self._clock = ClockJson(None)
+        self._clock_seq: dict[str, int] = {}
+        self._skews_ms: deque[int] = deque(maxlen=_SKEWS_KEPT)
 
     def restore(self, epoch: str, ranges: Iterable[Range]) -> None:
         """Take over what the store holds of an epoch."""
@@ -96,6 +107,15 @@ class EdgeNumbers:
         if self.epoch != epoch and (self.last_batch_at_ms is None or at_ms >= self.last_batch_at_ms):
             self.epoch, self.next_seq = epoch, None
         self.last_batch_at_ms = max(at_ms, self.last_batch_at_ms or at_ms)
+
+    def heard(self, epoch: str, seq: int, clock: ClockJson, sealed_at_ms: int, now_ms: int) -> None:
+        """A batch has come at `now_ms`. What it says of the clock counts where no newer batch has come: a backlog says how it was."""
+        newer = epoch == self.epoch or sealed_at_ms >= (self.last_batch_at_ms or 0)
+        if not newer or seq <= self._clock_seq.get(epoch, 0):
+            return
+        self._clock_seq = {epoch: seq}
+        self._clock = clock
+        self._skews_ms.append(now_ms - sealed_at_ms)
 
     def gap(self, own_epoch: str, body: dict[str, Any]) -> None:
         """A gap record: the watermark passes over the numbers that it names. An edge's first spool has nothing before it: no gap."""
@@ -151,4 +171,8 @@ class EdgeNumbers:
             proven=self.proven,
             unknown_key=self.unknown_key,
             said_at_ms=self.said_at_ms,
+            clock_synced=self._clock.synced,
+            clock_offset_ms=self._clock.offset_ms,
+            clock_error_ms=self._clock.error_ms,
+            clock_skew_ms=min(self._skews_ms, default=None),
         )

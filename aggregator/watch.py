@@ -13,6 +13,7 @@ from aggregator.numbering import EdgeFigures
 RESIDUAL_RATIO: Final = 0.02  # of what flows; below it the meters' own accuracy explains the difference
 RESIDUAL_FOR_MS: Final = 30_000  # meters are read one after another: a ramp alone gives a residual for seconds
 RESIDUAL_LEAST_KW: Final = 0.5
+CLOCK_OFF_MS: Final = 10_000  # a larger error moves visible energy from one quarter-hour into the next
 START_MS: Final = 60_000  # devices and edges may be silent for so long after the start of the aggregator
 BACK_MS: Final = 30_000  # devices may be silent for so long after their edge was lost: its word that it is back comes before their values
 
@@ -86,6 +87,18 @@ class Watch:
                 self._alarms.clear(edge.facility, code, edge.edge)
             self._counted[key] = count
         self._alarms.set(bool(edge.unknown_key), edge.facility, "key_unknown", edge.edge, edge.unknown_key)
+        self._alarms.set(edge.clock_synced is False, edge.facility, "clock_unsynced", edge.edge)
+        off_ms = self._clock_off_ms(edge)
+        self._alarms.set(abs(off_ms) > CLOCK_OFF_MS, edge.facility, "clock_off", edge.edge, f"{off_ms / 1000:+.1f}")
+
+    def _clock_off_ms(self, edge: EdgeFigures) -> float:
+        """By how much an edge's clock is, or may be, ahead of the right time: the worst of what it and we know."""
+        known = (
+            -(edge.clock_skew_ms or 0) / self._speed,  # the way here takes real time, whatever the clock's speed
+            -(edge.clock_offset_ms or 0),
+            edge.clock_error_ms or 0,
+        )
+        return max(known, key=abs)
 
     def _look_at_devices(self, facility: str) -> None:
         now_ms = self._clock()

@@ -15,7 +15,9 @@ router = APIRouter(
 
 class EdgeAnswer(Answer):
     """One edge. `watermark`: every batch up to this number of its newest spool is committed or named in a gap; `backlog`: batches
-    that it has numbered beyond. Counts are since the aggregator's start, but for watermark and gaps."""
+    that it has numbered beyond. Counts are since the aggregator's start, but for watermark and gaps. The clock is what the edge said with
+    its newest batch: synchronised (null: it cannot tell), what its system was still correcting, the most that it could be off; and
+    `clock_skew_ms`, from sealing to arrival by both clocks for the quickest of its last 16 live batches: far from 0, one of the clocks is wrong."""
 
     edge: str
     state: str
@@ -36,6 +38,10 @@ class EdgeAnswer(Answer):
     left_out: int
     proven: bool
     unknown_key: str
+    clock_synced: bool | None
+    clock_offset_ms: int | None
+    clock_error_ms: int | None
+    clock_skew_ms: int | None
 
 
 class EdgesAnswer(Answer):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from aggregator.stores.batch_ledger import BatchLedger
@@ -36,6 +36,7 @@ from aggregator.stores.store import (
 from wire.reading import Event
 
 VERSION: Final = 1
+_ALL: Final = 2**62  # events, where no number of them is asked for
 RECENT_MS: Final = (
     600_000  # the newest ten minutes hold the newest reading of nearly every series (12 ms to read, 100 M rows)
 )
@@ -353,17 +354,26 @@ class DuckDBStore:
         """See Store."""
         return self._ledger.sha256_of(spool, seq)
 
-    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
+    def events(
+        self,
+        facility: str,
+        from_ms: int,
+        to_ms: int,
+        kind: str | None = None,
+        device: str | None = None,
+        newest: int | None = None,
+    ) -> list[StoredEvent]:
         """See Store."""
         with self._mapped("events"), self._cursor() as cursor:
             found = cursor.execute(
                 "select edge, id, at_ms, device, kind, body from events where facility = ? and at_ms >= ? and at_ms < ?"
-                " and kind = coalesce(?, kind) order by at_ms, edge, id",
-                [facility, from_ms, to_ms, kind],
+                " and kind = coalesce(?, kind) and device = coalesce(?, device)"
+                " order by at_ms desc, edge desc, id desc limit ?",
+                [facility, from_ms, to_ms, kind, device, _ALL if newest is None else newest],
             ).fetchall()
         return [
-            StoredEvent(facility, edge, Event(number, at_ms, device, word, orjson.loads(body)))
-            for edge, number, at_ms, device, word, body in found
+            StoredEvent(facility, edge, Event(number, at_ms, device, word, msgspec.json.decode(body)))
+            for edge, number, at_ms, device, word, body in reversed(found)
         ]
 
     def close(self) -> None:
@@ -402,7 +412,7 @@ def _insert_events(connection: duckdb.DuckDBPyConnection, batches: Sequence[Comm
             event.at_ms,
             event.device,
             event.kind,
-            orjson.dumps(event.body).decode(),
+            msgspec.json.encode(event.body).decode(),
         )
         for batch in batches
         for event in batch.events

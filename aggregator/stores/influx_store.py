@@ -215,9 +215,17 @@ class InfluxStore:
         """See Store."""
         return self._ledger.index.sha256_of(spool, seq)
 
-    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
+    def events(
+        self,
+        facility: str,
+        from_ms: int,
+        to_ms: int,
+        kind: str | None = None,
+        device: str | None = None,
+        newest: int | None = None,
+    ) -> list[StoredEvent]:
         """See Store."""
-        return self._ledger.events(facility, from_ms, to_ms, kind)
+        return self._ledger.events(facility, from_ms, to_ms, kind, device, newest)
 
     def close(self) -> None:
         """See Store."""

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import orjson
+import msgspec
 
 from aggregator.stores.batch_ledger import BatchLedger
 from aggregator.stores.store import CommittedBatch, Range, Spool, StoredEvent, StoreRefused, StoreUnavailable
 from wire.reading import Event
 
 VERSION: Final = 1
+_ALL: Final = 2**62  # events, where no number of them is asked for
 _TABLES: Final = """
 create table if not exists spools(id integer primary key, facility text not null, edge text not null, epoch text not null,
     unique (facility, edge, epoch)) strict;
@@ -103,7 +104,7 @@ class SqliteLedger:
                         event.at_ms,
                         event.device,
                         event.kind,
-                        orjson.dumps(event.body).decode(),
+                        msgspec.json.encode(event.body).decode(),
                     )
                     for event in batch.events
                 ],
@@ -122,17 +123,26 @@ class SqliteLedger:
         """Committed ranges of one spool."""
         return self.index.ranges(spool)
 
-    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
-        """Events of one facility with from_ms <= at_ms < to_ms, ordered by `at_ms`."""
+    def events(
+        self,
+        facility: str,
+        from_ms: int,
+        to_ms: int,
+        kind: str | None = None,
+        device: str | None = None,
+        newest: int | None = None,
+    ) -> list[StoredEvent]:
+        """See `Store.events`."""
         with self._mapped("read"):
             found = self._connection.execute(
                 "select edge, id, at_ms, device, kind, body from events where facility = ? and at_ms >= ? and at_ms < ?"
-                " and kind = coalesce(?, kind) order by at_ms, edge, id",
-                (facility, from_ms, to_ms, kind),
+                " and kind = coalesce(?, kind) and device = coalesce(?, device)"
+                " order by at_ms desc, edge desc, id desc limit ?",
+                (facility, from_ms, to_ms, kind, device, _ALL if newest is None else newest),
             ).fetchall()
         return [
-            StoredEvent(facility, edge, Event(number, at_ms, device, word, orjson.loads(body)))
-            for edge, number, at_ms, device, word, body in found
+            StoredEvent(facility, edge, Event(number, at_ms, device, word, msgspec.json.decode(body)))
+            for edge, number, at_ms, device, word, body in reversed(found)
         ]
 
     def close(self) -> None:

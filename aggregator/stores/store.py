@@ -184,8 +184,16 @@ class Store(Protocol):
     def sha256_of(self, spool: Spool, seq: int) -> tuple[bytes, ...]:
         """Hashes under which this batch number is committed: none, one, or more after a conflict."""
 
-    def events(self, facility: str, from_ms: int, to_ms: int, kind: str | None = None) -> list[StoredEvent]:
-        """Events of one facility (of one kind, or all) with from_ms <= at_ms < to_ms, ordered by `at_ms`."""
+    def events(
+        self,
+        facility: str,
+        from_ms: int,
+        to_ms: int,
+        kind: str | None = None,
+        device: str | None = None,
+        newest: int | None = None,
+    ) -> list[StoredEvent]:
+        """Events of one facility with from_ms <= at_ms < to_ms, ordered by `at_ms`: of one kind and device, or of all; the `newest`, or all."""
 
     def close(self) -> None:
         """Let go of file and connections. Idempotent."""

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,23 @@ import pytest
 from live_plant import START_MS, LivePlant, Server, powers_kw
 
 from aggregator.app import serve
+from aggregator.gather import no_rows
 from aggregator.settings import Http
+from aggregator.stores.store import CommittedBatch
+from wire.reading import Event
 
 CASES = Path(__file__).parent.parent / "cases" / "http"
 WORKS = "/api/v1/facilities/works"
 WRITE = {"X-Wattline-Write": "test"}
 TOKEN = "0123456789abcdef-token"
+EVENTS_MS = START_MS - 86_400_000
+EVENTS = (
+    Event("e1", EVENTS_MS, "roof", "counter", {"change": "reset", "before": {"at_ms": 1, "raw": "12.50"}}),
+    Event("e2", EVENTS_MS + 1, "", "alarm", {"code": "x"}),
+    Event("e3", EVENTS_MS + 2, "charger", "alarm", {"code": "GroundFailure"}),
+    Event("e4", EVENTS_MS + 3, "charger", "transaction", {"id_tag": "04A2F1C2", "energy_kwh": None}),
+    Event("e5", EVENTS_MS + 4, "charger", "transaction", {"id_tag": "h:0123456789abcdef01234567", "energy_kwh": "1.5"}),
+)
 HOSTS = ("127.0.0.1", "localhost")
 
 
@@ -31,7 +43,13 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePlant]:
     made.run_to(START_MS + 600_000)
     made.book(START_MS - 1_800_000, "12.50", "10.00")
     made.book(START_MS - 900_000, "3.25", device="workshop")
+    made.edges["gw-02"] = replace(
+        made.edges["gw-02"], clock_synced=True, clock_offset_ms=-2, clock_error_ms=12, clock_skew_ms=250
+    )
     made.announce()
+    made.store.commit(
+        no_rows(), [CommittedBatch("works", "gw-02", "e9", 1, bytes(32), EVENTS_MS, EVENTS_MS, 0, EVENTS)]
+    )
     yield made
     made.close()
 
@@ -68,6 +86,39 @@ def test_devices_have_state_protocol_contact_and_quality(client: httpx.Client) -
         "device": "roof", "edge": "gw-02", "state": "online", "protocol": "Modbus TCP", "model": "sunspec_103",
         "last_contact_ms": START_MS + 600_000, "quality": "g",
     }  # fmt: skip
+
+
+def test_each_edge_says_how_its_clock_stands(client: httpx.Client) -> None:
+    found = {entry["edge"]: entry for entry in answer(client, f"{WORKS}/edges")["edges"]}
+    clock = {key: value for key, value in found["gw-02"].items() if key.startswith("clock_")}
+    assert clock == {"clock_synced": True, "clock_offset_ms": -2, "clock_error_ms": 12, "clock_skew_ms": 250}
+    assert found["gw-01"]["clock_synced"] is None
+
+
+def test_events_are_listed_newest_first_by_kind_device_and_time(client: httpx.Client) -> None:
+    span = {"from": EVENTS_MS, "to": EVENTS_MS + 100}
+    found = answer(client, f"{WORKS}/events", **span)
+    assert [entry["id"] for entry in found["events"]] == ["e5", "e4", "e3", "e2", "e1"]
+    assert found["complete"] is True
+    assert found["events"][-1] == {
+        "id": "e1", "at_ms": EVENTS_MS, "edge": "gw-02", "device": "roof", "kind": "counter",
+        "body": {"change": "reset", "before": {"at_ms": 1, "raw": "12.50"}},
+    }  # fmt: skip
+    assert [e["id"] for e in answer(client, f"{WORKS}/events", kind="alarm", **span)["events"]] == ["e3", "e2"]
+    assert [e["id"] for e in answer(client, f"{WORKS}/events", device="charger", **span)["events"]] == [
+        "e5",
+        "e4",
+        "e3",
+    ]
+    newest = answer(client, f"{WORKS}/events", limit=2, **span)
+    assert ([entry["id"] for entry in newest["events"]], newest["complete"]) == (["e5", "e4"], False)
+    assert answer(client, f"{WORKS}/events", **{"from": EVENTS_MS + 5, "to": EVENTS_MS + 6})["events"] == []
+
+
+def test_no_event_shows_who_charged(client: httpx.Client) -> None:
+    found = answer(client, f"{WORKS}/events", kind="transaction", **{"from": EVENTS_MS, "to": EVENTS_MS + 100})
+    assert [entry["body"]["id_tag"] for entry in found["events"]] == ["h:0123456789abcdef01234567", "…C2"]
+    assert [entry["body"]["energy_kwh"] for entry in found["events"]] == ["1.5", None]
 
 
 def test_latest_gives_each_series_with_its_unit(client: httpx.Client) -> None:

@@ -145,6 +145,37 @@ def test_a_key_that_nobody_accepted_is_an_alarm_with_its_fingerprint(plant: Live
     assert codes(plant) == {("key_unknown", "gw-01", "rtn")}
 
 
+@pytest.mark.parametrize(
+    ("clock", "said"),
+    [
+        ({"clock_skew_ms": -10_001}, "+10.0"),  # its batches come before they were sealed: it is ahead
+        ({"clock_skew_ms": 3_600_000}, "-3600.0"),
+        ({"clock_offset_ms": 12_500, "clock_skew_ms": 40}, "-12.5"),
+        ({"clock_error_ms": 16_000}, "+16.0"),
+    ],
+)
+def test_a_clock_that_is_off_is_an_alarm_that_says_by_how_much(
+    plant: LivePlant, clock: dict[str, int], said: str
+) -> None:
+    right = replace(plant.edges["gw-01"], clock_synced=True, clock_offset_ms=-3, clock_error_ms=9, clock_skew_ms=900)
+    plant.edges["gw-01"] = replace(right, **clock)
+    plant.watch.look()
+    (alarm,) = plant.alarms.open("works")
+    assert (alarm.code, alarm.source, alarm.arguments) == ("clock_off", "gw-01", (said,))
+    plant.edges["gw-01"] = right
+    plant.watch.look()
+    assert codes(plant) == {("clock_off", "gw-01", "rtn")}
+
+
+@pytest.mark.parametrize(("synced", "raised"), [(False, {("clock_unsynced", "gw-01", "unack")}), (None, set())])
+def test_a_clock_that_is_not_synchronised_is_an_alarm_and_one_that_cannot_tell_is_none(
+    plant: LivePlant, synced: bool | None, raised: set[tuple[str, str, str]]
+) -> None:
+    plant.edges["gw-01"] = replace(plant.edges["gw-01"], clock_synced=synced)
+    plant.watch.look()
+    assert codes(plant) == raised
+
+
 def test_the_start_of_the_watch_is_the_injected_clocks(plant: LivePlant) -> None:
     assert plant.watch._started_at_ms == START_MS
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -343,6 +344,36 @@ def test_events_are_kept_once_with_their_body(open_store: Open) -> None:
     assert [stored.event.id for stored in again.events("works", T0 + 1, T0 + 60_000)] == []
     assert [stored.event.id for stored in again.events("works", 0, T0 * 2, "restart")] == ["r2"]
     assert again.events("depot", 0, T0 * 2) == []
+
+
+def test_events_can_be_asked_for_by_device_and_as_the_newest_few(store: Store) -> None:
+    told = tuple(
+        Event(f"e{n}", T0 + n // 2, ("incomer", "pv")[n % 2], ("alarm", "note", "note")[n % 3], {"n": n})
+        for n in range(12)
+    )
+    store.commit(rows_of(store, []), [batch(1, events=told)])
+
+    def found(**wanted: Any) -> list[int]:
+        return [int(str(stored.event.body["n"])) for stored in store.events("works", 0, 2 * T0, **wanted)]
+
+    assert found() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], "e10 and e11 are at the last instant"
+    assert found(device="pv") == [1, 3, 5, 7, 9, 11]
+    assert found(device="pv", kind="alarm") == [3, 9]
+    assert found(newest=3) == [9, 10, 11]
+    assert found(newest=1, kind="alarm", device="incomer") == [6]
+    assert found(device="nobody") == []
+
+
+def test_an_event_keeps_numbers_of_any_length_and_every_character(store: Store) -> None:
+    body = {
+        "n": 2**80,
+        "m": -(2**64),
+        "f": 0.1,
+        "text": "\x00 \u2028 \\u00b5 电表 \U0001f50c\r\n",
+        "deep": [[{"a": None}]],
+    }
+    store.commit(rows_of(store, []), [batch(1, events=(Event("long", T0, "incomer", "signed_meter_value", body),))])
+    assert [stored.event.body for stored in store.events("works", T0, T0 + 1)] == [body]
 
 
 def test_an_empty_commit_is_nothing(store: Store) -> None:
