@@ -20,6 +20,7 @@ TABLE: Final = {
     "signature": ("benchmarks.signature", "figures"),
     "polling": ("benchmarks.polling", "figures"),
     "serial_line": ("benchmarks.serial_line", "figures"),
+    "report_by_exception": ("benchmarks.report_by_exception", "figures"),
     "spool": ("benchmarks.spool", "figures"),
     "store": ("benchmarks.store", "figures"),
     "stages": ("benchmarks.stages", "figures"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import footprint, ingest, meters_served, serial_line
+from benchmarks import footprint, ingest, meters_served, report_by_exception, serial_line
 from benchmarks.__main__ import TABLE, measure
 from benchmarks.figure import Bound, Effort, Figure, percentile, rounded, yardstick_ns
 from benchmarks.live_shape import READINGS, SIZES, Meters, content, sealed
@@ -32,6 +32,11 @@ FIGURES = {
     "signature": {"signature.sign", "signature.verify", "signature.verify_per_reading"},
     "polling": {"polling.requests_per_s", "polling.registers_per_s", "polling.cpu_us_per_request"},
     "serial_line": {"serial_line.19200.poll", "serial_line.19200.requests"},
+    "report_by_exception": {
+        f"report_by_exception.steel.{level}.{what}"
+        for level in ("narrow", "medium", "wide")
+        for what in ("kept", "wire", "energy_saved_estimate", "error_max", "integral_error_max", "as_measured.kept")
+    },
     "spool": {"spool.append_1_a_sync.cpu", "spool.append_20_a_sync.bytes", "spool.open"},
     "store": {"store.duckdb.rows", "store.duckdb.cpu_per_row"},
     "stages": {
@@ -94,6 +99,30 @@ def test_a_benchmark_prints_its_figures(name: str) -> None:
     lines = [json.loads(figure.line()) for figure in measured(name)]
     assert [line for line in lines if not is_figure(line)] == []
     assert FIGURES[name] <= {line["figure"] for line in lines}
+
+
+def test_what_is_told_whole_has_no_error_and_what_is_not_is_off_by_no_more_than_the_band(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(report_by_exception.DATA, raising=False)
+    (load,) = report_by_exception.loads()
+    whole = report_by_exception.run(load, None, 0, 60, 2)
+    assert whole.told == whole.read == 6 * 60 * 2 * len(("active_power_kw", "current_a", "energy_import_kwh"))
+    assert whole.error_max_kw == 0
+    assert whole.held_percent == [0, 0]
+    level = report_by_exception.LEVELS[-1]
+    part = report_by_exception.run(load, level, 0, 60, 2)
+    assert part.read == whole.read
+    assert part.told < whole.told
+    assert 0 < part.error_max_kw <= report_by_exception.bands(load, level)["active_power_kw"]
+    assert part.seldom_wire_bytes < part.wire_bytes < whole.wire_bytes
+
+
+def test_a_batch_on_the_wire_is_counted_with_what_is_around_it() -> None:
+    # PUBLISH 1 + 2 + (2 + topic) + 2 + 1; one TLS record 22; one segment 52; PUBACK 4 + 22 + 52
+    topic = len("wattline/v1/works/gw-01/batch")
+    assert report_by_exception.wire_bytes(1000) == 1000 + 1 + 2 + 2 + topic + 2 + 1 + 22 + 52 + 78
+    assert report_by_exception.wire_bytes(2000) == 2000 + 1 + 2 + 2 + topic + 2 + 1 + 22 + 2 * 52 + 78
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
