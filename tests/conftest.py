@@ -20,6 +20,13 @@ import pytest
 from wattline.broker import found_mosquitto
 
 START_TIMEOUT_S = 30.0
+FIRST = "test_demo.py"  # a minute and a half of waiting, during which the other worker does the rest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Random order, but for what takes longest."""
+    items.sort(key=lambda item: item.path.name != FIRST)
 
 
 def peer_or_skip(name: str) -> str:
@@ -218,6 +225,15 @@ class Mosquitto:
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A started mosquitto."""
     broker = Mosquitto(tmp_path / "mosquitto")
+    broker.start()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture(scope="module")
+def shared_mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A started mosquitto for all tests of a module; none of them may stop it."""
+    broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"))
     broker.start()
     yield broker
     broker.close()

@@ -1,7 +1,7 @@
 """A pile's meter: what it shows, with its faults and its own clock, and when it is to be read. Not what is made of a reading (`v16`, `v20`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from device_sim.answer_log import AnswerLog
@@ -41,7 +41,7 @@ class Metering:
         point, device = self.point, self.device
         frozen = self.faults().get(FaultKind.FROZEN)
         if frozen is not None and self._frozen is not None and self._frozen[0] is frozen:
-            return self._frozen[1]
+            return replace(self._frozen[1], at_ms=self.stamp(at_ms))  # the clock goes on
         gone_in, gone_out = point.energies(device.plant.now_ms) if energies_uj is None else energies_uj
         visit = point.visit
         used = min(point.phases, visit.phases if visit is not None else 3, point.steering.phases)
