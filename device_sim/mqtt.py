@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -94,7 +95,7 @@ class _Published:
             serial, at_ms, fault = said
             carried = fault not in (str(FaultKind.HALF_FRAME), str(FaultKind.WRONG_CHECKSUM), str(FaultKind.WRONG_UNIT))
             plant = self.device.plant.name
-            self._answers.write(plant, self.device.name, serial, at_ms, carried=carried, fault=fault)
+            self._answers.write(plant, self.device.name, serial, at_ms, carried=carried, fault=fault, published=True)
 
     def turn(self, now_ms: int) -> None:
         """Publishes what the device shows now, if anything has changed since the last turn."""
@@ -167,7 +168,7 @@ def _harmed(message: Message, active: Mapping[FaultKind, Fault]) -> Message | No
 
 
 class MqttBus:
-    """A `Bus`. See the module."""
+    """A `Bus`. See the module. Without a port it waits to be told by control where the broker is."""
 
     def __init__(
         self,
@@ -175,7 +176,7 @@ class MqttBus:
         clock: Callable[[], int],
         answers: AnswerLog,
         host: str,
-        port: int,
+        port: int | None,
         every_s: float,
     ) -> None:
         self._members = members
@@ -184,6 +185,7 @@ class MqttBus:
         self._host, self._port, self._every_s = host, port, every_s
         self._published: list[_Published] = []
         self._task: asyncio.Task[None] | None = None
+        self._publishes = True
 
     @property
     def place(self) -> Mapping[str, Any]:
@@ -191,11 +193,16 @@ class MqttBus:
         return {"host": self._host, "port": self._port}
 
     async def __aenter__(self) -> Self:
-        self._published = [_Published(device, self._host, self._port, self._answers) for device in self._members]
+        if self._port is not None:
+            self._begin(self._host, self._port)
+        return self
+
+    def _begin(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._published = [_Published(device, host, port, self._answers) for device in self._members]
         for published in self._published:
             published.connect()
         self._task = asyncio.create_task(self._run(), name="mqtt simulator")
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
@@ -205,12 +212,23 @@ class MqttBus:
             await published.close()
 
     def control(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See `Bus.control`: there is nothing to ask."""
-        raise ValueError(f"request: expected nothing for an MQTT bus, saw {dict(request)}")
+        """See `Bus.control`: `{"connect": "mqtt://HOST:PORT"}` says where the broker is, once; `{"publish": false}` has all devices fall
+        silent, but stay connected. Raises ValueError for anything else."""
+        if set(request) == {"publish"} and isinstance(request["publish"], bool):
+            self._publishes = request["publish"]
+            return {}
+        url = urlsplit(str(request.get("connect", "")))
+        port = url.port  # raises ValueError itself
+        if set(request) != {"connect"} or url.scheme != "mqtt" or not url.hostname or port is None:
+            raise ValueError(f'request: expected {{"connect": "mqtt://HOST:PORT"}}, saw {dict(request)}')
+        if self._task is not None:
+            raise ValueError(f"connect: expected once, saw it again after {self._host}:{self._port}")
+        self._begin(url.hostname, port)
+        return {}
 
     async def _run(self) -> None:
         while True:
-            for published in self._published:
+            for published in self._published if self._publishes else ():
                 try:
                     published.turn(self._clock())
                 except Exception:
@@ -225,9 +243,10 @@ def open_bus(
     host: str,
     options: Mapping[str, Any],
 ) -> MqttBus:
-    """See `device_sim.bus`. The broker is somebody else's: `broker_host` (where the simulator listens, unless said) and `broker_port`."""
+    """See `device_sim.bus`. The broker is somebody else's: `broker_host` (where the simulator listens, unless said) and `broker_port`;
+    without a port the devices wait for control's `connect`."""
     port = options.get("broker_port")
-    if not isinstance(port, int) or not 1 <= port <= 65_535:
+    if port is not None and (not isinstance(port, int) or not 1 <= port <= 65_535):
         raise ValueError(f"broker_port: expected the port of an MQTT broker, saw {port!r}")
     return MqttBus(
         members, clock, log, str(options.get("broker_host", host)), port, float(options.get("update_s", 0.5))

@@ -20,6 +20,8 @@ MODELS: Final = {
     "sunspec_meter": "sunspec",
     "sunspec_meter_float": "sunspec",
     "opcua_ecm_meter": "opc34100_energy_e3",
+    "tasmota_plug": "tasmota_energy",
+    "zigbee_plug": "zigbee2mqtt_plug",
     "ocpp16_pile": "ocpp_ac_pile",
     "ocpp201_pile": "ocpp_ac_pile",
     "ocpp21_pile": "ocpp_v2g_pile",
@@ -43,10 +45,14 @@ ALLOWED: Final[Mapping[str, tuple[str, int, int]]] = {
 }
 
 
-def bus_lines(name: str, devices: Sequence[Listed], poll_s: float) -> list[str]:
-    """One [[bus]] with its devices."""
+def bus_lines(name: str, devices: Sequence[Listed], poll_s: float, broker: tuple[str, int] | None = None) -> list[str]:
+    """One [[bus]] with its devices. `broker`: where MQTT devices publish, if there are any."""
     protocol = devices[0]["protocol"]
-    lines = ["", "[[bus]]", f'name = "{name}"', f'protocol = "{protocol}"', *_WAYS[protocol](devices[0])]
+    lines = ["", "[[bus]]", f'name = "{name}"', f'protocol = "{protocol}"']
+    if protocol == "mqtt" and broker is not None:
+        lines += [f'host = "{broker[0]}"', f"port = {broker[1]}", "plain = true"]
+    else:
+        lines += _WAYS[protocol](devices[0])
     for device in devices:
         model = MODELS.get(device["kind"], device["kind"])
         period_s = max(poll_s, LEAST_POLL_S.get(protocol, 0.0))
@@ -132,6 +138,11 @@ def _opcua(device: Listed) -> list[str]:
     return [f"root = {json.dumps(device['root'])}", *_rows([row])]
 
 
+def _mqtt(device: Listed) -> list[str]:
+    row = {"quantity": "answer_serial_1", "topic": device["serial_topic"], "path": device["serial_path"]}
+    return [f'topic = "{device["topic"]}"', 'time_zone = "UTC"', *_rows([row])]
+
+
 _WAYS: Final[dict[str, Callable[[Listed], list[str]]]] = {
     "modbus_tcp": _tcp,
     "modbus_rtu": _serial,
@@ -151,4 +162,5 @@ _ADDRESSES: Final[dict[str, Callable[[Listed], list[str]]]] = {
     "opcua": _opcua,
     "mbus": _mbus,
     "ocpp": lambda device: [f'identity = "{device["identity"]}"'],
+    "mqtt": _mqtt,
 }

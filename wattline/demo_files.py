@@ -68,7 +68,7 @@ def write_edge(plan: Plan, gateway: Gateway) -> Path:
         f'aggregator = {{ store_id = "demo", command_key = "{_command_key(plan.directory)}" }}',
     ]
     for name, devices in buses.items():
-        lines += bus_lines(name, devices, plan.poll_s)
+        lines += bus_lines(name, devices, plan.poll_s, (plan.broker_host, plan.broker_port))
     path = plan.directory / f"{gateway.edge}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path

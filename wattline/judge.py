@@ -3,6 +3,10 @@
 An answer that covered a serial register has told its number to whoever asked. So each such number must be in the store once, as a
 reading of one of `answer_serial_1..4`. Answers to the same request must also have left the same number of readings at their instant:
 that finds a batch of gauges that was lost while the counters of the same answer arrived.
+
+A device that publishes by itself does not know whether anybody listens yet: what it said before it was first heard is not asked for.
+
+A charging pile has nowhere to tell a number: of it the register must be in the store, with the instant and the Wh that it reported.
 """
 
 import json
@@ -17,6 +21,7 @@ import numpy as np
 from aggregator.stores.store import SeriesKey, Store
 
 SERIALS: Final = tuple(f"answer_serial_{number}" for number in (1, 2, 3, 4))
+REGISTER: Final = "energy_import_kwh"
 _FOR_EVER: Final = (0, 2**53)
 
 
@@ -59,7 +64,14 @@ def judge(log: Path, store: Store) -> Verdict:
     """The verdict over everything that the log holds."""
     verdict = Verdict()
     given: dict[tuple[str, str], dict[int, tuple[int, tuple[int, int]]]] = defaultdict(dict)
+    reported: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    publishers: set[tuple[str, str]] = set()
     for answer in answers(log):
+        if "import_wh" in answer:
+            reported[answer["plant"], answer["device"]].append(answer)
+            continue
+        if answer.get("published"):
+            publishers.add((answer["plant"], answer["device"]))
         given[answer["plant"], answer["device"]][answer["serial"]] = (
             answer["at_ms"],
             _request(answer),
@@ -67,9 +79,41 @@ def judge(log: Path, store: Store) -> Verdict:
     by_device: dict[tuple[str, str], list[SeriesKey]] = defaultdict(list)
     for key in store.series():
         by_device[key.facility, key.device].append(key)
-    for device in sorted(set(given) | set(by_device)):
-        _judge_device(verdict, store, device, given.get(device, {}), by_device.get(device, []))
+    for device in sorted(set(given) | set(reported) | set(by_device)):
+        heard = given.get(device, {})
+        if device in publishers:
+            heard = _since_first_heard(store, heard, by_device.get(device, []))
+        _judge_device(verdict, store, device, heard, by_device.get(device, []))
+        _judge_registers(verdict, store, device, reported.get(device, []), by_device.get(device, []))
     return verdict
+
+
+def _since_first_heard(
+    store: Store, given: dict[int, tuple[int, tuple[int, int]]], keys: list[SeriesKey]
+) -> dict[int, tuple[int, tuple[int, int]]]:
+    heard = [store.history(key, *_FOR_EVER).value.tolist() for key in keys if key.quantity in SERIALS]
+    first = min((int(serial) for serials in heard for serial in serials), default=0)
+    return {serial: told for serial, told in given.items() if serial >= first}
+
+
+def _judge_registers(
+    verdict: Verdict, store: Store, device: tuple[str, str], reported: list[dict[str, Any]], keys: list[SeriesKey]
+) -> None:
+    verdict.answers += len(reported)
+    stored: set[tuple[int, int]] = set()
+    for key in keys:
+        if key.quantity == REGISTER and reported:
+            history = store.history(key, *_FOR_EVER)
+            stored |= {
+                (at_ms, round(value * 1000))
+                for at_ms, value in zip(history.at_ms.tolist(), history.value.tolist(), strict=True)
+                if value == value
+            }
+    verdict.lost += [
+        Lost(*device, answer["serial"], answer["at_ms"])
+        for answer in reported
+        if (answer["at_ms"], answer["import_wh"]) not in stored
+    ]
 
 
 def _request(answer: dict[str, Any]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """What a demo run has shown, as JSON and in a few lines: the verdict, energies against the profile, emissions, latency, memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -16,6 +16,7 @@ from aggregator.settings import load
 from aggregator.stores.store import SeriesKey, Store
 from device_sim.profile import UJ_PER_KWH, read_intervals
 from wattline.demo_files import Gateway
+from wattline.holdings import holdings, told
 from wattline.judge import Verdict, judge, power_balance_error_ratio
 from wattline.system import System
 from wire.clock import Clock
@@ -23,6 +24,7 @@ from wire.clock import Clock
 IMPORT: Final = "energy_import_kwh"
 POWER: Final = "active_power_kw"
 SHOWN_ERRORS: Final = 12
+SHOWN_LOST: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def report(system: System, measured: Measured) -> dict[str, Any]:
             "gaps": _gaps(system, store),
             "agents": dict(measured.statuses),
             "facilities": [
-                _facility(books, store, gateway, measured.span) | _live(measured.live.get(gateway.facility, {}))
+                _facility(books, store, gateway, measured.span)
+                | _live(measured.live.get(gateway.facility, {}))
+                | {"holdings": holdings(store, gateway)}
                 for gateway in system.gateways
             ],
             "latency_ms": {"answer_to_stored": dict(measured.stored), "answer_to_live_feed": dict(measured.viewer)},
@@ -77,6 +81,7 @@ def _readings(verdict: Verdict) -> dict[str, Any]:
         "stored": verdict.readings,
         "produced": verdict.readings + verdict.readings_short,
         "missing": len(verdict.lost) + verdict.readings_short,
+        "missing_answers": [asdict(lost) for lost in verdict.lost[:SHOWN_LOST]],
         "duplicates": verdict.duplicates,
         "unknown": verdict.unknown,
     }
@@ -203,6 +208,10 @@ def summary(outcome: Mapping[str, Any]) -> str:
     readings, latency = outcome["readings"], outcome["latency_ms"]
     line = f"readings: {readings['stored']} stored of {readings['produced']} from {readings['answers']} answers"
     lines = [f"{line}, {readings['missing']} missing, {readings['duplicates']} twice, {outcome['gaps']} gaps"]
+    lines += [
+        "missing: " + ", ".join(f"{name} {value}" for name, value in lost.items())
+        for lost in readings["missing_answers"]
+    ]
     for facility in outcome["facilities"]:
         factors = ", ".join(
             f"{f['id']} {f['region']} {f['data_year'] or ''} {f['kg_per_kwh']} kg/kWh" for f in facility["factors"]
@@ -213,6 +222,7 @@ def summary(outcome: Mapping[str, Any]) -> str:
             f"{facility['facility']}: now {'no figure' if now is None else f'{now} kg/h'} with {facility['factor_now']['kg_per_kwh']} kg/kWh; "
             f"booked {kg} ({facility['intervals']} intervals; {factors or 'none yet'})"
         )
+        lines += told(facility["holdings"])
     if outcome["power_balance_error_percent"] is not None:
         lines.append(f"power balance: {outcome['power_balance_error_percent']} % of load")
     stored, feed = latency["answer_to_stored"], latency["answer_to_live_feed"]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from wire.clock import VARIABLE, Clock
 
 DRAIN_S: Final = 20.0
 CONTROL_S: Final = 10.0
+HEARD_S: Final = 1.0  # by then an agent has heard what devices have published
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +85,30 @@ class System:
         self.start_aggregator()
         for edge in self.edges.values():
             edge.start()
-        self._tell_piles()
+        self._tell_callers(host, port)
 
-    def _tell_piles(self) -> None:
-        """Tells the charging piles where their central system is: they are the ones who call."""
-        calls = {
-            (device["plant"], device["bus"]): piles_call(device)
+    def _buses(self, protocol: str) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """(plant, bus) -> one of its devices, of the simulated buses with a protocol."""
+        return {
+            (device["plant"], device["bus"]): device
             for gateway in self.gateways
             for device in gateway.devices
-            if device["protocol"] == "ocpp"
+            if device["protocol"] == protocol
         }
-        for (plant, bus), (host, port) in calls.items():
-            request = {"plant": plant, "bus": bus, "connect": f"ws://{host}:{port}/"}
-            with socket.create_connection(("127.0.0.1", self.control_port), timeout=CONTROL_S) as control:
-                control.sendall(json.dumps(request).encode() + b"\n")
-                answer = json.loads(control.makefile().readline())
-            if not answer.get("ok"):
-                raise PartFailed(f"simulator: {request}: {answer.get('error')}")
+
+    def _tell_callers(self, broker_host: str, broker_port: int) -> None:
+        """Tells the devices that call by themselves where: charging piles their central system, MQTT devices the broker."""
+        for (plant, bus), pile in self._buses("ocpp").items():
+            self._tell({"plant": plant, "bus": bus, "connect": "ws://{}:{}/".format(*piles_call(pile))})
+        for plant, bus in self._buses("mqtt"):
+            self._tell({"plant": plant, "bus": bus, "connect": f"mqtt://{broker_host}:{broker_port}"})
+
+    def _tell(self, request: Mapping[str, Any]) -> None:
+        with socket.create_connection(("127.0.0.1", self.control_port), timeout=CONTROL_S) as control:
+            control.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(control.makefile().readline())
+        if not answer.get("ok"):
+            raise PartFailed(f"simulator: {request}: {answer.get('error')}")
 
     def _start_broker(self) -> tuple[str, int]:
         if self.wanted.broker is not None:
@@ -133,6 +142,11 @@ class System:
         """Agents stop reading, deliver what they have, and end: exit status of each."""
         for part in self.parts():
             part.measure()
+        publishing = self._buses("mqtt")
+        for plant, bus in publishing:  # nobody would hear what they say from now on
+            self._tell({"plant": plant, "bus": bus, "publish": False})
+        if publishing:
+            time.sleep(HEARD_S)
         for edge in self.edges.values():
             edge.terminate()
         return {name: edge.stop(DRAIN_S + 15) for name, edge in self.edges.items()}

@@ -1,4 +1,4 @@
-"""`wattline demo` as a user runs it: the minute at real speed, and the steel plant's measured load at several poll periods.
+"""`wattline demo` as a user runs it: the minute at real speed, the city block on all protocols, and the steel plant's measured load at several poll periods.
 
 All runs go side by side, since most of their time is waiting.
 """
@@ -16,17 +16,18 @@ import pytest
 from device_sim.site import PROFILES
 
 WEEK = PROFILES / "steel_plant_week.csv"
-# Three hours of Monday 5 March 2018 from 08:00: twelve intervals of 38 to 115 kWh.
-STEEL = ["--profile", str(WEEK), "--from", "2018-03-05T08:00", "--days", "0.125", "--speed", "60"]
+# An hour and a half of Monday 5 March 2018 from 08:00: six intervals of 42 to 91 kWh.
+STEEL = ["--profile", str(WEEK), "--from", "2018-03-05T08:00", "--days", "0.0625", "--speed", "60"]
 RUNS = {
     "minute": ["--seconds", "60"],
+    "city block": ["--seconds", "75", "--facility", "city-block"],
     "steel, polled every 6 s": [*STEEL],
     "steel, polled every 7 s": [*STEEL, "--poll-s", "7"],
     "steel, polled every 60 s": [*STEEL, "--poll-s", "60"],
 }
-POLLS = [name for name in RUNS if name != "minute"]
-# The CSV's own rows 33 to 44 of that day, added by hand with a desk calculator.
-STEEL_TOTAL_KWH = Decimal("827.01")
+POLLS = [name for name in RUNS if name.startswith("steel")]
+# The CSV's own rows 33 to 38 of that day, added by hand with a desk calculator.
+STEEL_TOTAL_KWH = Decimal("374.76")
 
 pytestmark = pytest.mark.timeout(420)
 
@@ -91,10 +92,32 @@ def test_the_minute_tells_emissions_balance_latency_and_memory(reports: dict[str
     assert all(mib > 5 for mib in report["peak_memory_mib"].values())
 
 
+def test_the_city_block_has_every_protocol_and_every_carrier_in_the_store(reports: dict[str, Any]) -> None:
+    (block,) = reports["city block"]["facilities"]
+    held = block["holdings"]
+    assert held["series"] >= 8000
+    devices = {name: size["devices"] for name, size in held["protocols"].items()}
+    assert devices.pop("gateway", 1) == 1
+    assert devices == {
+        "bacnet_ip": 13,
+        "cjt188": 5,
+        "dlt645": 144,
+        "mbus": 25,
+        "modbus_rtu": 83,
+        "modbus_tcp": 2,
+        "mqtt": 13,
+        "ocpp": 50,
+        "opcua": 20,
+    }
+    assert set(held["carriers"]) == {"electricity", "heat", "cooling", "water", "gas"}
+    for carrier, found in held["carriers"].items():
+        assert any(Decimal(row["counted"]) > 0 for row in found["counted"]), carrier
+
+
 @pytest.mark.parametrize("name", POLLS)
 def test_each_interval_of_the_steel_plant_is_within_2_percent_or_0_3_kwh(reports: dict[str, Any], name: str) -> None:
     profile = reports[name]["profile"]
-    assert (profile["intervals"], profile["intervals_expected"]) == (12, 12)
+    assert (profile["intervals"], profile["intervals_expected"]) == (6, 6)
     assert profile["contiguous"]
     assert profile["interval_errors_kwh"]["beyond_2_percent_or_0.3_kwh"] == 0, profile["interval_errors_kwh"]
     assert Decimal(profile["csv_total_kwh"]) == STEEL_TOTAL_KWH

@@ -56,11 +56,18 @@ def test_a_report_of_nothing_says_so_in_words() -> None:
     none = {"p50_ms": None, "p95_ms": None}
     facility = {
         "facility": "works", "emissions_now_kg_per_h": None, "factor_now": {"kg_per_kwh": "0.5"}, "factors": [],
-        "emissions_kg": None, "intervals": 0,
+        "emissions_kg": None, "intervals": 0, "holdings": {"series": 0, "protocols": {}, "carriers": {}},
     }  # fmt: skip
     text = summary(
         {
-            "readings": {"stored": 0, "produced": 0, "answers": 0, "missing": 0, "duplicates": 0},
+            "readings": {
+                "stored": 0,
+                "produced": 0,
+                "answers": 0,
+                "missing": 0,
+                "missing_answers": [],
+                "duplicates": 0,
+            },
             "gaps": 0,
             "facilities": [facility],
             "power_balance_error_percent": None,
