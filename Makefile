@@ -19,7 +19,7 @@ demo: .venv/demo.stamp
 	.venv/bin/wattline demo $(DEMO)
 
 test: setup
-	$(PYTHON) -m pytest $(TESTS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 check: setup
 	.venv/bin/ruff check .
