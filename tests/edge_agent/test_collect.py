@@ -10,6 +10,7 @@ from itertools import pairwise
 from statistics import median
 
 import pytest
+from event_bodies import faults
 
 from edge_agent.collect import BACK_OFF_FIRST_S, Collection
 from edge_agent.drivers.declared import Bus
@@ -160,6 +161,7 @@ async def test_a_device_that_comes_back_says_how_long_it_was_away() -> None:
     run = collect([[device("a")]], behave)
     await run.until(lambda: len(run.blocks) >= 3)
     lost, back = run.events
+    assert [fault for event in run.events for fault in faults(event.kind, event.body)] == []
     assert (lost.kind, back.kind) == ("device_lost", "device_back")
     away_s = back.body["away_s"]
     assert isinstance(away_s, float)

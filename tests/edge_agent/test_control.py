@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_bodies import faults
 
 from edge_agent.allow import Allowed
 from edge_agent.control import Control
@@ -63,10 +64,14 @@ class Bench:
         self.events: list[Event] = []
         self.results: list[Result] = []
         self.control = Control(
-            allowed or (BATTERY, RELAY), key.public, TOPIC, self.clock, self.plant.write, self.events.append, self.results.append,
+            allowed or (BATTERY, RELAY), key.public, TOPIC, self.clock, self.plant.write, self.heard, self.results.append,
             directory, link_lost_s, retry_s=0.2,
         )  # fmt: skip
         self._counter = itertools.count(self.clock())
+
+    def heard(self, event: Event) -> None:
+        assert faults(event.kind, event.body) == []
+        self.events.append(event)
 
     def command(self, *set_points: SetPoint, **changes: Any) -> Command:
         counter, now_ms = next(self._counter), self.clock()

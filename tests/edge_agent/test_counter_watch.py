@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from event_bodies import faults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ class Meter:
         for count in counts:
             self.at_ms += every_s * 1000
             events += self.watch.look(Block("incomer", ENERGY, (self.at_ms,), ((count,),)))
+        assert [fault for event in events for fault in faults(event.kind, event.body)] == []
         return events
 
 

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from event_bodies import faults
+
 from edge_agent.flight_recorder import DUMPS, EVENT_BYTES, EVERY_MS, FRAME_BYTES, FRAMES, FlightRecorder
 
 
@@ -25,6 +27,7 @@ def test_a_dump_holds_the_last_frames_in_their_order(tmp_path: Path) -> None:
     assert (event.kind, event.device, event.body["protocol"]) == ("frames", "incomer", "modbus_tcp")
     expected = [{"at_ms": 1_000, "sent": True, "hex": "0102"}, {"at_ms": 1_020, "sent": False, "hex": "03"}]
     assert event.body["frames"] == expected
+    assert faults(event.kind, event.body) == []
     head, *frames = [json.loads(line) for line in (tmp_path / str(event.body["file"])).read_text().splitlines()]
     assert head == {
         "device": "incomer",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from event_bodies import faults
 from ocpp_station import Clock
 
 from edge_agent import meter
@@ -64,6 +65,7 @@ class Bench:
 
     def _take(self, answer: Answer) -> None:
         self.events += answer.events
+        assert [fault for event in answer.events for fault in faults(event.kind, event.body)] == []
         for block in answer.blocks:
             for column, (quantity, exponent) in enumerate(
                 zip(block.shape.quantities, block.shape.exponents, strict=True)

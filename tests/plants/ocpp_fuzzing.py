@@ -6,6 +6,7 @@ import random
 import time
 from pathlib import Path
 
+from event_bodies import faults
 from ocpp_bench import DEVICE, Bench
 from ocpp_mutations import ANSWERS, message, spoilt
 from ocpp_station import Clock, Raw, raw
@@ -53,6 +54,7 @@ async def _sound(bench: Bench) -> None:
         assert all(len(set(block.shape.quantities)) == len(block.shape.quantities) for block in blocks)
         pack(blocks[:500])
         json.dumps([event.body for event in answer.events], allow_nan=False)
+        assert [fault for event in answer.events for fault in faults(event.kind, event.body)] == []
         assert all(len(event.id) < 300 and event.kind for event in answer.events)
 
 

@@ -465,6 +465,29 @@ VECTORS: dict[str, tuple[dict[str, Any], list[list[Any]], list[str], str, bool]]
         "zstd",
         True,
     ),
+    "device_clocks": (
+        events(
+            21,
+            (
+                f"device_clock-incomer-{AT}",
+                AT,
+                "device_clock",
+                "incomer",
+                {"state": "ahead", "offset_s": 3600.25, "before_s": None, "bound_s": 60.0},
+            ),
+            (
+                f"device_clock-incomer-{AT + 3_600_000}",
+                AT + 3_600_000,
+                "device_clock",
+                "incomer",
+                {"state": "right", "offset_s": -1.0, "before_s": 3600.25, "bound_s": 60.0},
+            ),
+        ),
+        [],
+        [],
+        "gzip",
+        True,
+    ),
     "first_of_an_edge": (
         content(
             1,

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from event_bodies import faults
 from far_end import FarEnd, Parts, on_tcp
 
 from edge_agent import meter
@@ -152,6 +153,7 @@ async def test_another_meter_at_the_same_primary_address_is_an_event() -> None:
         assert (await reader.read()).events == []
         (event,) = (await reader.read()).events
     assert (event.kind, event.device, event.at_ms) == ("device_identity", "m", NOW_MS)
+    assert faults(event.kind, event.body) == []
     assert event.body == {
         "maker": "ACW",
         "version": "20",

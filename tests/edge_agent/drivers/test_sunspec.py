@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from event_bodies import faults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,6 +187,7 @@ async def test_the_common_model_tells_who_made_the_device_once_and_again_when_it
     chain(peer, 40000, (1, common(b"SN-0001")), (103, inverter_103()))
     (event,) = (await driver.read(plan_103())).events
     assert (event.kind, event.device) == ("device_identity", "pv")
+    assert faults(event.kind, event.body) == []
     assert event.body == {
         "maker": "Example",
         "model": "Roof 3",
