@@ -36,7 +36,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One profile with its one schedule. `connector` 0: the whole station. `start_ms` None: from the transaction's begin, or its arrival here."""
+    """One profile with its one schedule. `connector` 0: the whole station. `start_ms` None: from the transaction's begin, or its arrival here.
+
+    `offline_s`: so long it counts without a central system; `ends_offline`: after that never again (OCPP 2.1, ChargingProfileType).
+    """
 
     id: int
     stack_level: int
@@ -53,6 +56,8 @@ class Profile:
     duration_s: int | None = None
     arrived_ms: int = 0
     update_interval_s: int | None = None
+    offline_s: int | None = None
+    ends_offline: bool = False
 
     def now(self, now_ms: int, session_ms: int | None) -> tuple[Period | None, int]:
         """The period in force (None: none) and until when that holds. `session_ms`: begin of the running transaction."""
@@ -97,6 +102,27 @@ class Profiles:
         self.in_ram = in_ram
         self.flash_writes = 0
         self._profiles: dict[int, Profile] = {}
+        self._offline_since_ms: int | None = None
+
+    def offline(self, now_ms: int) -> None:
+        """There is no central system from now on, if there was one."""
+        if self._offline_since_ms is None:
+            self._offline_since_ms = now_ms
+
+    def online(self, now_ms: int) -> None:
+        """There is one again: profiles that were to end without one are gone, if it was away for long enough."""
+        self._profiles = {
+            one.id: one
+            for one in self._profiles.values()
+            if not (one.ends_offline and now_ms >= self._alone_until_ms(one))
+        }
+        self._offline_since_ms = None
+
+    def _alone_until_ms(self, profile: Profile) -> int:
+        """Until when a profile counts if nobody comes."""
+        if self._offline_since_ms is None or profile.offline_s is None:
+            return _FOR_EVER_MS
+        return self._offline_since_ms + 1000 * profile.offline_s
 
     def all(self) -> tuple[Profile, ...]:
         """In the order of their arrival."""
@@ -177,8 +203,11 @@ class Profiles:
         for profile in self._profiles.values():
             if profile.purpose == TX and (session_ms is None or profile.transaction not in (None, transaction)):
                 continue
+            alone_until_ms = self._alone_until_ms(profile)
+            if now_ms >= alone_until_ms:
+                continue
             period, holds = profile.now(now_ms, session_ms)
-            until = min(until, holds)
+            until = min(until, holds, alone_until_ms)
             if period is None:
                 continue
             rank = (min(profile.connector, 1), profile.stack_level)  # a connector's own profile before the station's

@@ -120,6 +120,7 @@ class Pile:
         if isinstance(interval, int) and 0 < interval < 86_400:
             self.settings.heartbeat_s = interval
         self.link.accepted = True
+        self.profiles.online(self.device.plant.now_ms)
         self._told = None
         self._heartbeat_ms = self.clock() + 1000 * max(1, self.settings.heartbeat_s)
         self.dialect.booted()
@@ -128,8 +129,10 @@ class Pile:
         return 0
 
     def disconnected(self) -> None:
-        """An answer to an authorisation will not come any more."""
+        """An answer to an authorisation will not come any more, and some profiles hold for a while only."""
         self._asking = None
+        self.profiles.offline(self.device.plant.now_ms)
+        self._obey(self.device.plant.now_ms)
 
     @property
     def version(self) -> str:

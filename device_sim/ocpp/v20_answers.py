@@ -93,6 +93,8 @@ class Answers:
                 ms_of(schedule.get("startSchedule")),
                 schedule.get("duration"),
                 update_interval_s=given.get("dynUpdateInterval"),
+                offline_s=given.get("maxOfflineDuration"),
+                ends_offline=given.get("invalidAfterOfflineDuration", False),
             )
         except (ValueError, OverflowError) as error:
             raise Refused("PropertyConstraintViolation", str(error)) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from ocpp_bench import Bench
 from ocpp_rpc_peer import Csms, ocpp_rpc_csms
 from ocpp_station import Clock
@@ -224,3 +225,78 @@ async def test_fifty_piles_of_three_versions_each_have_their_sessions(tmp_path: 
     needed = [min(round((1 + index / 7) * 3_600_000_000_000), 11_000_000 * 2_700_000) for index in range(50)]
     assert [sessions[name]["energy_uj"] for name in names] == needed
     assert sum(truth["calls_lost"] for truth in truths.values()) == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_without_the_agent_a_pile_falls_back_to_its_safe_current(tmp_path: Path, version: str) -> None:
+    """The limit ends with its own time, whoever is gone; under it lies the permanent default profile."""
+    clock = Clock()
+    table = park({"name": "CP-1", "version": version, "delay_s": [0, 0]})
+    async with served_park(table, clock, tmp_path / "log") as piles:
+        async with Bench(clock, tmp_path, [entry("CP-1", safe_current_a=8.0)]) as bench:
+            await piles.connect(bench.url)
+            async with reading(bench):
+                await piles.until("CP-1", lambda t: t["accepted"])
+                await until(lambda: bench.told("pile_configured"))
+                await piles.vehicle("CP-1", need_kwh=200, max_kw=22, stay_s=80_000)
+                await piles.charging("CP-1")
+                # 8 A on three phases of 230 V, before anybody asks for anything
+                await piles.until("CP-1", lambda t: t["power_kw"] == 5.52)
+                await bench.until(lambda: bench.told("transaction", phase="started"))
+                await bench.driver.write(bench.plans["cp-1"], "charging_limit_kw", 3.0, 600)
+            await piles.until("CP-1", lambda t: t["power_kw"] <= 3.0)
+        await piles.until("CP-1", lambda t: not t["connected"])
+        clock.forward(590)
+        assert (await piles.truth("CP-1"))["power_kw"] <= 3.0
+        clock.forward(20)
+        assert (await piles.until("CP-1", lambda t: t["power_kw"] > 3))["power_kw"] == 5.52
+
+
+async def test_without_the_agent_a_vehicle_gives_nothing_back(tmp_path: Path) -> None:
+    """A set-point of 2.1 ends a minute after the link is lost."""
+    clock = Clock()
+    table = park({"name": "CP-1", "version": "2.1", "v2x": True, "delay_s": [0, 0]})
+    devices = [entry("CP-1", model="ocpp_v2g_pile", safe_power_kw=5.0)]
+    async with served_park(table, clock, tmp_path / "log") as piles:
+        async with Bench(clock, tmp_path, devices) as bench:
+            await piles.connect(bench.url)
+            async with reading(bench):
+                await piles.until("CP-1", lambda t: t["accepted"])
+                await until(lambda: bench.told("pile_configured"))
+                await piles.vehicle("CP-1", need_kwh=20, max_kw=22, stay_s=80_000, max_discharge_kw=15)
+                await piles.charging("CP-1")
+                needs = await until(lambda: bench.told("ev_charging_needs"))
+                await bench.driver.write(bench.plans["cp-1"], "active_power_setpoint_kw", -9.0, 600)
+            await piles.until("CP-1", lambda t: t["power_kw"] == -9.0)
+        await piles.until("CP-1", lambda t: not t["connected"])
+        clock.forward(59)
+        assert (await piles.truth("CP-1"))["power_kw"] == -9.0
+        clock.forward(2)
+        assert (await piles.until("CP-1", lambda t: t["power_kw"] >= 0))["power_kw"] == 5.0
+    parameters = needs[0].body["request"]["chargingNeeds"]["v2xChargingParameters"]
+    assert parameters["maxDischargePower"] == 15_000
+
+
+async def test_the_relay_reaches_the_operator_over_tls_with_its_own_certificate(tmp_path: Path) -> None:
+    """Security profile 3 towards the operator; one without the certificate is turned away there, and says so."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    files = {}
+    for name, issued in (("server", authority.issue_cert("127.0.0.1")), ("relay", authority.issue_cert("CP-1"))):
+        files[name] = (str(tmp_path / f"{name}.pem"), str(tmp_path / f"{name}.key"))
+        issued.cert_chain_pems[0].write_to_path(files[name][0])
+        issued.private_key_pem.write_to_path(files[name][1])
+    clock = Clock()
+    table = park({"name": "CP-1", "version": "2.0.1"})
+    server = ("--cert", files["server"][0], "--key", files["server"][1], "--ca", str(tmp_path / "ca.pem"))
+    own = {"upstream_certificate": files["relay"][0], "upstream_key": files["relay"][1]}
+    async with ocpp_rpc_csms(*server) as csms:
+        relay = {"role": "local_controller", "upstream": f"wss://127.0.0.1:{csms.port}/ocpp"}
+        trusted = {**relay, "upstream_ca": str(tmp_path / "ca.pem")}
+        for options, reached in ((trusted, False), ({**relay, **own}, False), ({**trusted, **own}, True)):
+            bench = Bench(clock, None, [entry("CP-1")], **options)
+            async with bench, served_park(table, clock, tmp_path / "log") as piles:
+                await piles.connect(bench.url)
+                async with reading(bench):
+                    await piles.until("CP-1", lambda t: t["accepted"])  # by the operator, or by us while it is away
+                    assert bool(csms.of("client")) is reached
