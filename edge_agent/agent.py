@@ -69,7 +69,7 @@ class Agent:
         state = Path(edge.spool.directory) / "state"
         state.mkdir(exist_ok=True)
         self._forensics = Forensics(edge, state / "frames", clock, self._take_event)
-        gateway = Gateway(clock.now_ms, state, self._forensics.frame, self._figures)
+        gateway = Gateway(clock.now_ms, state, self._forensics.frame, self._figures, lambda: self._keeper.synced)
         self._collection = Collection(
             edge, clock, self._take_block, self._take_event, gateway=gateway, rejected=self._forensics.rejected
         )

@@ -7,6 +7,7 @@ meters/*.toml      Model    + [[row]] Row + where the value stands              
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -216,6 +217,16 @@ def serial_faults(bus: SerialBus) -> Iterator[Fault]:
         yield "host", "host and port together", "one without the other"
     if bus.baud is not None and bus.baud not in SERIAL_SPEEDS:
         yield "baud", f"one of {', '.join(map(str, SERIAL_SPEEDS))}", str(bus.baud)
+
+
+def zone_faults(name: str | None) -> Iterator[Fault]:
+    """A time zone that exists, where one is named."""
+    if name is None:
+        return
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        yield "time_zone", "an IANA time zone such as Asia/Shanghai", repr(name)
 
 
 def serial_place(bus: SerialBus) -> str | None:

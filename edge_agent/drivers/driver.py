@@ -71,6 +71,10 @@ def _no_frame(_device: str, _sent: bool, _raw: bytes) -> None:
     """Nobody keeps the frames."""
 
 
+def _nobody_can_tell() -> bool | None:
+    return None
+
+
 def _no_figures() -> Mapping[str, float]:
     return {}
 
@@ -80,13 +84,15 @@ class Gateway:
     """What a driver may use of the gateway that it runs on.
 
     now_ms: UTC ms. state: a directory for what must survive a restart (None: there is none, for dry runs). frame: told every raw frame
-    or message (device, sent by us, bytes). figures: the agent's own figures by quantity.
+    or message (device, sent by us, bytes). figures: the agent's own figures by quantity. synced: whether this machine's clock is synchronised,
+    None where nobody can tell.
     """
 
     now_ms: Callable[[], int]
     state: Path | None = None
     frame: Callable[[str, bool, bytes], None] = _no_frame
     figures: Callable[[], Mapping[str, float]] = _no_figures
+    synced: Callable[[], bool | None] = _nobody_can_tell
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ class MeteredLine:
     ready: dict[str, Any]
     log_path: Path
     at_ms: int = NOON_MS
+    synced: bool | None = None  # what the gateway says of its own clock
     driver: Driver[Any] = field(init=False)
     plans: dict[str, DevicePlan] = field(default_factory=dict)
     frames: list[tuple[str, bool, bytes]] = field(default_factory=list)
@@ -55,7 +56,7 @@ class MeteredLine:
             for name, model in models.items()
         ]
         bus = spoken.bus(name="line", protocol=protocol, device=devices, **{"timeout_s": 0.4, **where, **keys})
-        self.driver = open_driver(bus, Gateway(lambda: self.at_ms, frame=self._frame))
+        self.driver = open_driver(bus, Gateway(lambda: self.at_ms, frame=self._frame, synced=lambda: self.synced))
         self.plans = {device.name: spoken.plan(bus, device, meter.load(device.model)) for device in devices}
 
     def _frame(self, device: str, sent: bool, raw: bytes) -> None:

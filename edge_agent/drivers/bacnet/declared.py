@@ -86,7 +86,8 @@ class Bus(declared.Bus, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `interface` is that address, with its prefix ("10.0.0.5/24") where devices are looked for by broadcast; "0.0.0.0" takes any. `port` 0
     lets the system choose, for networks without broadcasts. `instance` is our own number on the network. `bbmd_host` registers us as a
-    foreign device there. `timeout_s` is the whole time for an answer; the request is repeated once after half of it.
+    foreign device there. `timeout_s` is the whole time for an answer; the request is repeated once after half of it. `time_zone` (IANA name)
+    is the devices' own, where they do not say how far their clocks are from UTC.
     """
 
     device: list[Device]
@@ -99,6 +100,7 @@ class Bus(declared.Bus, frozen=True, forbid_unknown_fields=True, kw_only=True):
     bbmd_lifetime_s: Annotated[int, Meta(ge=10, le=65_535)] = 300
     cov_lifetime_s: Annotated[int, Meta(ge=2, le=86_400)] = 300
     cov_confirmed: bool = False
+    time_zone: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,7 @@ def own_address(bus: Bus) -> IPv4Interface:
 
 def bus_faults(bus: Bus) -> Iterator[Fault]:
     """Faults between the keys of a bus: an address that is none, and devices to be looked for where nobody can be called."""
+    yield from declared.zone_faults(bus.time_zone)
     try:
         own = None if bus.interface is None else own_address(bus)
     except (AddressValueError, NetmaskValueError, ValueError):

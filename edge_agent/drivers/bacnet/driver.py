@@ -11,8 +11,9 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from edge_agent.drivers.bacnet import learn, write
+from edge_agent.drivers.bacnet import clock, learn, write
 from edge_agent.drivers.bacnet.ask import Asker
 from edge_agent.drivers.bacnet.cov import Subscriptions
 from edge_agent.drivers.bacnet.declared import BacnetPlan, Bus, broadcast_of, own_address, resolved
@@ -20,10 +21,12 @@ from edge_agent.drivers.bacnet.learn import Learned, Target
 from edge_agent.drivers.bacnet.poll import Poll
 from edge_agent.drivers.bacnet.services import Malformed, notification
 from edge_agent.drivers.bacnet.stack import Place, Stack
+from edge_agent.drivers.device_clock import DeviceClocks
 from edge_agent.drivers.driver import (
     Answer,
     BusUnreachable,
     DeviceMisanswered,
+    DeviceRefused,
     DeviceUnreachable,
     DriverError,
     Gateway,
@@ -75,6 +78,8 @@ class BacnetDriver:
         self._devices: dict[str, _Known] = {}
         self._by_place: dict[Place, str] = {}
         self._asking = ""
+        self._clocks = DeviceClocks(gateway)
+        self._zone = None if bus.time_zone is None else ZoneInfo(bus.time_zone)
 
     # ---- reading
 
@@ -93,6 +98,7 @@ class BacnetDriver:
                 known.learned = None  # its objects and units may be others now, and it has forgotten our subscriptions
             elif not counters_only:
                 await self._listen(known, asker, answer, deadline_s)
+                await self._look_at_the_clock(known, asker, answer, deadline_s)
         except DeviceUnreachable as error:
             known.lose(asyncio.get_running_loop().time())
             if not answer.blocks:
@@ -171,6 +177,26 @@ class BacnetDriver:
         known.poll = Poll(known.plan, learned, known.subscriptions, self._gateway.now_ms)
         known.subscriptions.follow(learned.columns)
         return known.poll
+
+    async def _look_at_the_clock(self, known: _Known, asker: Asker, answer: Answer, deadline_s: float | None) -> None:
+        """Once an hour asks what time the device believes it is."""
+        name = known.plan.name
+        if not answer.blocks or not self._clocks.due(name):
+            return
+        if deadline_s is not None and asyncio.get_running_loop().time() >= deadline_s:
+            return
+        try:
+            away_ms = await clock.measured_ms(asker, self._zone, self._gateway.now_ms)
+        except DeviceRefused:
+            self._clocks.give_up(name)
+            return
+        except DriverError as fault:
+            self._clocks.put_off(name)
+            answer.faults.append(fault)
+            return
+        if away_ms is not None:
+            event = self._clocks.seen(name, away_ms, self._gateway.now_ms())
+            answer.events += [event] if event is not None else []
 
     # ---- changes of value
 

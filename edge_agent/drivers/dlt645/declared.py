@@ -6,7 +6,6 @@ A row names a data identifier as the standard's tables print it (DI3 first) and 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo
 
 from msgspec import Meta
 
@@ -73,7 +72,7 @@ class Device(declared.Device, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Bus(declared.SerialBus, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A serial line as DL/T 645-2007 has it by default: 2400 baud, even parity.
 
-    `time_zone` (IANA name) is the meters' own; their frozen midnights are read only where it is given. `broadcast_time`: tell all meters
+    `time_zone` (IANA name) is the meters' own; their frozen midnights and their clocks are read only where it is given. `broadcast_time`: tell all meters
     of the line the time once a day. They take it over without being asked for a password, so it is off unless asked for.
     """
 
@@ -181,11 +180,7 @@ def bus_faults(bus: Bus) -> Iterator[Fault]:
     yield from declared.serial_faults(bus)
     if bus.broadcast_time and bus.time_zone is None:
         yield "time_zone", "the time zone of the meters' clocks beside broadcast_time", "nothing"
-    if bus.time_zone is not None:
-        try:
-            ZoneInfo(bus.time_zone)
-        except (OSError, ValueError, LookupError):
-            yield "time_zone", "an IANA time zone such as Asia/Shanghai", repr(bus.time_zone)
+    yield from declared.zone_faults(bus.time_zone)
 
 
 def _size(written: str) -> int:

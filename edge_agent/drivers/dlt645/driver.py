@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from edge_agent.drivers.device_clock import DeviceClocks, nearest
 from edge_agent.drivers.dlt645 import frame, midnights
 from edge_agent.drivers.dlt645.declared import Bus, Dlt645Plan, line
 from edge_agent.drivers.dlt645.link import Link
@@ -87,6 +88,7 @@ class Dlt645:
         self._link = Link(self._line, bus.timeout_s, gateway)
         self._asked: dict[str, _Asked] = {}
         self._memories: dict[str, Memory] = {}
+        self._clocks = DeviceClocks(gateway)
 
     async def read(self, device: Dlt645Plan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
         """See `Driver.read`. A data block that is refused is asked for value by value, at once and in the reads to come."""
@@ -124,6 +126,8 @@ class Dlt645:
             raise answer.faults[0]
         if answer.blocks and not silent and device.frozen:
             await self._remember(device, answer, deadline_s)
+        if answer.blocks and not silent and not counters_only:
+            await self._look_at_the_clock(device, answer, deadline_s)
         return answer
 
     def requests(self, device: Dlt645Plan) -> tuple[str, ...]:
@@ -180,6 +184,32 @@ class Dlt645:
             answer.faults.append(DeviceMisanswered(f"{device.name}: {fault}"))
         except DriverError as fault:
             answer.faults.append(fault)  # asked again with the next read
+        finally:
+            answer.requests += self._link.exchanges - before
+
+    async def _look_at_the_clock(self, device: Dlt645Plan, answer: Answer, deadline_s: float | None) -> None:
+        """Once an hour asks for date and time, where the edge file names the meters' zone (2007 edition, table A.5)."""
+        if self._zone is None or device.edition != "2007" or not self._clocks.due(device.name):
+            return
+        if deadline_s is not None and asyncio.get_running_loop().time() >= deadline_s:
+            return
+        before = self._link.exchanges
+        try:
+            when = await self._link.data(device, midnights.DATE, midnights.DATE_BYTES)
+            clock = await self._link.data(device, midnights.CLOCK, midnights.CLOCK_BYTES)
+            shown, at_ms = midnights.local_time(when, clock), self._link.at_ms
+            if (shown.hour, shown.minute) == (0, 0):
+                return  # the date may be that of the minute before: with the next read
+            event = self._clocks.seen(device.name, nearest(shown, self._zone, at_ms), at_ms)
+            answer.events += [event] if event is not None else []
+        except DeviceRefused:
+            self._clocks.give_up(device.name)
+        except NotThatMidnight as fault:
+            self._clocks.give_up(device.name)
+            answer.faults.append(DeviceMisanswered(f"{device.name}: {fault}"))
+        except DriverError as fault:
+            self._clocks.put_off(device.name)
+            answer.faults.append(fault)
         finally:
             answer.requests += self._link.exchanges - before
 

@@ -75,13 +75,7 @@ class Memory:
 
     def check_clock(self, when: bytes, clock: bytes, now_ms: int) -> None:
         """Compares the meter's own date (WW DD MM YY) and time (ss mm hh) with `now_ms`. Raises NotThatMidnight: its days begin at other times."""
-        try:
-            _, day, month, year = (frame.digits(when[at : at + 1]) for at in range(DATE_BYTES))
-            second, minute, hour = (frame.digits(clock[at : at + 1]) for at in range(CLOCK_BYTES))
-            shown = datetime(2000 + year, month, day, hour, minute, second, tzinfo=self._zone)
-        except ValueError as error:
-            raise NotThatMidnight(f"expected a date and a time, saw {when[::-1].hex()} {clock[::-1].hex()}") from error
-        ahead_s = (shown - self._local(now_ms)).total_seconds()
+        ahead_s = (local_time(when, clock).replace(tzinfo=self._zone) - self._local(now_ms)).total_seconds()
         if abs(ahead_s) > _SKEW_S:
             raise NotThatMidnight(
                 f"expected the meter's clock within {_SKEW_S} s of ours, saw it {ahead_s:+.0f} s away"
@@ -101,6 +95,16 @@ class Memory:
 
     def _local(self, now_ms: int) -> datetime:
         return datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(self._zone)
+
+
+def local_time(when: bytes, clock: bytes) -> datetime:
+    """The meter's own date (WW DD MM YY) and time (ss mm hh), without a zone. Raises NotThatMidnight where they are none."""
+    try:
+        _, day, month, year = (frame.digits(when[at : at + 1]) for at in range(DATE_BYTES))
+        second, minute, hour = (frame.digits(clock[at : at + 1]) for at in range(CLOCK_BYTES))
+        return datetime(2000 + year, month, day, hour, minute, second)  # noqa: DTZ001
+    except (ValueError, IndexError) as error:
+        raise NotThatMidnight(f"expected a date and a time, saw {when[::-1].hex()} {clock[::-1].hex()}") from error
 
 
 def time_identifier(back: int) -> str:

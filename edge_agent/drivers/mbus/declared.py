@@ -100,12 +100,16 @@ class Device(declared.Device, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Bus(declared.SerialBus, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A level converter at a serial port or behind a serial server: 2400 baud, even parity, as EN 13757-2 has it by default."""
+    """A level converter at a serial port or behind a serial server: 2400 baud, even parity, as EN 13757-2 has it by default.
+
+    `time_zone` (IANA name) is the meters' own; the clocks that their telegrams tell are checked only where it is given.
+    """
 
     device: list[Device]
     baud: Annotated[int, Meta(ge=300, le=115_200)] = 2400
     parity: Literal["none", "even", "odd"] = "even"
     turnaround_ms: Annotated[float, Meta(ge=0, le=10_000)] = 100.0
+    time_zone: declared.Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +177,9 @@ def _convertible(row: Row) -> bool:
 
 
 def bus_faults(bus: Bus) -> Iterator[Fault]:
-    """A serial line, and an address for each meter."""
+    """A serial line, an address for each meter, and a time zone that exists where one is named."""
     yield from declared.serial_faults(bus)
+    yield from declared.zone_faults(bus.time_zone)
     for index, device in enumerate(bus.device or []):
         if device.primary is None and device.secondary is None:
             yield f"device[{index}].primary", "a primary or a secondary address", "neither"

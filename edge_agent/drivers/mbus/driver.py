@@ -6,14 +6,18 @@ It writes nothing but what the standard needs for reading: SND_NKE and selection
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
+from edge_agent.drivers.device_clock import DeviceClocks, nearest
 from edge_agent.drivers.driver import Answer, DriverError, Gateway
 from edge_agent.drivers.mbus.declared import MOST_TELEGRAMS, Bus, MbusPlan, line
 from edge_agent.drivers.mbus.link import Link
-from edge_agent.drivers.mbus.rows import STATUS, Wanted, block, found
+from edge_agent.drivers.mbus.rows import STATUS, Wanted, block, found, qualifiers
 from edge_agent.drivers.mbus.search import Found, search
 from edge_agent.drivers.mbus.secondary import Secondary
 from edge_agent.drivers.mbus.telegram import Record
+from edge_agent.drivers.mbus.values import MeterTime
 from edge_agent.drivers.serial_line import Line, Wiring
 from wire.reading import Event, Json
 
@@ -29,6 +33,8 @@ class Mbus:
         self._line = Line(Wiring.of(bus), echo=bus.echo)
         self._link = Link(self._line, bus.timeout_s, gateway)
         self._senders: dict[str, Secondary] = {}
+        self._clocks = DeviceClocks(gateway)
+        self._zone = None if bus.time_zone is None else ZoneInfo(bus.time_zone)
 
     async def read(self, device: MbusPlan, deadline_s: float | None = None, counters_only: bool = False) -> Answer:
         """See `Driver.read`. A meter's further telegrams are read only as long as rows are missing; each gives a block of its own."""
@@ -47,6 +53,7 @@ class Mbus:
                 told = await self._link.telegram(device)
                 records += told.records
                 self._note_sender(device, told.sender, answer)
+                self._note_clock(device, told.records, answer)
                 if turn or told.more:
                     self._link.lose(device)  # the next reading begins with the first telegram again
                 here, missing = _sorted_out(missing, records, last=not told.more)
@@ -93,6 +100,25 @@ class Mbus:
                 {**_identity(sender), "before": _identity(before)},
             )
         )
+
+    def _note_clock(self, device: MbusPlan, records: Sequence[Record], answer: Answer) -> None:
+        """The date and time record of a telegram (VIF 6D), where the edge file names the meters' zone. It shows whole minutes, or seconds."""
+        if self._zone is None:
+            return
+        for record in records:
+            shown = record.value
+            if record.meaning.what != "date_time" or qualifiers(record.vif) or not isinstance(shown, MeterTime):
+                continue
+            if (record.storage, record.tariff, record.subunit, record.function) != (0, 0, 0, "instantaneous"):
+                continue
+            if not shown.has_time:
+                continue
+            at_ms = self._link.at_ms
+            coarse = timedelta(0) if shown.local.second else timedelta(minutes=1)
+            away_ms = nearest(shown.local, self._zone, at_ms, coarse=coarse)
+            event = self._clocks.seen(device.name, away_ms, at_ms)
+            answer.events += [event] if event is not None else []
+            return
 
 
 def _identity(sender: Secondary) -> dict[str, Json]:

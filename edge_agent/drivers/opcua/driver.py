@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edge_agent.drivers.arrivals import CLOCK, GOOD, Arrival, Arrivals, instant
+from edge_agent.drivers.device_clock import DeviceClocks
 from edge_agent.drivers.driver import (
     Answer,
     BusUnreachable,
@@ -31,6 +32,7 @@ from edge_agent.drivers.opcua.lookup import Watch
 from edge_agent.drivers.opcua.session import Session
 from edge_agent.drivers.opcua.told import Told
 from wire.block import Value
+from wire.reading import Event
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ _BACK_OFF_FIRST_S: Final = 0.5  # real seconds
 _BACK_OFF_LAST_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 60.0  # a machine that was switched off when we connected shows its variables later
 _MAX_FAULTS: Final = 32
+_MAX_EVENTS: Final = 32
 _MAX_FRAME: Final = 4096
 
 
@@ -60,6 +63,7 @@ class _Device:
     raw: dict[str, tuple[object, ...]] = field(default_factory=dict)  # what a poll saw last: nothing new is no reading
     faults: list[DriverError] = field(default_factory=list)
     clock_doubted: bool = False
+    events: list[Event] = field(default_factory=list)
     greeted: bool = False
 
     def watch_anew(self) -> list[Watch]:
@@ -99,6 +103,7 @@ class OpcUa:
         self._last_wait_s = last_wait_s
         self._gateway = gateway
         self._devices: dict[str, _Device] = {}
+        self._clocks = DeviceClocks(gateway, bus.window.before_ms)
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
         self._latest: Session | None = None  # also while it is still being opened
@@ -179,7 +184,8 @@ class OpcUa:
                 DeviceMisanswered(f"{known.plan.name}: {lost} readings were lost because nobody fetched them")
             )
         if blocks:
-            return Answer(blocks=blocks, faults=faults, left_out=0)
+            events, known.events = known.events, []
+            return Answer(blocks=blocks, events=events, faults=faults, left_out=0)
         if self._fatal is not None:
             raise self._fatal
         if self._session is None:
@@ -313,6 +319,11 @@ class OpcUa:
             )
         elif sure and device.clock_doubted and source_ms is not None:
             device.clock_doubted = False
+        stamp_ms = server_ms if source_ms is None else source_ms
+        if stamp_ms is not None and (not sure or item.quantity in device.told):
+            event = self._clocks.seen(device.plan.name, stamp_ms - arrived_ms, arrived_ms, wrong=not sure)
+            if event is not None and len(device.events) < _MAX_EVENTS:
+                device.events.append(event)
         device.told.add(item.quantity)
         device.last[item.quantity] = _Last(value, exponent, quality)
         last_ms = device.arrivals.last_ms(item.quantity)

@@ -136,6 +136,7 @@ class Reader:
         self.device = device
         self.readings: list[Any] = []
         self.faults: list[DriverError] = []
+        self.events: list[Any] = []
         self.error: DriverError | None = None
 
     async def once(self) -> None:
@@ -146,6 +147,7 @@ class Reader:
             return
         self.error = None
         self.faults += answer.faults
+        self.events += answer.events
         self.readings += [reading for block in answer.blocks for reading in block.readings()]
 
     async def until(self, so: Callable[[], object], limit_s: float = LIMIT_S) -> None:
@@ -247,6 +249,21 @@ async def test_a_server_whose_clock_is_wrong_is_told_at_our_time_as_uncertain(
     last = reader.last("active_power_kw")
     assert before <= last.at_ms <= clock()
     assert (last.quality, last.reason) == (Quality.UNCERTAIN, "clock")
+
+
+async def test_a_machine_clock_that_jumps_and_is_set_right_is_told_both_times(
+    plant: Plant, driver: Callable[..., OpcUa]
+) -> None:
+    reader = Reader(driver(), plan(POWER))
+    await reader.once()
+    for watts, ahead_s in ((1000.0, 0), (2000.0, 86_400), (3000.0, -86_400), (4000.0, 0)):
+        stamp = datetime.now(UTC) + timedelta(seconds=ahead_s)
+        await plant.write("Power", ua.Variant(watts, ua.VariantType.Float), source=stamp)
+        await reader.until(lambda kw=watts / 1000: kw in reader.values("active_power_kw"))  # type: ignore[misc]
+        if watts == 1000.0:  # what the plant's last stamp was does not matter
+            reader.events.clear()
+    told = [(event.kind, event.body["state"], round(event.body["offset_s"] / 60)) for event in reader.events]
+    assert told == [("device_clock", "ahead", 1440), ("device_clock", "right", 0)]
 
 
 async def test_a_wrong_source_stamp_falls_back_to_the_servers_own(plant: Plant, driver: Callable[..., OpcUa]) -> None:
