@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import footprint, ingest, meters_served, report_by_exception, serial_line
+from benchmarks import extras, footprint, ingest, meters_served, report_by_exception, serial_line
 from benchmarks.__main__ import TABLE, measure
 from benchmarks.figure import Bound, Effort, Figure, percentile, rounded, yardstick_ns
 from benchmarks.live_shape import READINGS, SIZES, Meters, content, sealed
@@ -37,6 +37,7 @@ FIGURES = {
         for level in ("narrow", "medium", "wide")
         for what in ("kept", "wire", "energy_saved_estimate", "error_max", "integral_error_max", "as_measured.kept")
     },
+    "extras": {f"extras.edge.{what}" for what in ("import", "rss", "open", "size")},
     "spool": {"spool.append_1_a_sync.cpu", "spool.append_20_a_sync.bytes", "spool.open"},
     "store": {"store.duckdb.rows", "store.duckdb.cpu_per_row"},
     "stages": {
@@ -75,6 +76,8 @@ def measured(name: str) -> list[Figure]:
         return list(ingest.influxdb_figures(TINY, edges=2))
     if name == "serial_line":
         return list(serial_line.figures(TINY, bauds=(19200,)))
+    if name == "extras":
+        return list(extras.figures(TINY, ("edge",)))
     if name in {"codec", "signature"}:
         return list(measure(name)(Effort(seconds=0.01, repeats=1)))
     return list(measure(name)(TINY))
@@ -116,6 +119,14 @@ def test_what_is_told_whole_has_no_error_and_what_is_not_is_off_by_no_more_than_
     assert part.told < whole.told
     assert 0 < part.error_max_kw <= report_by_exception.bands(load, level)["active_power_kw"]
     assert part.seldom_wire_bytes < part.wire_bytes < whole.wire_bytes
+
+
+def test_the_distributions_of_an_extra_are_those_that_its_requirements_bring() -> None:
+    assert extras._closure(["pymodbus", "pyserial>=3"]) == {"pymodbus", "pyserial"}
+    assert extras._closure(["wattline[edge]"]) == {"pymodbus", "pyserial"}
+    assert extras._closure(["cryptography"]) >= {"cryptography", "cffi"}  # followed
+    assert extras._closure(["cryptography; python_version < '3'"]) == set()
+    assert extras._bytes({"pyserial"}) > 100_000
 
 
 def test_a_batch_on_the_wire_is_counted_with_what_is_around_it() -> None:
