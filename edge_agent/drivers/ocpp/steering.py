@@ -36,6 +36,7 @@ class Steering:
         self.wanted: dict[str, Wanted] = {}
         self.pauses = Pauses()
         self.operator: list[Payload] = []  # profiles of an operator's back end, as they stand in the pile
+        self._allowed = ""  # the transaction whose vehicle was told that energy may flow both ways
         self._placed: Profile | None = None
         self._ends_ms = 0
         self._sent_ms = 0
@@ -256,6 +257,8 @@ class Steering:
             self._accepted("UpdateDynamicSchedule", response)
             self._placed = profile
             return
+        if profile.dynamic:
+            await self._allow_both_ways(profile.transaction_id)
         free = self.plan.quirks.ram_profiles or profile.dynamic
         lowering = placed is None or profile.periods[0][1] < placed.periods[0][1]
         if not free:
@@ -265,6 +268,17 @@ class Steering:
         self._accepted("SetChargingProfile", response)
         self._placed, self._sent_ms = profile, now_ms
         self._ends_ms = now_ms + 1000 * (profile.duration_s or 0)
+
+    async def _allow_both_ways(self, transaction_id: str | None) -> None:
+        """Lets energy flow back, once a transaction: not every one was authorised here, where the answer says so."""
+        modes = self._pile.energy_transfer()
+        if transaction_id is None or transaction_id == self._allowed or not modes or self._pile.relayed:
+            return
+        try:
+            await self._pile.call(*v21.allow_energy_transfer(transaction_id, modes))
+        except DeviceRefused as error:  # the pile may have been told otherwise; the profile's read-back shows it
+            self._pile.refused("NotifyAllowedEnergyTransfer", str(error))
+        self._allowed = transaction_id
 
     def _check_budget(self, now_ms: int, *, lowering: bool) -> None:
         budget = self._pile.budget

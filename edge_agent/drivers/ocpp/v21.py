@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edge_agent.drivers.ocpp.pile import Pile
 
 VERSION: Final = "ocpp2.1"
-BOTH_WAYS: Final = ("AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT")
 _NOTED: Final = frozenset(
     {
         "NotifyDERAlarm",

@@ -394,6 +394,19 @@ async def test_a_set_point_of_21_is_a_dynamic_profile_that_is_updated_without_we
     assert (first.after, second.after) == (-5.0005, 7.0)
 
 
+async def test_a_vehicle_may_give_back_before_it_is_asked_to(clock: Clock) -> None:
+    """Not every session was authorised here, where the answer allows it: chapter Q lets a running one be told."""
+    store = Store()
+    async with Bench(clock, devices=[V2G]) as bench, station(bench.url, version="ocpp2.1", store=store) as pile:
+        await ready_2(bench, pile, clock)
+        await write(bench, "active_power_setpoint_kw", -5.0)
+        await write(bench, "active_power_setpoint_kw", -6.0)
+    (allowed,) = store.said("NotifyAllowedEnergyTransfer")
+    assert allowed == {"transaction_id": "tx-1", "allowed_energy_transfer": ["DC", "DC_BPT"]}
+    actions = [action for action, _ in store.asked]
+    assert actions.index("NotifyAllowedEnergyTransfer") < actions.index("SetChargingProfile")
+
+
 async def test_a_discharge_limit_bounds_the_set_point(clock: Clock) -> None:
     store = Store()
     async with Bench(clock, devices=[V2G]) as bench, station(bench.url, version="ocpp2.1", store=store) as pile:
