@@ -72,6 +72,11 @@ class _Present(Collector):
             "wattline_edge_watermark", "Everything up to this batch arrived or is a named gap", labels=labels
         )
         gaps = GaugeMetricFamily("wattline_edge_gaps", "Named gaps of this edge", labels=labels)
+        skew = GaugeMetricFamily(
+            "wattline_edge_clock_skew_seconds",
+            "From sealing to arrival by both clocks, the quickest of the last batches",
+            labels=labels,
+        )
         for facility in self._given.facilities:
             for edge, state in current(self._given, facility).items():
                 up.add_metric([facility, edge], bool(state.online))
@@ -79,7 +84,9 @@ class _Present(Collector):
                 watermark.add_metric([facility, edge], state.watermark)
                 if state.backlog is not None:
                     backlog.add_metric([facility, edge], state.backlog)
-        yield from (up, backlog, watermark, gaps)
+                if state.clock_skew_ms is not None:
+                    skew.add_metric([facility, edge], state.clock_skew_ms / 1000)
+        yield from (up, backlog, watermark, gaps, skew)
 
     def _plants(self) -> Iterator[Metric]:
         devices = GaugeMetricFamily("wattline_devices", "Devices by state", labels=["facility", "state"])

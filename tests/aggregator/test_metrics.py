@@ -42,7 +42,10 @@ def test_devices_are_counted_by_state(plant: LivePlant) -> None:
 
 def test_edges_show_backlog_and_watermark(plant: LivePlant) -> None:
     plant.live.delivery(
-        [replace(plant.edges["gw-01"], backlog=17, gaps=3), replace(plant.edges["gw-02"], online=False)]
+        [
+            replace(plant.edges["gw-01"], backlog=17, gaps=3, clock_skew_ms=-1250),
+            replace(plant.edges["gw-02"], online=False),
+        ]
     )
     found = figures(plant)
     assert found["wattline_edge_backlog_batches", "gw-01", "works"] == 17
@@ -50,6 +53,8 @@ def test_edges_show_backlog_and_watermark(plant: LivePlant) -> None:
     assert found["wattline_edge_watermark", "gw-01", "works"] == 4711
     assert found["wattline_edge_online", "gw-01", "works"] == 1
     assert found["wattline_edge_online", "gw-02", "works"] == 0
+    assert found["wattline_edge_clock_skew_seconds", "gw-01", "works"] == -1.25
+    assert ("wattline_edge_clock_skew_seconds", "gw-02", "works") not in found
 
 
 def test_open_alarms_are_counted_by_priority(plant: LivePlant) -> None:

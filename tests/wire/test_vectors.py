@@ -14,7 +14,7 @@ import pytest
 
 from wire import content as wire_content
 from wire import messages
-from wire.batch import READ, VERSION, Batch, Sealer, unseal
+from wire.batch import READ, VERSION, Batch, Sealer, numbered, peek, unseal
 from wire.command import CommandUnfit, decode_result, encode_result
 from wire.command import unseal as unseal_command
 from wire.keys import PublicKey, SigningKey
@@ -91,6 +91,14 @@ def test_what_was_read_can_be_sealed_again_as_the_present_version(path: Path) ->
     frame, digest = Sealer(load(path)["topic"], KEY).seal(content)
     again = unseal(frame, load(path)["topic"], lambda _: KEY.public)
     assert (frame[3], again) == (VERSION, Batch(content, digest.hex(), signed=True))
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
+def test_a_spool_with_batches_of_any_version_is_read_by_an_agent_of_the_present_one(path: Path) -> None:
+    frame, batch = bytes.fromhex(load(path)["frame"]), read(load(path))
+    named = numbered(frame)
+    assert peek(frame) == batch.content
+    assert (named.epoch, named.seq) == (batch.content.epoch, batch.content.seq)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
