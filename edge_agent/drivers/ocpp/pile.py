@@ -27,6 +27,7 @@ from wire.block import Shape
 log = logging.getLogger(__name__)
 
 DIALECTS: Final[Mapping[str, Dialect]] = {"ocpp1.6": v16, "ocpp2.0.1": v201, "ocpp2.1": v21}
+_ASK_AGAIN_S: Final = 2  # until its devices have been read once; 0 would leave the choice to the pile
 _WRITES: Final = Shape(("profile_writes",), (0,))
 
 
@@ -195,6 +196,11 @@ class Pile:
     def sample_s(self) -> int:
         """How often it is to send within a transaction."""
         return max((plan.sample_s for plan in self.told.plans()), default=60)
+
+    @property
+    def boot_interval_s(self) -> int:
+        """What the answer to a boot says: how often to send heartbeats, or, where that is "pending", how soon to ask again."""
+        return self.heartbeat_s if self.ready else _ASK_AGAIN_S
 
     def refused(self, key: str, why: str) -> None:
         """Something that the pile would not take."""

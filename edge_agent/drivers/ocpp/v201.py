@@ -42,7 +42,7 @@ def answer(pile: "Pile", action: str, request: Payload) -> dict[str, Any]:
     """See `Dialect.answer`."""
     now = frames.stamp(pile.now_ms())
     if action == "BootNotification":
-        return {"currentTime": now, "interval": pile.heartbeat_s, "status": "Accepted" if pile.ready else "Pending"}
+        return {"currentTime": now, "interval": pile.boot_interval_s, "status": "Accepted" if pile.ready else "Pending"}
     if action == "Heartbeat":
         return {"currentTime": now}
     if action == "Authorize":

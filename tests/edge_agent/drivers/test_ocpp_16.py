@@ -329,13 +329,15 @@ async def test_until_all_its_connectors_are_known_a_pile_is_told_to_wait(clock: 
         await bench.driver.read(bench.plans["cp1"])
     async with raw(bench.url) as pile:
         boot = {"chargePointVendor": "Maker", "chargePointModel": "Model 1"}
-        assert (await pile.ask("BootNotification", boot))[2]["status"] == "Pending"
+        pending = (await pile.ask("BootNotification", boot))[2]
+        assert (pending["status"], pending["interval"]) == ("Pending", 2)  # it asks again so soon, not with the heartbeat
         refused = await pile.ask(
             "StatusNotification", {"connectorId": 1, "status": "Available", "errorCode": "NoError"}
         )
         assert refused[2] == "InternalError"
         await bench.gather()
-        assert (await pile.ask("BootNotification", boot))[2]["status"] == "Accepted"
+        accepted = (await pile.ask("BootNotification", boot))[2]
+        assert (accepted["status"], accepted["interval"]) == ("Accepted", 300)
     await bench.driver.close()
 
 
