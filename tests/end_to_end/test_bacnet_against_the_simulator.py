@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from building import TIMEOUT_S, Building, building
+from building import Building, building
 
-from device_sim.faults import FaultKind
-from edge_agent.drivers.driver import DeviceMisanswered, DeviceRefused, DeviceUnreachable
+from edge_agent.drivers.driver import DeviceUnreachable
 
 
 @pytest.fixture
@@ -84,66 +83,6 @@ async def test_every_carried_answer_is_read_and_every_number_read_is_in_the_log(
 
 
 # ---- faults
-
-GIVES: dict[FaultKind, type[Exception] | None] = {
-    FaultKind.SILENCE: DeviceUnreachable,
-    FaultKind.DELAY: DeviceUnreachable,
-    FaultKind.EXCEPTION: DeviceRefused,
-    FaultKind.WRONG_UNIT: DeviceMisanswered,
-    FaultKind.FROZEN: None,
-    FaultKind.REBOOT: DeviceUnreachable,
-    FaultKind.HALF_FRAME: DeviceUnreachable,
-    FaultKind.WRONG_CHECKSUM: DeviceUnreachable,
-    FaultKind.STALE: DeviceUnreachable,
-    FaultKind.CLOCK_JUMP: None,
-    FaultKind.ONE_CONNECTION: None,
-}
-
-
-def test_every_fault_of_the_simulator_is_looked_at() -> None:
-    assert set(GIVES) == set(FaultKind)
-
-
-@pytest.mark.parametrize("kind", list(GIVES))
-async def test_a_fault_is_said_clearly_delays_nobody_and_passes_by_itself(tower: Building, kind: FaultKind) -> None:
-    loop = asyncio.get_running_loop()
-    before = await tower.values("meter")
-    await tower.values("ahu")
-    more = {"delay": {"delay_s": 1.0}, "clock_jump": {"clock_s": 86_400}, "reboot": {"for_s": 3600}}.get(kind.value, {})
-    begun = await tower.ask({"device": "meter", "fault": kind.value, **more})
-    assert begun["ok"], begun
-    tower.at_ms += 60_000
-    for _ in range(2):
-        begin = loop.time()
-        expected = GIVES[kind]
-        if expected is None:
-            values = await tower.values("meter")
-            moved = values["energy_import_kwh"] != before["energy_import_kwh"]
-            assert moved is (kind is not FaultKind.FROZEN)
-        else:
-            with pytest.raises(expected) as raised:
-                await tower.read("meter")
-            assert "meter" in str(raised.value)
-        assert loop.time() - begin < 3 * TIMEOUT_S
-        begin = loop.time()
-        await tower.values("ahu")
-        assert loop.time() - begin < 2.0
-    assert (await tower.ask({"device": "meter", "clear": "all"}))["ok"]
-    deadline = loop.time() + 5
-    while True:  # a late answer may still be under way
-        try:
-            values = await tower.values("meter")
-            break
-        except (DeviceUnreachable, DeviceMisanswered):
-            assert loop.time() < deadline
-    assert values["energy_import_kwh"] != before["energy_import_kwh"]
-
-
-async def test_a_counter_that_rolls_over_or_starts_anew_is_shown_as_it_is(tower: Building) -> None:
-    await tower.ask({"device": "meter", "fault": "rollover"})
-    assert ((await tower.values("meter"))["energy_import_kwh"] or 0) > 999_990  # nine digits of Wh
-    await tower.ask({"device": "meter", "fault": "reset"})
-    assert (await tower.values("meter"))["energy_import_kwh"] == 0
 
 
 async def test_a_rebooted_device_is_subscribed_to_again_and_has_forgotten_its_set_points(tower: Building) -> None:

@@ -16,7 +16,7 @@ import pytest
 from device_sim.serve import serve
 from device_sim.site import load_site
 from edge_agent import meter
-from edge_agent.drivers.driver import Answer, DeviceUnreachable, Gateway
+from edge_agent.drivers.driver import Answer, Gateway
 from edge_agent.drivers.modbus.declared import ModbusPlan, Row, fields
 from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
 from wire.block import scaled
@@ -188,15 +188,6 @@ async def test_every_block_of_the_meters_carries_a_serial(works: Served) -> None
     for name in ("incomer", "process", "charging"):
         for block in (await works.read(name)).blocks:
             assert any(quantity.startswith("answer_serial") for quantity in block.shape.quantities)
-
-
-async def test_a_silent_device_behind_the_gateway_does_not_silence_its_neighbour(works: Served) -> None:
-    await works.ask({"device": "incomer", "fault": "silence", "for_s": 60})
-    with pytest.raises(DeviceUnreachable, match="incomer: unit 1"):
-        await works.read("incomer")
-    assert len((await works.read("process")).blocks) == 2
-    await works.ask({"device": "incomer", "clear": "all"})
-    assert len((await works.read("incomer")).blocks) == 2
 
 
 async def test_the_poll_for_counters_reads_the_energies_in_one_request(works: Served) -> None:

@@ -13,14 +13,11 @@ from typing import Any
 
 import pytest
 
-from device_sim.faults import FaultKind
 from device_sim.serve import serve
 from device_sim.site import load_site
 from edge_agent import meter
 from edge_agent.drivers.driver import (
     Answer,
-    DeviceMisanswered,
-    DeviceRefused,
     DeviceUnreachable,
     Driver,
     DriverError,
@@ -142,12 +139,6 @@ async def works(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield served
 
 
-@pytest.fixture(params=[link for link, (_, options) in LINKS.items() if not options])
-async def on_tcp(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Works]:
-    async with running(tmp_path, request.param) as served:
-        yield served
-
-
 @pytest.fixture(params=[link for link in LINKS if link.startswith("rtu")])
 async def rtu(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Works]:
     async with running(tmp_path, request.param) as served:
@@ -185,54 +176,6 @@ async def test_a_unit_that_is_not_there_is_silent_on_a_serial_line(rtu: Works) -
     assert (await rtu.read("process")).faults == []
 
 
-# What each fault may look like to the driver; None: it does no harm, values come as ever. Over TCP there is no checksum, the transaction
-# number unmasks what is late. An old answer that a device repeats is unmasked by its length where its requests differ in it, as here.
-SEEN: dict[FaultKind, dict[str, tuple[type[DriverError], ...] | None]] = {
-    FaultKind.SILENCE: {"": (DeviceUnreachable,)},
-    FaultKind.DELAY: {"": (DeviceUnreachable, DeviceMisanswered)},
-    FaultKind.EXCEPTION: {"": (DeviceRefused,)},
-    FaultKind.WRONG_UNIT: {"": (DeviceMisanswered,)},
-    FaultKind.FROZEN: {"": None},
-    FaultKind.REBOOT: {"": (DeviceUnreachable,)},
-    FaultKind.HALF_FRAME: {"": (DeviceMisanswered, DeviceUnreachable)},
-    FaultKind.WRONG_CHECKSUM: {"tcp": None, "rtu": (DeviceMisanswered,)},
-    FaultKind.STALE: {"": (DeviceMisanswered,)},
-    FaultKind.CLOCK_JUMP: {"": None},
-    FaultKind.ONE_CONNECTION: {"": None},
-}
-
-
-def test_every_fault_of_the_simulator_is_in_the_list() -> None:
-    assert set(SEEN) == set(FaultKind)
-
-
-@pytest.mark.parametrize("kind", list(FaultKind))
-async def test_a_fault_is_clear_or_does_no_harm_and_the_neighbour_answers_all_the_while(
-    works: Works, kind: FaultKind
-) -> None:
-    link = works.protocol.removeprefix("modbus_")
-    expected = SEEN[kind].get("", SEEN[kind].get(link))
-    assert len((await works.read("charging")).blocks) >= 1
-    healthy = await works.values("process")
-    await works.ask(device="charging", fault=kind.value, for_s=3600, delay_s=1.5 * TIMEOUT_S)
-    loop, faults = asyncio.get_running_loop(), list[DriverError]()
-    for _ in range(2):
-        try:
-            faults += (await works.read("charging")).faults
-        except DriverError as fault:
-            faults.append(fault)
-        begun = loop.time()
-        assert (await works.values("process")).keys() == healthy.keys()
-        assert loop.time() - begun < TIMEOUT_S
-    if expected is None:
-        assert faults == []
-    else:
-        assert faults
-        assert all(isinstance(fault, expected) and "charging: unit 3" in str(fault) for fault in faults)
-    await works.ask(device="charging", clear="all")
-    await _recovered(works, "charging")
-
-
 async def _recovered(works: Works, name: str) -> None:
     """What was wrong may cost one more read: an answer that is still owed. Then values are whole again."""
     loop = asyncio.get_running_loop()
@@ -245,30 +188,6 @@ async def _recovered(works: Works, name: str) -> None:
         except DriverError:
             pass
         assert loop.time() < deadline, f"{name} did not come back"
-
-
-@pytest.mark.parametrize("at_once", ["rollover", "reset"])
-async def test_a_counter_that_jumps_is_read_as_it_stands(works: Works, at_once: str) -> None:
-    before = (await works.values("process"))["energy_import_kwh"]
-    await works.ask(device="process", fault=at_once)
-    after, truth = (await works.values("process"))["energy_import_kwh"], (await works.truth())["process"]
-    assert after != before
-    assert after == pytest.approx(float(truth["import_kwh"]), abs=0.001)
-
-
-async def test_a_second_client_of_a_single_connection_is_turned_away_and_the_first_is_not_disturbed(
-    on_tcp: Works,
-) -> None:
-    await on_tcp.ask(device="charging", fault="one_connection", for_s=3600)
-    await on_tcp.values("charging")
-    second = on_tcp.open_driver()
-    for _ in range(2):
-        with pytest.raises(DeviceUnreachable):
-            await second.read(on_tcp.plan("charging"))
-    await on_tcp.values("charging")
-    await on_tcp.ask(device="charging", clear="all")
-    assert (await second.read(on_tcp.plan("charging"))).faults == []
-    await second.close()
 
 
 async def test_a_late_answer_of_one_request_is_not_taken_for_the_next_of_the_same_meter(works: Works) -> None:

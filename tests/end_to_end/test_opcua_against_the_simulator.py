@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from device_sim.serve import serve
 from device_sim.site import load_site
 from edge_agent import meter
-from edge_agent.drivers.driver import BusUnreachable, DeviceRefused, DeviceUnreachable, DriverError, Gateway
+from edge_agent.drivers.driver import BusUnreachable, DriverError, Gateway
 from edge_agent.drivers.opcua import declared
 from edge_agent.drivers.opcua.declared import Bus, Device, OpcUaPlan, Row
 from edge_agent.drivers.opcua.driver import OpcUa
@@ -240,28 +240,11 @@ async def test_every_acknowledged_serial_has_arrived(line: Line) -> None:
     assert [entry for entry in checked if entry["serial"] not in mine[entry["device"]]] == []
 
 
-async def test_a_silent_machine_is_unreachable_and_its_neighbour_goes_on(line: Line) -> None:
-    await line.fault("press", fault="silence")
-    await line.until(lambda: isinstance(line.errors["press"], DeviceUnreachable))
-    assert line.last("press", "active_power_kw").value is None
-    await line.fresh("main")
-    await line.fault("press", clear="all")
-    await line.fresh("press")
-    assert line.driver.sessions == 1
-
-
 async def test_a_silent_server_is_noticed_by_its_missing_keep_alives_and_found_again(line: Line) -> None:
     await line.fault("press", "main", fault="silence")
     await line.until(lambda: all(isinstance(error, BusUnreachable) for error in line.errors.values()))
     await line.fault("press", "main", clear="all")
     await line.fresh()
-
-
-async def test_a_machine_that_is_told_late_harms_nobody(line: Line) -> None:
-    await line.fault("press", fault="delay", delay_s=0.5)
-    await line.fresh("main")
-    await line.fresh("press")
-    assert line.last("press", "active_power_kw").value == pytest.approx(100.0)
 
 
 async def test_a_server_that_answers_late_harms_nobody(line: Line) -> None:
@@ -270,68 +253,13 @@ async def test_a_server_that_answers_late_harms_nobody(line: Line) -> None:
     assert line.last("press", "answer_serial_1").quality is Quality.GOOD
 
 
-async def test_a_faulty_device_has_no_value_and_says_why(line: Line) -> None:
-    await line.fault("press", fault="exception", code=6)
-    await line.until(lambda: line.last("press", "active_power_kw").quality is Quality.BAD)
-    assert (line.last("press", "active_power_kw").value, line.last("press", "active_power_kw").reason) == (
-        None,
-        "device-fault",
-    )
-    await line.fresh("main")
-
-
-async def test_variables_that_have_gone_are_a_refusal(line: Line) -> None:
-    await line.fault("press", fault="wrong_unit")
-    await line.until(lambda: isinstance(line.errors["press"], DeviceRefused))
-    assert "BadNodeIdUnknown" in str(line.errors["press"])
-    await line.fresh("main")
-    await line.fault("press", clear="all")
-    await line.fresh("press")
-
-
-async def test_an_old_answer_over_again_is_uncertain(line: Line) -> None:
-    await line.fault("press", fault="stale")
-    await line.until(lambda: line.last("press", "active_power_kw").quality is Quality.UNCERTAIN)
-    assert line.last("press", "active_power_kw").reason == "frozen"
-    await line.fresh("main")
-
-
-async def test_frozen_values_come_with_fresh_serials(line: Line) -> None:
-    await line.fault("press", fault="frozen")
-    await line.fresh("press")
-    counted = line.last("press", "energy_import_kwh").value
-    for _ in range(3):
-        await line.fresh("press")
-    assert line.last("press", "energy_import_kwh").value == counted
-    serials = [value for value in line.values("press", "answer_serial_1") if value is not None]
-    assert serials == sorted(set(serials))
-
-
-@pytest.mark.parametrize("clock_s", [-7200, 7200])
-async def test_a_machine_whose_clock_jumps_is_told_at_our_time(line: Line, clock_s: int) -> None:
-    await line.fault("press", fault="clock_jump", clock_s=clock_s)
+async def test_a_machine_whose_clock_jumps_back_is_told_at_our_time(line: Line) -> None:
+    await line.fault("press", fault="clock_jump", clock_s=-7200)
     await line.until(lambda: line.last("press", "answer_serial_1").reason == "clock")
     assert abs(line.last("press", "answer_serial_1").at_ms - now_ms()) < 10_000
     await line.fresh("main")
     await line.fault("press", clear="all")
     await line.fresh("press")
-
-
-async def test_counters_are_passed_on_as_the_meter_shows_them(line: Line) -> None:
-    before = line.last("press", "energy_import_kwh").value or 0
-    await line.fault("press", fault="rollover", below_kwh=2)
-    await line.until(lambda: (line.last("press", "energy_import_kwh").value or 0) > 999_999_990)
-    await line.fault("press", fault="reset")
-    await line.until(lambda: (line.last("press", "energy_import_kwh").value or before) < 10)
-
-
-async def test_half_a_message_ends_the_session_and_a_new_one_follows(line: Line) -> None:
-    sessions = line.driver.sessions
-    await line.fault("press", fault="half_frame")
-    await line.until(lambda: any(isinstance(error, BusUnreachable) for error in line.errors.values()))
-    await line.fault("press", clear="all")
-    await line.fresh()
-    assert line.driver.sessions > sessions
 
 
 async def test_a_message_with_a_damaged_signature_is_not_believed(line: Line) -> None:
@@ -352,17 +280,6 @@ async def test_a_message_with_a_damaged_signature_is_not_believed(line: Line) ->
         await driver.close()
 
 
-async def test_without_a_signature_damage_to_the_end_of_a_message_changes_no_value(line: Line) -> None:
-    await line.fault("press", fault="wrong_checksum")
-    deadline = time.monotonic() + 1.0
-    while time.monotonic() < deadline:
-        await line.read("press")
-        await asyncio.sleep(0.02)
-    assert {value for value in line.values("press", "active_power_kw") if value} == {100.0}
-    await line.fault("press", clear="all")
-    await line.fresh()
-
-
 async def test_a_reboot_moves_the_namespaces_and_loses_the_set_point(line: Line) -> None:
     assert (await line.driver.write(line.plan("press"), "power_limit", 40.0, 60)).delivered
     await line.fault("press", "main", fault="reboot", for_s=0.5)
@@ -370,24 +287,6 @@ async def test_a_reboot_moves_the_namespaces_and_loses_the_set_point(line: Line)
     await line.fresh()
     written = await line.driver.write(line.plan("press"), "power_limit", 30.0, 60)
     assert (written.delivered, written.before, written.after) == (True, 0.0, 30.0)
-
-
-async def test_a_server_for_one_client_turns_the_second_away_and_keeps_the_first(line: Line) -> None:
-    await line.fault("press", fault="one_connection")
-    second = OpcUa(bus(line.url), Gateway(now_ms), first_wait_s=0.05, last_wait_s=0.2)
-    with pytest.raises(BusUnreachable):
-        await second.read(line.plan("press"))
-    await line.fresh()
-    await line.fault("press", clear="all")
-    deadline = time.monotonic() + LIMIT_S
-    answered = False
-    while not answered and time.monotonic() < deadline:
-        try:
-            answered = bool((await second.read(line.plan("press"))).blocks)
-        except BusUnreachable:
-            await asyncio.sleep(0.02)
-    await second.close()
-    assert answered
 
 
 async def test_a_closed_driver_leaves_nothing_in_the_server(line: Line) -> None:
