@@ -18,6 +18,7 @@ from wire.reading import Event, Json
 log = logging.getLogger(__name__)
 
 ANSWERS_MOST: Final = 64
+REFUSED_MOST: Final = 1_000
 KIND: Final = "set_point"
 _REVISIONS_LOST: Final = 1_000  # an answer may have been told so often since it was last kept
 
@@ -31,6 +32,7 @@ class Record:
         self._clock, self._event, self._answer = clock, event, answer
         self._results: OrderedDict[str, Result] = OrderedDict()
         self._commands: dict[str, Command] = {}
+        self._refused: OrderedDict[str, None] = OrderedDict()  # events of refusals that have been told
 
     def restore(self, kept: Iterable[Result], held: Iterable[Held], reason: str) -> None:
         """The answers of an earlier run. What had not been delivered never will be; what is held changes when it is released."""
@@ -68,15 +70,12 @@ class Record:
         """A command is refused as a whole. That is told, not kept: an id that comes again is judged again."""
         log.warning("command refused id=%s issuer=%s reason=%s", command.id, command.issuer, reason)
         at_ms = self._clock()
-        self._event(
-            Event(
-                f"{KIND}-{command.id}-refused",
-                at_ms,
-                "",
-                KIND,
-                {**_head(command), "state": "refused", "reason": reason},
-            )
-        )
+        name = f"{KIND}-{command.id}-refused"
+        if name not in self._refused:  # whoever repeats an old command fills no spool
+            self._refused[name] = None
+            if len(self._refused) > REFUSED_MOST:
+                self._refused.popitem(last=False)
+            self._event(Event(name, at_ms, "", KIND, {**_head(command), "state": "refused", "reason": reason}))
         self._answer(Result(command.id, command.issuer, command.counter, at_ms, 1, [], reason[:MAX_REASON]))
 
     def take(self, command: Command, faults: Sequence[str]) -> None:

@@ -241,6 +241,15 @@ async def test_a_command_of_a_later_version_is_refused_as_a_whole_and_says_why(t
     assert bench.plant.writes == []
 
 
+async def test_an_old_command_that_is_repeated_is_answered_each_time_and_audited_once(tmp_path: Path) -> None:
+    async with Bench(tmp_path).running() as bench:
+        frame = seal(bench.command(bench.wants(-20.0), expires_at_ms=bench.clock() - 1), TOPIC, KEY)
+        for _ in range(50):
+            bench.control.message(frame)
+        assert [(event.kind, event.body["state"]) for event in bench.events] == [("set_point", "refused")]
+        assert len(bench.results) == 50
+
+
 async def test_a_forged_command_is_neither_obeyed_nor_answered_and_many_are_one_event(tmp_path: Path) -> None:
     async with Bench(tmp_path).running() as bench:
         thief = SigningKey.generate()
