@@ -149,6 +149,21 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--address", action="store_true", help="ask DL/T 645 lines with one meter for its address as well"
     )
     commission.set_defaults(run=_commission_edge)
+    browse = _word(
+        verbs,
+        "browse",
+        "what a bus has to offer: devices, objects, variables, addresses",
+        "wattline edge browse modbus_tcp host=10.0.0.5 device.unit=3\n  wattline edge browse bacnet_ip interface=10.0.0.2/24\n"
+        "  wattline edge browse edge.toml --bus supplies",
+    )
+    browse.add_argument("place", help="an edge file, or a protocol followed by the keys of its bus")
+    browse.add_argument(
+        "words", nargs="*", metavar="KEY=VALUE", help="keys of [[bus]], and of its device as device.KEY"
+    )
+    browse.add_argument("--bus", help="which bus of the edge file, where it has several")
+    browse.add_argument("--json", action="store_true", help="for programs")
+    browse.add_argument("--timeout-s", type=float, default=300.0, help="for all of it (default: %(default)s s)")
+    browse.set_defaults(run=_browse_edge)
     models = _word(verbs, "models", "the meter models that come with the agent", "wattline edge models --json")
     models.add_argument("--json", action="store_true", help="for programs")
     models.set_defaults(run=_list_models)
@@ -209,6 +224,15 @@ def _commission_edge(options: argparse.Namespace) -> int:
 
     watching = Watching(max(1, options.reads), max(0.0, options.pause_s), address=options.address)
     return asyncio.run(run_commission(options.file, options.json, sys.stdout, Clock.from_environment(), watching))
+
+
+def _browse_edge(options: argparse.Namespace) -> int:
+    from edge_agent.browse.run import run_browse
+
+    clock = Clock.from_environment()
+    return asyncio.run(
+        run_browse(options.place, options.words, options.bus, options.json, sys.stdout, clock, options.timeout_s)
+    )
 
 
 def _show_spool(options: argparse.Namespace) -> int:

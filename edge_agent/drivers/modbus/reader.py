@@ -183,6 +183,10 @@ class RegisterReader:
         """See `Controllable.write`."""
         return await self._writer.write(device, point, value, hold_s)
 
+    async def registers(self, name: str, unit: int, table: str, start: int, count: int) -> bytes:
+        """The bytes of registers that no plan asks for; `name` is what errors call the device. Raises DriverError."""
+        return await self._link.registers(name, unit, table, start, count)
+
     async def close(self) -> None:
         """Closes the connection; the next read opens it again."""
         self._link.close()

@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent.drivers.device_clock import EVERY_MS, DeviceClocks, nearest, offset_ms
 from edge_agent.drivers.driver import Gateway
-from wire.reading import Event
+from wire.reading import Event, Json
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -56,7 +56,7 @@ def test_a_wrong_clock_that_jumps_or_wanders_on_is_told_again() -> None:
 def test_the_event_says_offset_and_bound() -> None:
     made = Measured()
     event = made.clocks.seen("meter", 90_500, 1_800_000_000_000)
-    body = {"state": "ahead", "offset_s": 90.5, "before_s": None, "bound_s": 30.0}
+    body: dict[str, Json] = {"state": "ahead", "offset_s": 90.5, "before_s": None, "bound_s": 30.0}
     assert event == Event("device_clock-meter-1800000000000", 1_800_000_000_000, "meter", "device_clock", body)
 
 
