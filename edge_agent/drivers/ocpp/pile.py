@@ -75,6 +75,13 @@ class Pile:
         """Whether all its connectors' plans are known."""
         return self.told.ready
 
+    async def known_within(self, seconds: float) -> None:
+        """Waits until all connectors' plans are known, but not for longer: what is told before is not understood."""
+        if not self.ready:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.all_known.wait()
+
     def plan(self, plan: PilePlan) -> None:
         """Makes a connector known."""
         if plan.connector in self.steerings:

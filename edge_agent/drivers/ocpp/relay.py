@@ -50,8 +50,9 @@ class Relay:
         self._link: Link | None = None
         self._upstream: Upstream | None = None
         self._asked: dict[str, asyncio.Future[Frame]] = {}
+        self._late: dict[str, Frame] = {}  # calls whose answer is not waited for any more
         self._ids: dict[str, str] = {}  # a transaction's id at the pile -> at the back end
-        for known in pile.book.open_on(pile.identity):
+        for known in pile.book.of(pile.identity):  # also ended ones: their stop may still wait for the back end
             if known.alias:
                 self._ids[known.id] = known.alias
         pile.may_charge = self._may_charge
@@ -67,6 +68,7 @@ class Relay:
         link, upstream = self._link, self._upstream
         assert link is not None
         assert upstream is not None
+        await self._pile.known_within(self._bus.timeout_s)
         if upstream.up and not len(self._queue):
             if frame.kind is Kind.SEND:
                 await self._up(frame.raw)
@@ -77,8 +79,11 @@ class Relay:
                     await self._noted(frame, answer.payload)
                 await link.send(answer.raw)
                 return
-            if upstream.up:
-                return  # it is slow: its answer is passed on when it comes, and the pile knows how long to wait
+            if upstream.up:  # it is slow: its answer is passed on when it comes, and the pile knows how long to wait
+                self._late[frame.id] = frame
+                if len(self._late) > _ASKED:
+                    del self._late[next(iter(self._late))]
+                return
         if frame.kind is Kind.CALL:
             await link.send(await self._locally(frame))
 
@@ -248,6 +253,9 @@ class Relay:
         if waiting is not None and not waiting.done():
             waiting.set_result(frame)
         elif self._link is not None:
+            call = self._late.pop(frame.id, None)
+            if call is not None and frame.kind is Kind.RESULT:
+                await self._noted(call, frame.payload)
             await self._link.send(frame.raw)
 
     async def answer_from_pile(self, frame: Frame) -> None:

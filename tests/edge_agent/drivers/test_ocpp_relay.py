@@ -14,7 +14,7 @@ from ocpp_station import T0_MS, Clock, Store, call, energy, energy_2, raw, stamp
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from edge_agent.drivers.driver import DeviceRefused
+from edge_agent.drivers.driver import DeviceRefused, DeviceUnreachable
 
 
 @pytest.fixture
@@ -198,12 +198,38 @@ async def test_what_waits_for_the_operator_survives_a_restart_of_the_agent(
         clock.forward(600)
         await stop(pile, started.transaction_id, clock(), 5000)
     await operator.start()
-    async with relay(clock, operator, tmp_path) as bench, station(bench.url):
+    async with relay(clock, operator, tmp_path) as bench, station(bench.url) as pile:
         await operator.until(lambda: operator.bills.get(4001) == (1000, 5000))
+        await call(pile, "StatusNotification", connector_id=1, error_code="NoError", status="Available")
+        await operator.until(lambda: operator.said("StatusNotification"))  # behind what waited: that is done
     assert len(operator.said("StartTransaction")) == 1
     async with relay(clock, operator, tmp_path) as bench, station(bench.url) as pile:
         await call(pile, "Heartbeat")
     assert len(operator.said("StopTransaction")) == 1, "delivered once"
+
+
+async def test_a_stop_that_is_delivered_again_after_a_restart_has_the_operators_number(
+    clock: Clock, operator: BackEnd, tmp_path: Path
+) -> None:
+    """The answer to the stop was lost with the agent; the operator must know the transaction by the number that it gave."""
+
+    def last_answer(_: dict[str, Any]) -> dict[str, Any]:
+        operator.silent = True
+        return {"transactionId": 4711, "idTagInfo": {"status": "Accepted"}}
+
+    operator.answers = {"StartTransaction": last_answer, "StopTransaction": {}}
+    await operator.stop()
+    async with relay(clock, operator, tmp_path, offline_accept="all") as bench, station(bench.url) as pile:
+        started = await begin(pile, T0_MS)
+        clock.forward(600)
+        await stop(pile, started.transaction_id, clock(), 5000)
+    await operator.start()
+    async with relay(clock, operator, tmp_path) as bench, station(bench.url):
+        await operator.until(lambda: operator.said("StopTransaction"))
+    operator.silent = False
+    async with relay(clock, operator, tmp_path) as bench, station(bench.url):
+        await operator.until(lambda: len(operator.said("StopTransaction")) == 2)
+    assert [told["transactionId"] for told in operator.said("StopTransaction")] == [4711, 4711]
 
 
 async def test_a_call_whose_answer_is_lost_with_the_operator_is_answered_here_and_told_again(
@@ -380,3 +406,51 @@ async def test_when_the_operator_changes_its_limit_ours_follows(clock: Clock, op
         await bench.until(lambda: last() == 5000.0)
         await operator.command("ClearChargingProfile", {"id": 5}, "op-2")
         await bench.until(lambda: last() == 8000.0)
+
+
+async def test_a_call_that_comes_before_all_devices_have_been_read_waits_and_is_seen_by_us(
+    clock: Clock, operator: BackEnd
+) -> None:
+    """After a restart of the agent piles are back before their devices have been read once: what they say then is not to be missed."""
+    devices = [DEVICE, {**DEVICE, "name": "cp1b", "connector": 2}]
+    came: list[bytes] = []
+    towards = {"role": "local_controller", "upstream": operator.url}
+    bench = Bench(clock, None, devices, lambda _device, sent, text: None if sent else came.append(text), **towards)
+    with pytest.raises(DeviceUnreachable):
+        await bench.driver.read(bench.plans["cp1"])
+    async with raw(bench.url) as pile:
+        start = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": stamp(T0_MS)}
+        asking = asyncio.create_task(pile.ask("StartTransaction", start))
+        await operator.until(lambda: came)  # it is there; the other device has not been read yet
+        assert operator.said("StartTransaction") == []
+        await bench.gather()
+        assert (await asking)[2]["transactionId"] == 4001
+        started = await bench.event("transaction", phase="started")
+    assert (started.body["transaction_id"], started.body["meter_start_wh"]) == ("4001", 1000)
+    await bench.driver.close()
+
+
+async def test_a_call_passes_even_where_a_device_is_never_read(clock: Clock, operator: BackEnd) -> None:
+    devices = [DEVICE, {**DEVICE, "name": "cp1b", "connector": 2}]
+    bench = Bench(clock, devices=devices, role="local_controller", upstream=operator.url, timeout_s=0.1)
+    with pytest.raises(DeviceUnreachable):
+        await bench.driver.read(bench.plans["cp1"])
+    async with raw(bench.url) as pile:
+        assert (await pile.ask("Heartbeat", {}))[0] == 3
+    await bench.driver.close()
+
+
+async def test_a_late_answer_of_the_operator_reaches_the_pile_and_us(clock: Clock, operator: BackEnd) -> None:
+    async with relay(clock, operator, timeout_s=0.1) as bench, raw(bench.url) as pile:
+        await operator.until(lambda: operator.pile)
+        operator.silent = True
+        start = {"connectorId": 1, "idTag": "T", "meterStart": 1000, "timestamp": stamp(T0_MS)}
+        await pile.socket.send(json.dumps([2, "late-1", "StartTransaction", start]))
+        status = {"connectorId": 1, "status": "Charging", "errorCode": "NoError"}
+        await pile.socket.send(json.dumps([2, "later-1", "StatusNotification", status]))
+        await operator.until(lambda: operator.said("StatusNotification"))  # the relay waits for the first one no more
+        assert operator.pile is not None
+        await operator.pile.send('[3, "late-1", {"transactionId": 77, "idTagInfo": {"status": "Accepted"}}]')
+        assert (await pile.answer("late-1"))[2]["transactionId"] == 77
+        started = await bench.event("transaction", phase="started")
+    assert started.body["transaction_id"] == "77"
