@@ -29,7 +29,7 @@ class Session:
 
     state: `running`, `ended`, or `broken`: its end was never told, and another one has begun on the connector since. `doing` is what the pile
     said last (Charging, SuspendedEV, ...). The energy is that of `told_at_ms`; `register_wh` is the counter at that instant, as far as it is known.
-    `gaps` are what is missing or doubtful, in words; `missing_bound_wh` bounds what the baseline missed.
+    `quality` is None where nothing has been counted yet. `gaps` are what is missing or doubtful, in words; `missing_bound_wh` bounds what the baseline missed.
     """
 
     edge: str
@@ -51,7 +51,7 @@ class Session:
     register_wh: Decimal | None
     meter_stop_wh: Decimal | None
     baseline: str
-    quality: Literal["good", "uncertain", "bad"]
+    quality: Literal["good", "uncertain", "bad"] | None
     missing_bound_wh: Decimal | None
     reason: str
     revision: int
@@ -169,6 +169,7 @@ def _session(edge: str, cluster: _Cluster, signed: Sequence[Event]) -> Session:
     named = {name for name in _list(body, "signed") if isinstance(name, str)}
     bound = _decimal(body, "missing_bound_kwh")
     stop = _decimal(body, "meter_stop_wh") if ends else None
+    energy = _wh(_decimal(body, "energy_kwh"))
     return Session(
         edge=edge,
         device=last.event.device,
@@ -183,18 +184,20 @@ def _session(edge: str, cluster: _Cluster, signed: Sequence[Event]) -> Session:
         ended_at_ms=last.ended_at_ms if ends else None,
         first_told_ms=min(told.event.at_ms for told in cluster.told),
         told_at_ms=last.event.at_ms,
-        energy_wh=_wh(_decimal(body, "energy_kwh")),
+        energy_wh=energy,
         export_wh=_wh(_decimal(body, "export_kwh")),
         meter_start_wh=_decimal(body, "meter_start_wh"),
         register_wh=stop,
         meter_stop_wh=stop,
         baseline=_text(body, "baseline"),
-        quality=_QUALITIES.get(_text(body, "quality"), "bad"),
+        quality=_QUALITIES.get(_text(body, "quality"), "bad") if ends or energy is not None else None,
         missing_bound_wh=_wh(bound) or None,
         reason=_text(body, "reason") if ends else "",
         revision=last.revision,
         signed_values=len(mine | (named & {event.id for event in signed})),
-        gaps=tuple(_gaps(cluster, body, named - {event.id for event in signed}, counted=bool(ends))),
+        gaps=tuple(
+            _gaps(cluster, body, named - {event.id for event in signed}, counted=bool(ends) or energy is not None)
+        ),
     )
 
 
@@ -203,7 +206,7 @@ def _gaps(cluster: _Cluster, body: Mapping[str, Json], unsigned: set[str], *, co
         yield "begun before anybody listened"
     elif all(told.phase != "started" for told in cluster.told):
         yield "its start has not arrived"
-    if (why := _text(body, "why")) and (counted or body.get("energy_kwh") is not None):
+    if counted and (why := _text(body, "why")):
         yield why
     if unsigned:
         yield f"{len(unsigned)} signed values have not arrived"

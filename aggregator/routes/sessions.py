@@ -54,7 +54,7 @@ class SessionAnswer(Answer):
     register_wh: str | None
     meter_stop_wh: str | None
     baseline: str
-    quality: Literal["good", "uncertain", "bad"]
+    quality: Literal["good", "uncertain", "bad"] | None
     missing_bound_wh: str | None
     reason: str
     revision: int

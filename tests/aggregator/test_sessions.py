@@ -92,7 +92,7 @@ def test_a_running_session_goes_on_with_its_counter() -> None:
         T0 + 60_000,
         "good",
     )
-    assert one([begun]).gaps == ()
+    assert (one([begun]).gaps, one([begun]).quality) == ((), None)
     # older than what was told, below the begin, and of a session that has ended
     for session, at_ms, kwh in ((fresh, T0, 7901.0), (fresh, T0 + 90_000, 7900.2), (one(WHOLE), T0 + 10**7, 8000.0)):
         assert with_register(session, at_ms, kwh) is session
