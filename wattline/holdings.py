@@ -1,15 +1,17 @@
-"""What a store holds of a facility, by protocol and by carrier: devices, series and how far the meters have counted. Not whether it is complete."""
+"""What a store holds of a facility, by protocol and by carrier: devices, series, how far the meters have counted, and charging sessions. Not whether it is complete."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from aggregator.sessions import SIGNED, TRANSACTION, sessions, with_register
 from aggregator.stores.store import SeriesKey, Store
 from wattline.demo_files import Gateway
 from wire.quantities import QUANTITIES, Carrier, Kind
 
 _FOR_EVER: Final = (0, 2**53)
+_REGISTER: Final = "energy_import_kwh"
 _SHOWN: Final = 6  # counters of a carrier in the lines for a person
 _SERIAL: Final = "answer_serial_"  # numbers the answers of a simulator; no meter has it
 
@@ -35,7 +37,29 @@ def holdings(store: Store, gateway: Gateway) -> dict[str, Any]:
             for carrier, found in sorted(carriers.items())
             if carrier not in (Carrier.DEVICE, Carrier.WEATHER)
         },
+        "sessions": _sessions(store, gateway),
     }
+
+
+def _sessions(store: Store, gateway: Gateway) -> list[dict[str, Any]]:
+    """Each charging session with its energy, Wh as text; running ones up to the newest reading of the pile's register."""
+    told = [event for kind in (TRANSACTION, SIGNED) for event in store.events(gateway.facility, *_FOR_EVER, kind)]
+    rows = []
+    for session in sessions(told):
+        if session.state == "running":
+            history = store.history(SeriesKey(gateway.facility, session.edge, session.device, _REGISTER), *_FOR_EVER)
+            if len(history):
+                session = with_register(session, int(history.at_ms[-1]), float(history.value[-1]))
+        rows.append(
+            {
+                "device": session.device,
+                "transaction_id": session.transaction_id,
+                "state": session.state,
+                "started_at_ms": session.started_at_ms,
+                "energy_wh": None if session.energy_wh is None else f"{session.energy_wh:f}",
+            }
+        )
+    return rows
 
 
 def _size(keys: Sequence[SeriesKey]) -> dict[str, int]:
@@ -50,7 +74,7 @@ def _counted(
     for key in sorted(keys):
         quantity = QUANTITIES[key.quantity]
         whole = carrier != Carrier.ELECTRICITY or (
-            listed.get(key.device, {}).get("measures") == "grid" and key.quantity == "energy_import_kwh"
+            listed.get(key.device, {}).get("measures") == "grid" and key.quantity == _REGISTER
         )
         if quantity.kind is not Kind.COUNTER or not whole:
             continue
@@ -76,6 +100,11 @@ def told(held: Mapping[str, Any]) -> list[str]:
         counted = ", ".join(some) + (f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else "")
         size = f"{found['devices']} devices, {found['series']} series"
         lines.append(f"{carrier}: {size}" + (f", counted {counted}" if counted else ""))
+    if charged := held["sessions"]:
+        ended = [session for session in charged if session["state"] == "ended"]
+        energy_wh = sum((Decimal(session["energy_wh"] or 0) for session in charged), Decimal(0))
+        piles = len({session["device"] for session in charged})
+        lines.append(f"charging: {len(charged)} sessions at {piles} piles, {len(ended)} ended, {energy_wh / 1000} kWh")
     return lines
 
 

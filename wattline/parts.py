@@ -7,12 +7,33 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 STARTS_WITHIN_S: Final = 60.0
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """SIGINT and SIGTERM wait until a child that is being started has a name here: otherwise nobody would end it."""
+    if threading.current_thread() is not threading.main_thread():  # signals never reach it
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number_of in came:
+            signal.raise_signal(number_of)
 
 
 class PartFailed(Exception):
@@ -36,7 +57,7 @@ class Part:
     def start(self) -> None:
         """Start it; its standard output is kept for `ready`."""
         self._told_to_end = False
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, undisturbed():
             self._process = subprocess.Popen(
                 self._arguments,
                 cwd=self._directory,

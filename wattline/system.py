@@ -12,7 +12,7 @@ from typing import Any, Final
 from wattline.broker import LocalBroker
 from wattline.demo_edge import piles_call
 from wattline.demo_files import Gateway, Plan, gateways, write_aggregator, write_edge
-from wattline.parts import Part, PartFailed
+from wattline.parts import Part, PartFailed, undisturbed
 from wire.clock import VARIABLE, Clock
 
 DRAIN_S: Final = 20.0
@@ -113,7 +113,8 @@ class System:
     def _start_broker(self) -> tuple[str, int]:
         if self.wanted.broker is not None:
             return self.wanted.broker
-        self.broker = LocalBroker(self.directory / "broker")
+        with undisturbed():
+            self.broker = LocalBroker(self.directory / "broker")
         return self.broker.host, self.broker.port
 
     def restart_broker(self) -> None:

@@ -59,6 +59,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             status = process.wait(360)
             assert report.is_file(), f"{name}: status {status}: {out.read_text()[-2000:]}"
             found[name] = {"status": status, "printed": out.read_text(), **json.loads(report.read_text())}
+            found[name]["directory"] = directory / str(list(RUNS).index(name))
         yield found
     finally:
         for process, _, _ in processes.values():
@@ -112,6 +113,25 @@ def test_the_city_block_has_every_protocol_and_every_carrier_in_the_store(report
     assert set(held["carriers"]) == {"electricity", "heat", "cooling", "water", "gas"}
     for carrier, found in held["carriers"].items():
         assert any(Decimal(row["counted"]) > 0 for row in found["counted"]), carrier
+
+
+def test_each_pile_of_the_city_block_has_its_session_with_its_energy(reports: dict[str, Any]) -> None:
+    """Held against what the simulated piles' own meters said when a session began and ended."""
+    (block,) = reports["city block"]["facilities"]
+    sessions = block["holdings"]["sessions"]
+    assert len({session["device"] for session in sessions if session["energy_wh"] is not None}) == 50
+    begun: dict[str, int] = {}
+    counted: dict[str, list[int]] = {}
+    for line in (reports["city block"]["directory"] / "answers.jsonl").read_text().splitlines():
+        said = json.loads(line)
+        if said.get("context") == "Transaction.Begin":
+            begun[said["device"]] = said["import_wh"]
+        elif said.get("context") == "Transaction.End" and said["device"] in begun:
+            counted.setdefault(said["device"], []).append(said["import_wh"] - begun.pop(said["device"]))
+    assert len(counted) >= 20
+    for device, energies_wh in counted.items():
+        ended = [s for s in sessions if s["device"] == device and s["state"] == "ended"]
+        assert [Decimal(s["energy_wh"]) for s in ended][-len(energies_wh) :] == energies_wh, device
 
 
 @pytest.mark.parametrize("name", POLLS)

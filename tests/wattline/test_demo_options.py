@@ -56,7 +56,7 @@ def test_a_report_of_nothing_says_so_in_words() -> None:
     none = {"p50_ms": None, "p95_ms": None}
     facility = {
         "facility": "works", "emissions_now_kg_per_h": None, "factor_now": {"kg_per_kwh": "0.5"}, "factors": [],
-        "emissions_kg": None, "intervals": 0, "holdings": {"series": 0, "protocols": {}, "carriers": {}},
+        "emissions_kg": None, "intervals": 0, "holdings": {"series": 0, "protocols": {}, "carriers": {}, "sessions": []},
     }  # fmt: skip
     text = summary(
         {
