@@ -195,6 +195,8 @@ def _outcome(senders: Sequence[_Sender], begun: float, ended: float, cpu_s: floa
     first = begun + (ended - begun) / 4
     answered = [entry for sender in senders for entry in sender.latencies_ms]
     counted = [latency for at, latency in answered if first <= at <= ended]
+    if not counted:  # so short a run that it is all one stretch
+        first, counted = begun, [latency for _, latency in answered]
     sent = sum(sender.next_seq - 1 for sender in senders)
     return {
         "sent": sent,

@@ -53,6 +53,9 @@ class Plant:
         return Written(True, before, value)
 
 
+_IDS = itertools.count()
+
+
 class Bench:
     """A control over a plant, with what it said."""
 
@@ -76,7 +79,7 @@ class Bench:
     def command(self, *set_points: SetPoint, **changes: Any) -> Command:
         counter, now_ms = next(self._counter), self.clock()
         fields = {
-            "id": f"c-{counter}",
+            "id": f"c-{next(_IDS)}",
             "issuer": "dispatch",
             "counter": counter,
             "issued_at_ms": now_ms,

@@ -44,7 +44,10 @@ def framed(body: bytes) -> bytes:
 
 @dataclass
 class Slave:
-    """Answers reads from `words` for the units it has; `delays` (by first register) are waited for first, `spoil` changes the answer."""
+    """Answers reads from `words` for the units it has; `delays` (by first register) are waited for first, `spoil` changes the answer.
+
+    A unit answers in order, as a meter does that takes up one request after the other.
+    """
 
     words: dict[int, int]
     units: tuple[int, ...] = (1,)
@@ -52,6 +55,7 @@ class Slave:
     spoil: Callable[[bytes], Parts] = lambda answer: [(0, answer)]
     refuse: int | None = None
     asked: list[tuple[int, int, int, int]] = field(default_factory=list)
+    free_at_s: dict[int, float] = field(default_factory=dict)
 
     def react(self, request: bytes) -> Parts:
         if len(request) != 8 or framed(request[:-2]) != request:
@@ -68,8 +72,12 @@ class Slave:
             data = b"".join(struct.pack(">H", self.words[at]) for at in range(start, start + count))
             answer = framed(bytes((unit, function, len(data))) + data)
         parts = list(self.spoil(answer))
-        delay_s = self.delays.get(start, 0.0)
-        return [(delay_s + parts[0][0], parts[0][1]), *parts[1:]] if parts else []
+        if not parts:
+            return []
+        now_s = asyncio.get_running_loop().time()
+        wait_s = max(0.0, self.free_at_s.get(unit, 0.0) - now_s) + self.delays.get(start, 0.0)
+        self.free_at_s[unit] = now_s + wait_s + sum(part_s for part_s, _ in parts) + 0.001
+        return [(wait_s + parts[0][0], parts[0][1]), *parts[1:]]
 
 
 @dataclass
