@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.collect import DeviceState as Polled
 from edge_agent.edge_file import EdgeFile
+from edge_agent.polled import DeviceState as Polled
 from wire.messages import MAX_STATUS_BYTES, DeviceState, EdgeStatus, encode
 
 _ROOM: Final = MAX_STATUS_BYTES - 8_192  # what the head of a page takes at most

@@ -12,7 +12,8 @@ from statistics import median
 import pytest
 from event_bodies import faults
 
-from edge_agent.collect import BACK_OFF_FIRST_S, Collection
+from edge_agent.breaker import BACK_OFF_FIRST_S
+from edge_agent.collect import Collection
 from edge_agent.drivers.declared import Bus
 from edge_agent.drivers.driver import Answer, BusUnreachable, DevicePlan, DeviceRefused, DeviceUnreachable, Gateway
 from edge_agent.drivers.modbus.declared import Device, TcpBus
