@@ -17,12 +17,17 @@ def test_a_signal_waits_until_the_child_has_a_name(number: signal.Signals) -> No
         raise Told
 
     before = signal.signal(number, raises)
-    named = False
-    try:
-        with pytest.raises(Told), undisturbed():
+    steps = []
+
+    def start() -> None:
+        with undisturbed():
             signal.raise_signal(number)
-            named = True
-        assert named
+            steps.append("named")
+
+    try:
+        with pytest.raises(Told):
+            start()
+        assert steps == ["named"]
         assert signal.getsignal(number) is raises
     finally:
         signal.signal(number, before)
