@@ -1,8 +1,12 @@
 """The server seen through pymodbus' client, an independent peer: values, exceptions, serial numbers and the log."""
 
 import asyncio
+import re
+import shutil
 import struct
 from typing import Any
+
+import pytest
 
 HOUR_S = 3600
 
@@ -149,3 +153,23 @@ async def test_requests_in_a_row_are_answered_in_order(run_site: Any, steel: dic
         assert [int.from_bytes(answer[:2], "big") for answer in answers] == list(range(40))
         assert [int.from_bytes(answer[9:], "big") for answer in answers] == list(range(1, 41))
         writer.close()
+
+
+async def test_mbpoll_reads_a_meter_and_is_told_that_an_address_is_illegal(
+    run_site: Any, works: dict[str, Any]
+) -> None:
+    """libmodbus. -t 4:float -B: big-endian floats of holding registers; -r counts from 1, so that 66 is the register with address 65."""
+    if shutil.which("mbpoll") is None:
+        pytest.skip("mbpoll (Debian, libmodbus) is not installed")
+    async with run_site(works) as served:
+        place = served.place("process")
+        said = []
+        for words in (("-t", "4:float", "-B", "-r", "66", "-c", "1"), ("-t", "4", "-r", "60001")):
+            process = await asyncio.create_subprocess_exec(
+                "mbpoll", "-m", "tcp", "-p", str(place["port"]), "-a", "2", *words, "-1", "127.0.0.1",
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            out, _ = await asyncio.wait_for(process.communicate(), 30)
+            said.append(out.decode(errors="replace"))
+        assert re.findall(r"^\[66\]:\s+([\d.e+]+)", said[0], re.MULTILINE) == ["100000"], said[0]  # W
+        assert "Illegal data address" in said[1]
