@@ -8,17 +8,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from faulty_field import COUNTED, LINKS, LOAD_KW, PILES, SERIAL, Field, Heard, Link, faulty_field, names, now_ms
+from faulty_field import LINKS, LOAD_KW, PILES, SERIAL, Field, Heard, Link, faulty_field, names, now_ms
 
 from device_sim.faults import FaultKind
 from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceRefused, DeviceUnreachable, DriverError
 from edge_agent.drivers.ocpp import commands
 
 pytestmark = pytest.mark.timeout(300)
+PAGE = Path(__file__).parents[2] / "docs" / "drivers" / "faults.md"
 AT_ONCE = ("rollover", "reset")
 FAULTS = (*map(str, FaultKind), *AT_ONCE)
 QUIET_MS = 2500
@@ -254,4 +256,44 @@ async def test_a_fault_is_clear_or_does_no_harm_delays_nobody_and_passes_by_itse
 def test_the_table_names_only_what_there_is() -> None:
     assert SEEN.keys() == LINKS.keys()
     assert {fault for row in SEEN.values() for fault in row} <= set(FAULTS)
-    assert COUNTED in {link.counted for link in LINKS.values()}
+
+
+COLUMNS = {
+    "Modbus TCP": ("modbus_tcp",),
+    "SunSpec": ("sunspec",),
+    "serial lines": ("modbus_rtu_tcp", "dlt645", "cjt188", "mbus", "modbus_rtu"),
+    "BACnet/IP": ("bacnet_ip",),
+    "OPC UA": ("opcua",),
+    "MQTT": ("mqtt",),
+    "OCPP 1.6": ("ocpp_16",),
+    "OCPP 2.0.1, 2.1": ("ocpp_201", "ocpp_21"),
+}
+
+
+def in_words(link: str, fault: str) -> str:
+    """A cell of the page's table."""
+    seen = SEEN[link].get(fault, UNHARMED)
+    if fault in AT_ONCE:
+        return "as shown"
+    if fault == "one_connection" and link in CLIENTS:
+        return "second client `DeviceUnreachable`"
+    asked = f"; asked: `{seen.asked.__name__}`" if seen.asked is not None and seen.asked not in seen.errors else ""
+    if seen.errors:
+        return " or ".join(f"`{error.__name__}`" for error in seen.errors) + asked
+    if seen.reason:
+        return f"not good, `{seen.reason}`"
+    if seen.quiet:
+        return "nothing new" + asked
+    if seen.repeats or fault == "frozen":
+        return "values stand still"
+    return "no harm" + asked
+
+
+def test_the_page_says_what_the_contract_holds() -> None:
+    rows = [f"| {fault} | {' | '.join(in_words(links[0], fault) for links in COLUMNS.values())} |" for fault in FAULTS]
+    assert {link for links in COLUMNS.values() for link in links} == set(LINKS)
+    for fault in FAULTS:
+        for links in COLUMNS.values():
+            assert len({in_words(link, fault) for link in links}) <= 1 + (fault == "one_connection")
+    page = PAGE.read_text(encoding="utf-8")
+    assert [row for row in rows if row not in page] == []
