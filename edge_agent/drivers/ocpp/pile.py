@@ -75,11 +75,11 @@ class Pile:
         """Whether all its connectors' plans are known."""
         return self.told.ready
 
-    async def known_within(self, seconds: float) -> None:
+    async def known_within(self, limit_s: float) -> None:
         """Waits until all connectors' plans are known, but not for longer: what is told before is not understood."""
         if not self.ready:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(limit_s):
                     await self.all_known.wait()
 
     def plan(self, plan: PilePlan) -> None:
