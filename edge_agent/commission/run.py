@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from edge_agent.drivers.driver import Answer, DevicePlan, Driver, DriverError, G
 from edge_agent.drivers.table import ExtraMissing, declared, open_driver
 from edge_agent.edge_file import EdgeFile, EdgeFileFaults, load
 from wire.clock import Clock
+
+log = logging.getLogger(__name__)
 
 READS: Final = 3  # enough to see what stands still; the first also makes the plan and is not timed
 PAUSE_S: Final = 1.0
@@ -103,6 +106,7 @@ async def _bus(bus: Bus, driver: Driver[Any], clock: Clock, watching: Watching) 
         for number in range(max(1, watching.reads)):
             if number:
                 await clock.sleep(watching.pause_s)
+            log.info("reading bus=%s poll=%d of=%d devices=%d", bus.name, number + 1, watching.reads, len(watched))
             for one in watched:
                 if not one.seen.error:
                     await _read(driver, one, timed=number > 0, listen_s=watching.listen_s if number == 0 else 0.0)

@@ -44,6 +44,7 @@ class House:
     readings: dict[str, list[Reading]] = field(default_factory=dict)
     errors: dict[str, DriverError | None] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
+    clocks: list[Any] = field(default_factory=list)  # what was told of devices' own clocks
 
     def plan(self, name: str) -> MqttPlan:
         (place,) = [place for place in self.ready["devices"] if place["device"] == name]
@@ -77,6 +78,7 @@ class House:
                     continue
                 self.readings.setdefault(name, []).extend(r for block in answer.blocks for r in block.readings())
                 self.faults.setdefault(name, []).extend(map(str, answer.faults))
+                self.clocks += [event.body["state"] for event in answer.events if event.kind == "device_clock"]
             if so():
                 return
             await asyncio.sleep(0.01)
@@ -205,6 +207,7 @@ async def test_a_device_whose_clock_jumps_back_is_told_at_our_time(house: House)
     await house.fresh("main")
     await house.fault("plug", clear="all")
     await house.fresh("plug")
+    await house.until(lambda: house.clocks == ["behind", "right"], "plug")
 
 
 async def test_a_broker_that_is_killed_and_started_again_is_found_by_both_sides(house: House, mosquitto: Any) -> None:

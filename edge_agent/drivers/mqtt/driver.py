@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_agent.drivers.arrivals import CLOCK, GOOD, Arrival, Arrivals, instant
+from edge_agent.drivers.device_clock import DeviceClocks
 from edge_agent.drivers.driver import Answer, BusUnreachable, DeviceMisanswered, DeviceUnreachable, DriverError, Gateway
 from edge_agent.drivers.mqtt.declared import Bus, Item, MqttPlan
 from edge_agent.drivers.mqtt.payload import MISSING, PayloadFault, at, instant_ms, parsed, value_of
 from wire.mqtt import Broker, MqttSession, Tls
-from wire.reading import REASON_CODES, Quality
+from wire.reading import REASON_CODES, Event, Quality
 
 log = logging.getLogger(__name__)
 
 PASSWORD: Final = "WATTLINE_MQTT_DEVICES_PASSWORD"  # noqa: S105 the name of the variable
 _MAX_WAITING: Final = 5_000  # messages between paho's thread and the loop
 _MAX_FAULTS: Final = 16
+_MAX_EVENTS: Final = 16
 _MAX_FRAME: Final = 4096
 _OF_UNKNOWN_AGE: Final = (int(Quality.UNCERTAIN), REASON_CODES["frozen"])
 
@@ -50,6 +52,7 @@ class _Device:
     floors: dict[str, int] = field(default_factory=dict)  # quantity -> lowest power of ten so far
     said: dict[str, tuple[int, int]] = field(default_factory=dict)  # topic -> last instant in a payload, its hash
     clock_doubted: bool = False
+    events: list[Event] = field(default_factory=list)
     greeted: bool = False
 
     def fault(self, text: str) -> None:
@@ -66,6 +69,7 @@ class MqttDevices:
         self._bus = bus
         self._gateway = gateway
         self._devices: dict[str, _Device] = {}
+        self._clocks = DeviceClocks(gateway, bus.window.before_ms)
         self._by_topic: dict[str, list[tuple[_Device, tuple[Item, ...]]]] = {}
         self._stack: AsyncExitStack | None = None
         self._session: MqttSession | None = None
@@ -98,7 +102,8 @@ class MqttDevices:
             faults.append(DeviceMisanswered(f"{device.name}: {lost} readings were lost because nobody fetched them"))
         if not blocks:
             self._raise_if_away(session, known)
-        return Answer(blocks=blocks, faults=faults)
+        events, known.events = known.events, []
+        return Answer(blocks=blocks, events=events, faults=faults)
 
     async def close(self) -> None:
         """Leaves the broker."""
@@ -251,6 +256,10 @@ class MqttDevices:
         if not sure and not message.retained and not device.clock_doubted:
             log.warning("mqtt_clock device=%s stamp_ms=%s arrived_ms=%s", plan.name, stamp_ms, message.at_ms)
         device.clock_doubted = not sure and not message.retained
+        if stamp_ms is not None and not message.retained:
+            event = self._clocks.seen(plan.name, stamp_ms - message.at_ms, message.at_ms, wrong=not sure)
+            if event is not None and len(device.events) < _MAX_EVENTS:
+                device.events.append(event)
         arrivals = []
         for item in items:
             raw = at(tree, item.steps)
