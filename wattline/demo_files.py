@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from wattline.demo_edge import bus_lines
+from wattline.demo_edge import bus_lines, gateway_lines
 from wire.keys import SigningKey
 
 SHOWN: Final = {"grid": "grid", "load": "load", "ev": "ev", "pv": "pv", "battery": "storage"}
@@ -69,6 +69,7 @@ def write_edge(plan: Plan, gateway: Gateway) -> Path:
     ]
     for name, devices in buses.items():
         lines += bus_lines(name, devices, plan.poll_s, (plan.broker_host, plan.broker_port))
+    lines += gateway_lines(gateway.edge, plan.poll_s)
     path = plan.directory / f"{gateway.edge}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
