@@ -12,6 +12,7 @@ _MS_PER_H: Final = 3_600_000
 _TELLING_COUNTS: Final = 20  # fewer steps of the display say nothing about a power
 _FLOAT_DIGITS: Final = 1e-6  # what a 32-bit float resolves of its value
 _AGREE: Final = 0.25
+_RENEWED_S: Final = 2.0  # meters renew what they show once a second or so: at both ends of the observed time
 _ENERGIES: Final = ("energy_import_kwh", "energy_export_kwh")
 # The fastest change that is believed, in the unit per second or as a share of the value before per second.
 _LEAPS: Final = (
@@ -99,7 +100,8 @@ def _against_power(device: str, values: Values) -> Iterator[Finding]:
     expected = abs(sum(powers)) / len(powers) * hours
     if expected < _TELLING_COUNTS * _quantum(samples[-1]) and gained < _TELLING_COUNTS * _quantum(samples[-1]):
         return
-    if abs(gained - expected) > _AGREE * expected + 2 * _quantum(samples[-1]):
+    blurred = abs(sum(powers)) / len(powers) * _RENEWED_S / 3600
+    if abs(gained - expected) > _AGREE * expected + blurred + 2 * _quantum(samples[-1]):
         yield Finding(
             device,
             running,

@@ -102,6 +102,7 @@ async def _bus(bus: Bus, driver: Driver[Any], clock: Clock, watching: Watching) 
         )
         for device in bus.device
     ]
+    until_s = time.perf_counter() + watching.listen_s  # for all devices of the bus together
     try:
         for number in range(max(1, watching.reads)):
             if number:
@@ -109,7 +110,7 @@ async def _bus(bus: Bus, driver: Driver[Any], clock: Clock, watching: Watching) 
             log.info("reading bus=%s poll=%d of=%d devices=%d", bus.name, number + 1, watching.reads, len(watched))
             for one in watched:
                 if not one.seen.error:
-                    await _read(driver, one, timed=number > 0, listen_s=watching.listen_s if number == 0 else 0.0)
+                    await _read(driver, one, timed=number > 0, until_s=until_s if number == 0 else 0.0)
         for one in watched:
             if not one.seen.error:
                 await _judge(bus, driver, one)
@@ -131,15 +132,15 @@ def _add(seen: DeviceSeen, note: str, finding: Any) -> None:
         seen.findings.append(finding)
 
 
-async def _read(driver: Driver[Any], one: _Watched, timed: bool, listen_s: float) -> None:
-    """One poll; of a device that sends by itself, what it has sent, and at first as long as it takes it to send something."""
+async def _read(driver: Driver[Any], one: _Watched, timed: bool, until_s: float) -> None:
+    """One poll; of a device that sends by itself, what it has sent, or else what it sends up to `until_s` (of time.perf_counter)."""
     begin = time.perf_counter()
     while True:
         try:
             answer, fault = await driver.read(one.plan), None
         except DriverError as error:
             answer, fault = None, error
-        if not driver.listens or (answer is not None and answer.blocks) or time.perf_counter() - begin >= listen_s:
+        if not driver.listens or (answer is not None and answer.blocks) or time.perf_counter() >= until_s:
             break
         await asyncio.sleep(_LOOK_S)
     if fault is not None:

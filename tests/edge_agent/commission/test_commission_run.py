@@ -19,6 +19,25 @@ KIND = "siemens_pac3200"
 QUICK = Watching(listen_s=0.2)
 
 
+class Stepped(Clock):
+    """A clock that moves only while somebody sleeps: a busy machine changes no figure."""
+
+    def __init__(self) -> None:
+        super().__init__(1_800_000_000_000)
+        self.at_ms = 1_800_000_000_000
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    __call__ = now_ms
+
+    async def sleep(self, simulated_s: float) -> None:
+        self.at_ms += round(1000 * simulated_s)
+
+
+CLOCK = Stepped()
+
+
 def device(name: str = "process", kind: str = KIND, **options: Any) -> dict[str, Any]:
     return {"name": name, "kind": kind, "measures": "load", **options}
 
@@ -33,9 +52,8 @@ async def plant(
     if bus is not None:
         site["bus"] = [bus]
     ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-    clock = Clock(speed=100.0)
     task = asyncio.create_task(
-        serve(load_site({"plant": [site]}), clock.now_ms, directory / "answers.jsonl", 0, ready.set_result)
+        serve(load_site({"plant": [site]}), CLOCK.now_ms, directory / "answers.jsonl", 0, ready.set_result)
     )
     waiting: set[asyncio.Future[Any]] = {task, ready}
     await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
@@ -65,14 +83,14 @@ def bus(place: dict[str, Any], extra: str = "", protocol: str = "modbus_tcp", mo
 
 async def told(path: Path, watching: Watching = QUICK) -> tuple[int, dict[str, Any]]:
     out = io.StringIO()
-    status = await run_commission(path, True, out, Clock(speed=100.0), watching)
+    status = await run_commission(path, True, out, CLOCK, watching)
     return status, json.loads(out.getvalue())
 
 
 async def test_a_sound_installation_exits_0_and_prints_values_plan_and_bus_time(tmp_path: Path) -> None:
     async with plant(tmp_path, device()) as (place,):
         out = io.StringIO()
-        assert await run_commission(edge_file(tmp_path, bus(place)), False, out, Clock(speed=100.0), QUICK) == 0
+        assert await run_commission(edge_file(tmp_path, bus(place)), False, out, CLOCK, QUICK) == 0
     text = out.getvalue()
     assert "process (siemens_pac3200 on bus-process)" in text
     assert "active_power_kw                              60 kW" in text
@@ -173,7 +191,7 @@ async def test_a_device_that_does_not_answer_exits_1_and_is_named(tmp_path: Path
 async def test_a_file_with_faults_exits_2_and_asks_no_device(tmp_path: Path) -> None:
     out = io.StringIO()
     path = edge_file(tmp_path, bus({"device": "process", "port": 0}))
-    assert await run_commission(path, False, out, Clock(speed=100.0), QUICK) == 2
+    assert await run_commission(path, False, out, CLOCK, QUICK) == 2
     assert "bus[0].port: expected int >= 1, saw 0" in out.getvalue()
 
 
@@ -194,3 +212,15 @@ async def test_the_address_of_a_silent_dlt645_meter_is_found_out(tmp_path: Path)
     assert status == 1
     (found,) = seen["findings"]
     assert (found["kind"], found["correction"]) == ("address", 'address = "000012345678" for this device')
+
+
+async def test_devices_that_send_by_themselves_share_the_time_that_is_waited_for_them(tmp_path: Path) -> None:
+    """Nobody is there: each of twenty is silent, and all of them together have cost little more than one wait."""
+    text = '[[bus]]\nname = "broker"\nprotocol = "mqtt"\nhost = "127.0.0.1"\nport = 9\nplain = true\ntimeout_s = 0.1\n'
+    for number in range(20):
+        text += f'[[bus.device]]\nname = "d{number}"\nmodel = "tasmota_energy"\ntopic = "plug{number}"\n'
+    begin = asyncio.get_running_loop().time()
+    status, seen = await told(edge_file(tmp_path, text), Watching(reads=2, listen_s=1.0))
+    assert asyncio.get_running_loop().time() - begin < 15  # not 20 times a second and more
+    assert status == 1
+    assert all("127.0.0.1:9" in device["error"] for device in seen["devices"])
