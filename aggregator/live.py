@@ -60,6 +60,10 @@ class AboutDevice:
 
     protocol: str
     model: str
+    period_ms: float = 0.0  # how often it is asked; 0: nobody says
+    listening: str = (
+        ""  # of one that speaks when it has something to say, whether the edge can hear it: online, lost or unknown
+    )
 
 
 @dataclass(slots=True)
@@ -244,12 +248,16 @@ class LiveState:
         return list(dict.fromkeys([*meters, *sorted({*untold, *plant.about})]))
 
     def _state(self, plant: _Plant, name: tuple[str, str], now_ms: int) -> str:
-        newest = self.newest.of_device(plant.facility.id, *name)
+        newest, about = self.newest.of_device(plant.facility.id, *name), plant.about.get(name)
         if newest is None:
-            return "offline"
+            return "online" if about is not None and about.listening == "online" else "offline"
         rhythm = plant.rhythms.setdefault(name, Rhythm(newest.at_ms))
         rhythm.heard(newest.at_ms)
-        return "offline" if self._edge(plant, name[0]).online is False else rhythm.state(now_ms, self._speed)
+        if self._edge(plant, name[0]).online is False:
+            return "offline"
+        if about is not None and about.listening:
+            return "online" if about.listening == "online" else "offline"
+        return rhythm.state(now_ms, self._speed, 0.0 if about is None else about.period_ms)
 
     def _edge(self, plant: _Plant, edge: str) -> EdgeFigures:
         """What is known of an edge: where the broker is gone or refuses it, nobody tells its last will."""

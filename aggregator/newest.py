@@ -72,14 +72,21 @@ class NewestReadings:
             return None if number is None else self._at(number)
 
     def of_device(self, facility: str, edge: str, device: str) -> Newest | None:
-        """The newest contact with a device: instant, and the worst quality among its readings of that instant (value None)."""
+        """The newest contact with a device: instant, and the worst quality among its readings of that instant that have a value (value None).
+
+        What a device does not have it answers without a value, each time; that alone is nothing bad.
+        """
         with self._lock:
             ids = self._of_device.get((facility, edge, device))
             if not ids:
                 return None
             at_ms = self._at_ms[ids]
             last = int(at_ms.max())
-            return Newest(last, None, worst(Quality(int(code)) for code in self._quality[ids][at_ms == last]))
+            now = at_ms == last
+            there = now & ~np.isnan(self._value[ids])
+            return Newest(
+                last, None, worst(Quality(int(code)) for code in self._quality[ids][there if there.any() else now])
+            )
 
     def devices(self, facility: str) -> list[tuple[str, str]]:
         """(edge, device) of all devices of one facility that ever gave a reading."""

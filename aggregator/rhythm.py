@@ -25,9 +25,10 @@ class Rhythm:
         self.period_ms = 0.8 * self.period_ms + 0.2 * min(step_ms, 4 * self.period_ms) if self.period_ms else step_ms
         self.last_ms = at_ms
 
-    def state(self, now_ms: int, speed: float) -> str:
-        """online, late or offline. `speed`: how many ms of `now_ms` pass in a real one (delivery takes real time)."""
-        age_ms = now_ms - self.last_ms
-        if age_ms > max(OFFLINE_PERIODS * self.period_ms, OFFLINE_MS * speed):
+    def state(self, now_ms: int, speed: float, told_ms: float = 0.0) -> str:
+        """online, late or offline. `speed`: how many ms of `now_ms` pass in a real one (delivery takes real time); `told_ms`: the period with
+        which its edge says that it is asked, which holds until a rhythm is known (0: it does not say)."""
+        age_ms, period_ms = now_ms - self.last_ms, self.period_ms or told_ms
+        if age_ms > max(OFFLINE_PERIODS * period_ms, OFFLINE_MS * speed):
             return "offline"
-        return "late" if age_ms > max(LATE_PERIODS * self.period_ms, LATE_MS * speed) else "online"
+        return "late" if age_ms > max(LATE_PERIODS * period_ms, LATE_MS * speed) else "online"

@@ -266,7 +266,12 @@ def store_of(settings: Settings) -> Store:
 
 
 def _about(status: EdgeStatus) -> dict[str, AboutDevice]:
-    return {device.name: AboutDevice(device.protocol, device.model) for device in status.devices}
+    return {
+        device.name: AboutDevice(
+            device.protocol, device.model, max(0.0, device.period_s) * 1000, device.state if device.listens else ""
+        )
+        for device in status.devices
+    }
 
 
 def _kept_store_id(directory: Path) -> str:

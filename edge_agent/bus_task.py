@@ -79,7 +79,7 @@ class BusTask:
             Polled(
                 device,
                 spoken.plan(bus, device, meter.load(device.model)),
-                DeviceState(device.name, bus.name),
+                DeviceState(device.name, bus.name, driver.listens),
                 clock.real_s(device.period_s) * ((start + index / len(bus.device)) % 1),
                 clock.real_s(device.period_s),
                 Breaker(jitter, longest_s),

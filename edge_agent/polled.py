@@ -30,6 +30,7 @@ class DeviceState:
 
     device: str
     bus: str
+    listens: bool = False  # it speaks when it has something to say
     online: bool | None = None  # None: not asked yet
     since_ms: int = 0
     reason: str = ""

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.drivers.declared import Device
 from edge_agent.edge_file import EdgeFile
 from edge_agent.polled import DeviceState as Polled
 from wire.messages import MAX_STATUS_BYTES, DeviceState, EdgeStatus, encode
@@ -17,9 +18,7 @@ def status_messages(head: EdgeStatus, edge: EdgeFile, polled: Sequence[Polled]) 
     """The payloads of `head` with the edge's devices, one per page."""
     states = {state.device: state for state in polled}
     devices = [
-        _device_state(device.name, bus.protocol, device.model, states.get(device.name))
-        for bus in edge.bus
-        for device in bus.device
+        _device_state(bus.protocol, device, states.get(device.name)) for bus in edge.bus for device in bus.device
     ]
     pages = list(_pages(devices)) or [[]]
     return [
@@ -28,11 +27,16 @@ def status_messages(head: EdgeStatus, edge: EdgeFile, polled: Sequence[Polled]) 
     ]
 
 
-def _device_state(name: str, protocol: str, model: str, polled: Polled | None) -> DeviceState:
+def _device_state(protocol: str, device: Device, polled: Polled | None) -> DeviceState:
+    known = DeviceState(device.name, protocol, device.model, period_s=device.period_s)
     if polled is None:
-        return DeviceState(name, protocol, model)
-    return DeviceState(
-        name, protocol, model, _STATES[polled.online], polled.last_answer_ms or None, polled.reason[:200]
+        return known
+    return msgspec.structs.replace(
+        known,
+        state=_STATES[polled.online],
+        last_answer_ms=polled.last_answer_ms or None,
+        reason=polled.reason[:200],
+        listens=polled.listens,
     )
 
 

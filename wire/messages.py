@@ -48,7 +48,8 @@ class AggregatorStatus(msgspec.Struct, frozen=True):
 
 
 class DeviceState(msgspec.Struct, omit_defaults=True, frozen=True):
-    """One device of an edge: `state` is online, lost or unknown."""
+    """One device of an edge: `state` is online, lost or unknown. `period_s`: how often it is asked, 0 where that is not said; `listens`: it
+    speaks when it has something to say, so that its silence means nothing."""
 
     name: str
     protocol: str = ""
@@ -56,6 +57,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True, frozen=True):
     state: str = "unknown"
     last_answer_ms: int | None = None
     reason: str = ""
+    period_s: float = 0.0
+    listens: bool = False
 
 
 class EdgeStatus(msgspec.Struct, omit_defaults=True, frozen=True):

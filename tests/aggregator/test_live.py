@@ -11,6 +11,7 @@ from live_plant import METERS, START_MS, LivePlant, powers_kw, works
 
 from aggregator.facility import FactorOverride, MeterSpec, Multiplier, Role
 from aggregator.import_meter import ImportMeter
+from aggregator.live import AboutDevice
 from aggregator.rhythm import Rhythm
 
 QUARTER_MS = 900_000
@@ -285,6 +286,24 @@ def test_a_learnt_period_makes_a_slow_device_late_later() -> None:
     assert rhythm.state(300_000 + 179_000, 1.0) == "online"
     assert rhythm.state(300_000 + 181_000, 1.0) == "late"
     assert rhythm.state(300_000 + 601_000, 1.0) == "offline"
+
+
+def test_a_device_that_was_heard_once_keeps_the_period_that_its_edge_told() -> None:
+    rhythm = Rhythm(0)
+    assert rhythm.state(2_600_000, 1.0, 900_000) == "online"
+    assert rhythm.state(2_800_000, 1.0, 900_000) == "late"
+    rhythm.heard(1000)
+    assert rhythm.state(1000 + 6_000, 1.0, 900_000) == "late", "what was heard says more than what was told"
+
+
+def test_a_device_that_speaks_when_it_has_something_to_say_is_as_its_edge_hears_it(plant: LivePlant) -> None:
+    plant.run_to(START_MS + 5_000)
+    plant.silent = {"roof"}
+    now_ms = START_MS + 5_000
+    for heard, state in (("online", "online"), ("lost", "offline"), ("unknown", "offline")):
+        plant.live.about("works", "gw-02", {"roof": AboutDevice("ocpp", "pile", 1000, heard)})
+        plant.run_to(now_ms := now_ms + 60_000)
+        assert plant.live.device_states("works")["gw-02", "roof"] == state
 
 
 def test_one_outage_does_not_teach_a_long_period() -> None:

@@ -53,6 +53,17 @@ def test_a_null_is_a_contact_without_a_value(newest: NewestReadings) -> None:
     assert (found.at_ms, found.value, found.quality) == (1000, None, Quality.BAD)
 
 
+def test_a_value_that_a_device_does_not_have_says_nothing_of_those_that_it_has(newest: NewestReadings) -> None:
+    put(newest, (0, 1000, 1.0, 0), (1, 1000, float("nan"), 2))
+    contact = newest.of_device("works", "gw-01", "d0")
+    assert contact is not None
+    assert contact.quality is Quality.GOOD
+    put(newest, (0, 2000, float("nan"), 2), (1, 2000, float("nan"), 2))
+    contact = newest.of_device("works", "gw-01", "d0")
+    assert contact is not None
+    assert contact.quality is Quality.BAD
+
+
 def test_a_devices_contact_is_its_newest_instant_with_the_worst_quality_of_it(newest: NewestReadings) -> None:
     put(newest, (0, 1000, 1.0, 2), (0, 2000, 1.0, 0), (1, 2000, 230.0, 1))
     contact = newest.of_device("works", "gw-01", "d0")
