@@ -31,7 +31,7 @@ bench: setup
 	$(PYTHON) -m benchmarks $(BENCH)
 
 long: setup
-	$(PYTHON) -m pytest -m long --timeout 3600 $(TESTS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m long --timeout 3600 $(TESTS)
 
 soak: setup
 	$(PYTHON) -m pytest -m soak --timeout 0 $(TESTS)
