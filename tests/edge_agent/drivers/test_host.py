@@ -1,6 +1,7 @@
 """The gateway as a meter: a hand-made Raspberry Pi 60 s apart, this machine's own /proc, and energy that survives restarts and power cuts."""
 
 import os
+import random
 import resource
 import shutil
 import time
@@ -165,6 +166,30 @@ async def test_a_file_that_reads_otherwise_costs_its_own_figures_and_names_itsel
     assert f"/{file}: expected" in str(fault)
     faulty = {name for name, reading in readings(answer).items() if reading.reason == "device-fault"}
     assert lost <= faulty <= {*lost, "emitted_kg_co2e", "host_cpu_percent", "agent_cpu_percent"}
+
+
+async def test_spoiled_files_cost_figures_and_nothing_else(pi: Machine) -> None:
+    files = sorted(path for path in pi.root.rglob("*") if path.is_file())
+    sound = {path: path.read_bytes() for path in files}
+    dice, until = random.Random(20_261_121), time.monotonic() + 3
+    while time.monotonic() < until:
+        path = dice.choice(files)
+        raw = bytearray(sound[path])
+        for _ in range(dice.randint(1, 8)):
+            at = dice.randrange(len(raw) + 1)
+            raw[at : at + dice.randint(0, 4)] = dice.choice(
+                [b"", b"-", b".", b" ", b"\n", b"\0", b"\xff", b"inf", b"nan", b"9" * 30, b":", b"kB", b"(", b")"]
+            )
+        path.write_bytes(raw)
+        try:
+            answer = await pi.driver.read(pi.plan)
+        except DeviceUnreachable:
+            answer = Answer()
+        for block in answer.blocks:
+            for reading in block.readings():
+                quantity = QUANTITIES[reading.quantity]
+                assert reading.value is None or quantity.low <= reading.value <= quantity.high, (path, bytes(raw))
+        path.write_bytes(sound[path])
 
 
 async def test_a_temperature_that_no_board_can_have_is_out_of_range(pi: Machine) -> None:
