@@ -156,6 +156,7 @@ class Heard:
     readings: list[Reading] = field(default_factory=list)
     errors: list[DriverError] = field(default_factory=list)
     longest_s: float = 0.0
+    in_a_row: int = 0  # readings with a good value and without an error, up to the last one
 
     def good(self, quantity: str, since_ms: int = 0) -> list[float]:
         """The good values of a quantity, in their order."""
@@ -218,9 +219,15 @@ class Field:
             answer = await self.drivers[link].read(self.plans[device])
         except DriverError as error:
             heard.errors.append(error)
+            heard.in_a_row = 0
         else:
+            fresh = Heard([reading for block in answer.blocks for reading in block.readings()])
             heard.errors += answer.faults
-            heard.readings += [reading for block in answer.blocks for reading in block.readings()]
+            heard.readings += fresh.readings
+            if answer.faults:
+                heard.in_a_row = 0
+            elif fresh.good(LINKS[link].fresh):
+                heard.in_a_row += 1
         heard.longest_s = max(heard.longest_s, loop.time() - begun_s)
 
     async def until(self, link: str, so: Callable[[], object], heard: Mapping[str, Heard], what: str) -> None:
