@@ -7,15 +7,12 @@ Several devices on one machine need a port each: bacpypes3 lets sockets share a 
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Self
 
 from bacpypes3 import basetypes, primitivedata
-from bacpypes3 import object as standard
 from bacpypes3.apdu import (
     ConfirmedRequestPDU,
     ReadPropertyMultipleRequest,
@@ -24,18 +21,17 @@ from bacpypes3.apdu import (
 )
 from bacpypes3.app import Application
 from bacpypes3.appservice import ApplicationServiceAccessPoint
-from bacpypes3.comm import Server, bind
+from bacpypes3.comm import bind
 from bacpypes3.errors import ExecutionError
 from bacpypes3.ipv4.bvll import BVLLCodec
 from bacpypes3.ipv4.service import BIPNormal
-from bacpypes3.local import analog, binary, cov, multistate
-from bacpypes3.local import device as local_device
-from bacpypes3.local.object import Object
 from bacpypes3.netservice import NetworkServiceAccessPoint, NetworkServiceElement
-from bacpypes3.pdu import PDU, IPv4Address, LocalBroadcast
+from bacpypes3.pdu import IPv4Address
 
 from device_sim.answer_log import AnswerLog
 from device_sim.bacnet_kinds import SERIAL, ObjectId, Thing, instance_of, room_temperature_degc
+from device_sim.bacnet_objects import Station, made
+from device_sim.bacnet_wire import Entry, Wire
 from device_sim.device import Device
 from device_sim.faults import FaultKind
 
@@ -45,7 +41,6 @@ logging.getLogger("bacpypes3").setLevel(logging.CRITICAL + 1)
 OPTIONS: Final = frozenset({"port", "cov_s", "max_apdu", "segmentation"})
 _LONGEST_APDU: Final = 1476
 _SMALLEST_APDU: Final = 50
-_IN_HAND: Final = 256
 _ROOM: Final = 100  # analog-input,101 is the first room
 _VENDOR: Final = 999
 _PRESENT_VALUE: Final = 85
@@ -60,177 +55,11 @@ _ERRORS: Final = {
 _READS: Final = (ReadPropertyRequest, ReadPropertyMultipleRequest)
 
 
-class _Accumulator(Object, standard.AccumulatorObject):  # type: ignore[misc]
-    """A counter of whole counts."""
-
-
-class _Whole(Object, standard.PositiveIntegerValueObject):  # type: ignore[misc]
-    """A whole number."""
-
-    _cov_criteria = cov.GenericCriteria
-
-
-class _Station(local_device.DeviceObject):  # type: ignore[misc]
-    """The device object, with a clock that can be wrong."""
-
-    def __init__(self, clock: Callable[[], int], **kwargs: Any) -> None:
-        self._clock = clock
-        super().__init__(**kwargs)
-
-    @property
-    def localDate(self) -> Any:  # noqa: N802 - the standard's name
-        """Today, as the device believes."""
-        return primitivedata.Date(datetime.fromtimestamp(self._clock() / 1000, UTC).date())
-
-    @localDate.setter
-    def localDate(self, value: Any) -> None:  # noqa: N802
-        """Set by nobody."""
-
-    @property
-    def localTime(self) -> Any:  # noqa: N802
-        """Now, as the device believes."""
-        return primitivedata.Time(datetime.fromtimestamp(self._clock() / 1000, UTC).time())
-
-    @localTime.setter
-    def localTime(self, value: Any) -> None:  # noqa: N802
-        """Set by nobody."""
-
-
-_CLASSES: Final[dict[str, Any]] = {
-    "analog-input": analog.AnalogInputObject,
-    "analog-output": analog.AnalogOutputObject,
-    "analog-value": analog.AnalogValueObjectCmd,
-    "binary-input": binary.BinaryInputObject,
-    "multi-state-value": multistate.MultiStateValueObject,
-    "accumulator": _Accumulator,
-    "positive-integer-value": _Whole,
-}
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What the log will say of the answer that is being made."""
-
-    serial: int
-    at_ms: int
-    carried: bool
-    fault: str | None
-    what: str
-
-
-class _Wire(Server):  # type: ignore[misc]
-    """One UDP port, and what the network and the device's power supply do to its datagrams."""
-
-    def __init__(self, device: Device, clock: Callable[[], int], sent: Callable[[_Entry], None]) -> None:
-        super().__init__()
-        self._device = device
-        self._clock = clock
-        self._sent = sent
-        self._transport: asyncio.DatagramTransport | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._last = b""
-        self._own: tuple[str, int] = ("", 0)
-        self.entry: _Entry | None = None
-        self.restart: Callable[[], None] = lambda: None
-
-    async def open(self, host: str, port: int) -> int:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            sock.bind((host, port))
-            loop = asyncio.get_running_loop()
-            self._transport, _ = await loop.create_datagram_endpoint(partial(_End, self), sock=sock)
-        except OSError:
-            sock.close()
-            raise
-        self._own = sock.getsockname()
-        return self._own[1]
-
-    def close(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        if self._transport is not None:
-            self._transport.close()
-
-    def received(self, data: bytes, place: tuple[str, int]) -> None:
-        active = self._device.faults.active(self._clock())
-        if FaultKind.REBOOT in active:
-            self.restart()
-            return
-        if FaultKind.SILENCE in active or len(data) < 4 or data[0] != 0x81 or len(self._tasks) >= _IN_HAND:
-            return
-        to = IPv4Address(self._own) if data[1] == 0x0A else LocalBroadcast()
-        task = asyncio.get_running_loop().create_task(self._up(PDU(data, source=IPv4Address(place), destination=to)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _up(self, pdu: Any) -> None:
-        try:
-            await self.response(pdu)
-        except Exception as error:  # noqa: BLE001 - the library raises anything on bytes that are no frame
-            log.debug("datagram dropped reason=%r", error)
-
-    async def indication(self, pdu: Any) -> None:
-        to = pdu.pduDestination
-        if isinstance(to, LocalBroadcast):
-            return  # on the loopback interface nobody hears it
-        place = to.addrTuple if isinstance(to, IPv4Address) else IPv4Address(to).addrTuple
-        active = self._device.faults.active(self._clock())
-        if FaultKind.SILENCE in active or FaultKind.REBOOT in active:
-            return
-        entry, self.entry = self.entry, None
-        data = bytes(pdu.pduData)
-        if FaultKind.STALE in active and self._last:
-            data, entry = self._last, _not_carried(entry, FaultKind.STALE)
-        elif FaultKind.STALE not in active:
-            self._last = data
-        if FaultKind.WRONG_CHECKSUM in active:
-            return  # the receiving system throws such a datagram away
-        if FaultKind.HALF_FRAME in active:
-            data, entry = data[: len(data) // 2], _not_carried(entry, FaultKind.HALF_FRAME)
-        late = active.get(FaultKind.DELAY)
-        if late is None:
-            self._send(data, place, entry)
-            return
-        if entry is not None:
-            entry.fault = entry.fault or FaultKind.DELAY.value
-        loop = asyncio.get_running_loop()
-        self._timers = {timer for timer in self._timers if timer.when() >= loop.time()}
-        self._timers.add(loop.call_later(late.delay_s, self._send, data, place, entry))
-
-    def _send(self, data: bytes, place: tuple[str, int], entry: _Entry | None) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._transport.sendto(data, place)
-        if entry is not None:
-            self._sent(entry)
-
-
-def _not_carried(entry: _Entry | None, kind: FaultKind) -> _Entry | None:
-    if entry is not None:
-        entry.carried, entry.fault = False, kind.value
-    return entry
-
-
-class _End(asyncio.DatagramProtocol):
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self._wire.received(data, (addr[0], addr[1]))
-
-    def error_received(self, exc: Exception) -> None:
-        """A client that has gone."""
-
-
 class _Served(Application):  # type: ignore[misc]
     """One device: its objects, drawn anew for each answer, its serial and its restarts."""
 
     def __init__(
-        self, device: Device, clock: Callable[[], int], sent: Callable[[_Entry], None], options: Mapping[str, Any]
+        self, device: Device, clock: Callable[[], int], sent: Callable[[Entry], None], options: Mapping[str, Any]
     ) -> None:
         super().__init__()
         self.device = device
@@ -239,7 +68,7 @@ class _Served(Application):  # type: ignore[misc]
         self._things: dict[ObjectId, Thing] = device.kind.objects(device.options)
         self._down = False
         self._settled = True
-        station = _Station(
+        station = Station(
             self._own_clock,
             objectIdentifier=("device", self._instance),
             objectName=device.name,
@@ -260,11 +89,11 @@ class _Served(Application):  # type: ignore[misc]
         self._station = station
         self._objects: dict[ObjectId, Any] = {}
         for object_id, thing in self._things.items():
-            self._objects[object_id] = _made(object_id, thing)
+            self._objects[object_id] = made(object_id, thing)
             self.add_object(self._objects[object_id])
-        self._serial = _made(SERIAL, Thing("Answer Serial", "no-units"))
+        self._serial = made(SERIAL, Thing("Answer Serial", "no-units"))
         self.add_object(self._serial)
-        self.wire = _Wire(device, clock, sent)
+        self.wire = Wire(device, clock, sent)
         self.wire.restart = self.reboot
         self._note_restart()
 
@@ -377,7 +206,7 @@ class _Served(Application):  # type: ignore[misc]
         if FaultKind.WRONG_UNIT in active:
             carried = False
         what = type(apdu).__name__.removesuffix("Request")
-        self.wire.entry = _Entry(self.device.serial, self._clock(), carried, shown, what)
+        self.wire.entry = Entry(self.device.serial, self._clock(), carried, shown, what)
         self._refusal = None if refused is None else _ERRORS.get(refused.exception_code, _ERRORS[4])
         await super().indication(apdu)
         for transaction in self.asap.serverTransactions:
@@ -404,27 +233,6 @@ def _asks_for_serial(apdu: Any) -> bool:
         and any(int(wanted.propertyIdentifier) == _PRESENT_VALUE for wanted in specification.listOfPropertyReferences)
         for specification in apdu.listOfReadAccessSpecs
     )
-
-
-def _made(object_id: ObjectId, thing: Thing) -> Any:
-    known: dict[str, Any] = {"objectIdentifier": object_id, "objectName": thing.name}
-    kind = object_id[0]
-    if kind != "positive-integer-value":
-        known |= {"eventState": "normal", "outOfService": False}
-    if kind == "multi-state-value":
-        known |= {"presentValue": 1, "numberOfStates": 3}
-    elif kind == "binary-input":
-        known |= {"presentValue": 0, "polarity": "normal"}
-    else:
-        known |= {"presentValue": thing.rest or 0, "units": thing.units}
-    if kind.startswith("analog"):
-        known["covIncrement"] = thing.cov_increment
-    if thing.rest is not None:
-        known["relinquishDefault"] = thing.rest
-    if thing.scale is not None:
-        known["scale"] = basetypes.Scale(integerScale=thing.scale)
-        known["maxPresValue"] = 999_999_999
-    return _CLASSES[kind](**known)
 
 
 class BacnetBus:
@@ -486,7 +294,7 @@ class BacnetBus:
                 except Exception:
                     log.exception("device failed device=%s", served.device.name)
 
-    def _note(self, device: Device, entry: _Entry) -> None:
+    def _note(self, device: Device, entry: Entry) -> None:
         self._answers.write(
             device.plant.name,
             device.name,
