@@ -203,6 +203,10 @@ class Pile:
         self._later.append((self.device.plant.now_ms + round(1000 * delay_s), deed))
         self._later.sort(key=lambda entry: entry[0])
 
+    def forget(self, deed: Callable[[], None]) -> None:
+        """What was to be done later is not; harmless where it is done or forgotten already."""
+        self._later = [entry for entry in self._later if entry[1] is not deed]
+
     def _advance(self) -> int:
         self.device.plant.advance(self.clock())
         return self.device.plant.now_ms

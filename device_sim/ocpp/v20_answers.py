@@ -37,6 +37,7 @@ class Answers:
         self._voice = voice
         self._variables = Variables(pile)
         self._raw: dict[int, Mapping[str, Any]] = {}
+        self._pulls: dict[int, Callable[[], None]] = {}
         self._by_action: dict[str, Callable[[dict[str, Any]], Payload]] = {
             "ChangeAvailability": self._change_availability,
             "ClearCache": lambda _: {"status": "Accepted"},
@@ -111,11 +112,20 @@ class Answers:
         self._raw = {one.id: self._raw[one.id] for one in self._pile.profiles.all() if one.id in self._raw}
         self._raw[profile.id] = given
         if profile.kind == "Dynamic" and profile.update_interval_s:
-            self._pile.do_later(profile.update_interval_s, partial(self._pull, profile.id, profile.update_interval_s))
+            self._pull_later(profile.id, profile.update_interval_s)
         return {"status": "Accepted"}
+
+    def _pull_later(self, profile_id: int, every_s: int) -> None:
+        """One question per profile is due at a time, however often it was installed."""
+        before = self._pulls.pop(profile_id, None)
+        if before is not None:
+            self._pile.forget(before)
+        self._pulls[profile_id] = deed = partial(self._pull, profile_id, every_s)
+        self._pile.do_later(every_s, deed)
 
     def _pull(self, profile_id: int, every_s: int) -> None:
         """A dynamic schedule is asked for again and again, as long as it is installed (OCPP 2.1, K28)."""
+        del self._pulls[profile_id]
         if any(one.id == profile_id and one.kind == "Dynamic" for one in self._pile.profiles.all()):
             call = Outgoing(
                 "PullDynamicScheduleUpdate",
@@ -123,7 +133,7 @@ class Answers:
                 answered=partial(self._pulled, profile_id),
             )
             self._pile.link.put(call)
-            self._pile.do_later(every_s, partial(self._pull, profile_id, every_s))
+            self._pull_later(profile_id, every_s)
 
     def _pulled(self, profile_id: int, answer: Payload | None) -> None:
         if answer is not None and answer["status"] == "Accepted" and "scheduleUpdate" in answer:

@@ -294,6 +294,22 @@ async def test_a_dynamic_schedule_is_updated_and_pulled_without_a_write_to_flash
         assert truth["flash_writes"] == 1
 
 
+async def test_a_dynamic_profile_that_is_installed_again_is_still_pulled_once_an_interval(run_site: Any) -> None:
+    async with central_system() as system, run_site(park({"name": "P", "version": "2.1", "v2x": True})) as served:
+        piles = Park(served)
+        await piles.connect(system.url)
+        await piles.vehicle("P", need_kwh=30, max_kw=11, stay_s=8 * 3600, max_discharge_kw=8)
+        await piles.charging("P")
+        dynamic = v2x_profile("CentralSetpoint", setpoint=9000)
+        dynamic["chargingProfile"] |= {"chargingProfileKind": "Dynamic", "dynUpdateInterval": 30}
+        for _ in range(20):
+            assert await status(system, "SetChargingProfile", dynamic) == "Accepted"
+        for pulls in (1, 2):
+            served.clock.forward(30)
+            await piles.until("P", lambda t: t["backlog"] == 0)
+            assert len(system.calls("P", "PullDynamicScheduleUpdate")) == pulls
+
+
 async def test_a_pile_without_v2x_refuses_operation_modes(run_site: Any) -> None:
     async with central_system() as system, run_site(park({"name": "P", "version": "2.1"})) as served:
         await Park(served).connect(system.url)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -25,6 +25,7 @@ class CentralSystem:
         self.transactions = 0
         self._answers: dict[str, asyncio.Future[list[Any]]] = {}
         self._asked = 0
+        self._sending: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
 
     @property
@@ -68,11 +69,22 @@ class CentralSystem:
                 if frame[0] == 2:
                     answer = self._answer(frame[2], frame[3])
                     if answer is not None:
-                        await socket.send(json.dumps([3, frame[1], answer]))
+                        self._send(socket, json.dumps([3, frame[1], answer]))
                 elif frame[1] in self._answers and not self._answers[frame[1]].done():
                     self._answers[frame[1]].set_result(frame)
         except ConnectionClosed:
             pass
+
+    def _send(self, socket: ServerConnection, text: str) -> None:
+        """Sends without waiting: two that both wait to be read before they read on would wait for ever."""
+        task = asyncio.create_task(self._sent(socket, text))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    @staticmethod
+    async def _sent(socket: ServerConnection, text: str) -> None:
+        with suppress(ConnectionClosed):
+            await socket.send(text)
 
     async def call(self, identity: str, action: str, payload: dict[str, Any], timeout_s: float = 10) -> list[Any]:
         """Calls a pile; its answer as it came: [3, id, payload] or [4, id, code, text, details]."""
@@ -106,3 +118,4 @@ async def central_system() -> AsyncIterator[CentralSystem]:
     async with serve(system._serve, "127.0.0.1", 0, subprotocols=SPOKEN, ping_interval=None) as server:
         system._server = server
         yield system
+    await asyncio.gather(*system._sending, return_exceptions=True)
