@@ -158,7 +158,7 @@ async def test_every_model_shows_what_the_plant_has_counted(house: House) -> Non
 
 async def test_every_serial_that_the_broker_took_has_arrived(house: House) -> None:
     await house.fresh("plug", "main", "roof")
-    for _ in range(5):
+    for _ in range(2):
         await house.fresh("plug", "main", "roof")
     logged = [json.loads(line) for line in house.log_path.read_text().splitlines()]
     await house.fresh("plug", "main", "roof")
