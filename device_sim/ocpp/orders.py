@@ -31,6 +31,7 @@ def _refusal(pile: Pile, profile: cp.Profile) -> str | None:
         "no recurrency": (profile.kind == "Recurring") != (profile.recurrency is not None),
         "recurring without a start": profile.kind == "Recurring" and profile.start_ms is None,
         "negative limit": any(period.limit is not None and period.limit < 0 for period in profile.periods),
+        "negative update interval": profile.update_interval_s is not None and profile.update_interval_s < 0,
         "a dynamic profile has one period": profile.kind == "Dynamic" and len(starts) != 1,
     }
     if profile.purpose == cp.TX:

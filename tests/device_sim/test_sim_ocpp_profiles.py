@@ -302,6 +302,8 @@ async def test_a_dynamic_profile_that_is_installed_again_is_still_pulled_once_an
         await piles.charging("P")
         dynamic = v2x_profile("CentralSetpoint", setpoint=9000)
         dynamic["chargingProfile"] |= {"chargingProfileKind": "Dynamic", "dynUpdateInterval": 30}
+        backwards = {**dynamic, "chargingProfile": {**dynamic["chargingProfile"], "dynUpdateInterval": -1}}
+        assert await status(system, "SetChargingProfile", backwards) == "Rejected"
         for _ in range(20):
             assert await status(system, "SetChargingProfile", dynamic) == "Accepted"
         for pulls in (1, 2):

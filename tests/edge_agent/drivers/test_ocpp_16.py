@@ -330,7 +330,10 @@ async def test_until_all_its_connectors_are_known_a_pile_is_told_to_wait(clock: 
     async with raw(bench.url) as pile:
         boot = {"chargePointVendor": "Maker", "chargePointModel": "Model 1"}
         pending = (await pile.ask("BootNotification", boot))[2]
-        assert (pending["status"], pending["interval"]) == ("Pending", 2)  # it asks again so soon, not with the heartbeat
+        assert (pending["status"], pending["interval"]) == (
+            "Pending",
+            2,
+        )  # it asks again so soon, not with the heartbeat
         refused = await pile.ask(
             "StatusNotification", {"connectorId": 1, "status": "Available", "errorCode": "NoError"}
         )
