@@ -68,7 +68,7 @@ class Served:
             client.close()
 
     async def ask(self, request: dict[str, Any] | bytes) -> dict[str, Any]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.ready["control_port"])
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ready["control_port"], limit=2**26)
         writer.write((request if isinstance(request, bytes) else json.dumps(request).encode()) + b"\n")
         answer: dict[str, Any] = json.loads(await asyncio.wait_for(reader.readline(), 5))
         writer.close()
