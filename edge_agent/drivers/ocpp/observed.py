@@ -397,12 +397,15 @@ class Observed:
 
 
 def _lift(known: Transaction, entry: Entry) -> Decimal:
-    """What must be added to a session's own count to be on the meter's line."""
+    """What must be added to a session's own count to be on the meter's line: nothing where the value is on that line already."""
     register = known.import_
     value = entry.energy(meter_values.IMPORT)
-    if not register.relative or register.start is None or value is None or value >= register.start:
+    if not register.relative or register.start is None or value is None:
         return Decimal(0)
-    return register.start
+    counted = (
+        register.last is not None and register.last.kwh == value
+    )  # taken for the session's own, however long that is by now
+    return register.start if counted or value < register.start else Decimal(0)
 
 
 def _snake(name: str) -> str:
