@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from aggregator.routes import (
     alarms,
+    counter_changes,
     edges,
     events,
     facilities,
@@ -72,6 +73,7 @@ def create_app(services: Services) -> FastAPI:
         alarms,
         edges,
         events,
+        counter_changes,
         set_points,
         sessions,
         session,

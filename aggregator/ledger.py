@@ -183,20 +183,34 @@ class Ledger:
         ]
 
     def put_events(self, series: SeriesKey, events: Iterable[CounterEvent], now_ms: int) -> None:
-        """Keeps what happened to a counter, once."""
+        """Keeps what happened to a counter, once; what is found again stands again."""
         fresh = [
             (*series, e.at_ms, e.change.value, e.before_ms, str(e.before), str(e.after),
              None if e.substituted_kwh is None else str(e.substituted_kwh), now_ms)
             for e in events
         ]  # fmt: skip
         with self.transaction() as db:
-            db.executemany("INSERT OR IGNORE INTO counter_event VALUES (?,?,?,?,?,?,?,?,?,?,?)", fresh)
+            db.executemany(
+                "INSERT INTO counter_event VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL) ON CONFLICT DO UPDATE SET before_ms = excluded.before_ms,"
+                " before = excluded.before, after = excluded.after, substituted_kwh = excluded.substituted_kwh, superseded_at_ms = NULL",
+                fresh,
+            )
+
+    def withdraw_events(self, series: SeriesKey, after_ms: int, held_since_ms: int | None, now_ms: int) -> None:
+        """What was found in readings after `after_ms`, or of those held since then, does not stand until it is found again."""
+        since_ms = after_ms + 1 if held_since_ms is None else held_since_ms
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE counter_event SET superseded_at_ms = ? WHERE facility = ? AND edge = ? AND device = ? AND quantity = ?"
+                " AND superseded_at_ms IS NULL AND (at_ms > ? OR (at_ms >= ? AND change <> 'held'))",
+                (now_ms, *series, after_ms, since_ms),
+            )
 
     def events(self, facility: str, from_ms: int, to_ms: int) -> list[tuple[SeriesKey, CounterEvent]]:
-        """What happened to the facility's counters, ordered by time."""
+        """What happened to the facility's counters and still stands, ordered by time."""
         found = self.rows(
             "SELECT facility, edge, device, quantity, change, at_ms, before_ms, before, after, substituted_kwh FROM counter_event"
-            " WHERE facility = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms",
+            " WHERE facility = ? AND at_ms >= ? AND at_ms < ? AND superseded_at_ms IS NULL ORDER BY at_ms",
             (facility, from_ms, to_ms),
         )
         return [

@@ -21,6 +21,7 @@ from aggregator.ingest import Committed, Ingest
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
+from aggregator.overruling import Overruling
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler
@@ -113,6 +114,7 @@ class Aggregator:
             ready=self._ready,
             figures=self.ingest.figures,
             commands=self.commands,
+            overruling=Overruling(self.store, self.settler),
         )
 
     # Called from the committer's thread.

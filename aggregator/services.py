@@ -11,13 +11,14 @@ from aggregator.feed import Feed
 from aggregator.ingest_figures import IngestFigures
 from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
+from aggregator.overruling import Overruling
 from aggregator.settings import Http
 from aggregator.stores.store import SeriesKey, Store
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent."""
+    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` where nothing is settled."""
 
     http: Http
     facilities: Mapping[str, Facility]
@@ -32,3 +33,4 @@ class Services:
     ready: Callable[[], Mapping[str, str | None]] = field(default=dict)
     figures: Callable[[], IngestFigures | None] = field(default=lambda: None)
     commands: Commands | None = None
+    overruling: Overruling | None = None

@@ -16,13 +16,15 @@ import numpy as np
 
 from aggregator.alarms import Alarms
 from aggregator.books import Books, Entered
+from aggregator.decision_book import DecisionBook
 from aggregator.emissions.booking import Emission
 from aggregator.facility import Facility, MeterSpec
 from aggregator.intervals.boundaries import IntervalEnergy
 from aggregator.intervals.counter import CounterChange, CounterEvent
+from aggregator.intervals.decision import Decision, Decisions
 from aggregator.intervals.power import IntegratedLine
 from aggregator.intervals.series import CounterIntervals, Settled
-from aggregator.ledger import IntervalRow, Ledger
+from aggregator.ledger import LOCK_TIMEOUT_S, IntervalRow, Ledger, LedgerBusy
 from aggregator.series_line import DAY_MS, EXPORT, IMPORT, POWER, SIGN, Line, StoredPower, offer_rows, rows_by_day
 from aggregator.stores.store import SeriesKey, Store
 
@@ -94,6 +96,7 @@ class Settler:
         self.clock = clock
         self.facilities = {facility.id: facility for facility in facilities}
         self.books = Books(ledger, self.facilities.values(), clock) if books is None else books
+        self.decisions = DecisionBook(ledger)
         self._alarms = alarms
         self._noting = threading.Lock()
         self._settling = threading.Lock()
@@ -117,13 +120,27 @@ class Settler:
             with self._noting:
                 _widen(self._dirty, series, from_ms, to_ms)
 
-    def declare_exchange(self, series: SeriesKey, from_ms: int) -> None:
-        """An operator says that another meter took the place of this one at or after `from_ms`."""
-        with self._settling:
-            line = self._line(series, from_ms)
-            if isinstance(line.engine, CounterIntervals):
-                line.engine.declare_exchange(from_ms)
-                self._checkpoint(series, line)
+    def decide(self, series: SeriesKey, decision: Decision, reason: str, by: str) -> int:
+        """Keeps what a person says that a counter did, and has everything from there on settled again. Gives the decision's id.
+
+        `decision` must fit (see `aggregator.overruling`). Raises LedgerError; then nothing is kept.
+        """
+        if not self._settling.acquire(timeout=LOCK_TIMEOUT_S):
+            raise LedgerBusy(f"settlement: expected to end within {LOCK_TIMEOUT_S:g} s, still runs")
+        try:
+            until_ms = self._line(series, decision.at_ms).watermark_ms
+            try:
+                with self.ledger.transaction():
+                    number = self.decisions.enter(series, decision, reason, by, self.clock())
+                    line = self._rewound(series, decision.at_ms)
+                    self._checkpoint(series, line)  # what a restart goes on from, also where there was none before
+            except Exception:
+                self._lines.pop(series, None)
+                raise
+            self.note(series, line.watermark_ms + 1, max(until_ms, decision.at_ms))
+            return number
+        finally:
+            self._settling.release()
 
     def pending(self) -> bool:
         """Whether anything noted waits to be settled, late readings included."""
@@ -302,6 +319,8 @@ class Settler:
         """The series as it stood before the readings at and after `from_ms`."""
         self.ledger.forget_checkpoints(series, from_ms)
         line = self._restored(series, self.ledger.checkpoint(series, from_ms), from_ms)
+        held_ms = line.engine.counter.held_since_ms if isinstance(line.engine, CounterIntervals) else None
+        self.ledger.withdraw_events(series, line.watermark_ms, held_ms, self.clock())
         self._lines[series] = line
         return line
 
@@ -315,6 +334,7 @@ class Settler:
                 if meter.counted
                 else IntegratedLine(interval_ms, SIGN[series.quantity])
             )
+            self._heed_decisions(series, fresh)
             return Line(fresh, from_ms - LOOK_BACK_MS)
         state = json.loads(kept[1])
         engine = (
@@ -322,7 +342,12 @@ class Settler:
             if meter.counted
             else IntegratedLine.from_json(interval_ms, SIGN[series.quantity], state["engine"])
         )
+        self._heed_decisions(series, engine)
         return Line(engine, kept[0], settled_of_day={int(day): n for day, n in state["days"].items()})
+
+    def _heed_decisions(self, series: SeriesKey, engine: CounterIntervals | IntegratedLine) -> None:
+        if isinstance(engine, CounterIntervals):
+            engine.counter.decisions = Decisions(self.decisions.standing(series))
 
     # -- telling --------------------------------------------------------------------------------------------------
 

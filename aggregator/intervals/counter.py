@@ -18,6 +18,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from aggregator.intervals.decision import Decision, Decisions, Said, Unfit
 from aggregator.intervals.meter import MeterSpec
 from wire.reading import Json, Quality
 
@@ -27,6 +28,7 @@ CONFIRMING_READINGS: Final = 3
 CONFIRMING_MS: Final = 30_000
 MAX_HELD: Final = 4096  # more than an hour of a counter that flaps every second; the oldest are dropped as glitches
 MS_PER_H: Final = 3_600_000
+DECIDED: Final = "decided"  # reason of an energy that a person's decision books and the line is not rated for
 GRAIN: Final = Decimal("0.000001")  # estimated counter values are cut here, so that decimals stay finite
 
 # Energy drawn over [from_ms, to_ms) by integrated power, in displayed kWh; None where power is not known throughout.
@@ -70,11 +72,15 @@ class CounterChange(StrEnum):
     EXCHANGE = "exchange"
     JUMP = "jump"
     LOST = "lost"  # silent for more than a year: nothing is interpolated across
+    DECIDED = "decided"  # not by the algebra: a person's decision was applied
 
 
 @dataclass(frozen=True, slots=True)
 class CounterEvent:
-    """A change with the readings on both sides, as displayed. `substituted_kwh` is what was booked across it, if anything."""
+    """A change with the readings on both sides, as displayed. `substituted_kwh` is what was booked across it, if anything.
+
+    With `DECIDED`, `at_ms` is the decision's instant, and `substituted_kwh` what it makes of the readings.
+    """
 
     change: CounterChange
     at_ms: int
@@ -93,7 +99,8 @@ class CounterLine:
     last: Accepted | None = None
     serial: str | None = None
     finest_digit: int = 0  # exponent of the finest digit seen: -2 = the display shows 0.01
-    exchange_from_ms: int | None = None  # an operator said: the next new line at or after this instant is another meter
+    decisions: Decisions = field(default_factory=Decisions)
+    _ignored_by_ms: int | None = None  # the glitch by decision that was last told
     _held: list[CounterReading] = field(default_factory=list)
     _on_old: list[bool] = field(default_factory=list)  # of each held reading: on the old line?
 
@@ -107,11 +114,18 @@ class CounterLine:
     def holding(self) -> bool:
         return bool(self._held)
 
+    @property
+    def held_since_ms(self) -> int | None:
+        """The first reading that waits to be judged."""
+        return self._held[0].at_ms if self._held else None
+
     def offer(self, reading: CounterReading) -> tuple[list[Accepted], list[CounterEvent]]:
         """What becomes believed by this reading, in order, and what happened."""
         exponent = reading.value.as_tuple().exponent
         if not isinstance(exponent, int) or reading.quality is Quality.BAD or reading.value < 0:
             return [], []
+        if self.decisions and (glitch := self.decisions.ignoring(reading.at_ms)) is not None:
+            return [], self._ignore(glitch, reading)
         self.finest_digit = min(self.finest_digit, exponent)
         if self.last is None:
             self.last = Accepted(reading.at_ms, reading.value, reading.value, reading.quality, reading.reason)
@@ -119,16 +133,22 @@ class CounterLine:
             return [self.last], []
         if reading.at_ms <= self.last.at_ms or (self._held and reading.at_ms <= self._held[-1].at_ms):
             return [], []
-        if self._held:
-            return self._weigh(reading)
+        if self.decisions and (decision := self.decisions.between(self.last.at_ms, reading.at_ms)) is not None:
+            accepted, events = self._give_up_holding()
+            more, happened = self._obey(decision, reading)
+            return accepted + more, events + happened
+        return self._weigh(reading) if self._held else self._judge(reading)
+
+    # -- judging ------------------------------------------------------------------------------------------------
+
+    def _judge(self, reading: CounterReading) -> tuple[list[Accepted], list[CounterEvent]]:
+        assert self.last is not None
         same_meter = reading.serial is None or self.serial is None or reading.serial == self.serial
         if same_meter and self._believe(reading) is not None:
             return self._accept(reading)
         self._held.append(reading)
         self._on_old.append(False)
         return [], [CounterEvent(CounterChange.HELD, reading.at_ms, self.last.at_ms, self.last.raw, reading.value)]
-
-    # -- judging ------------------------------------------------------------------------------------------------
 
     def _bound(self, from_ms: int, to_ms: int) -> Decimal:
         carried = self.meter.rated_power_kw * (to_ms - from_ms) / MS_PER_H / self.meter.multiplier_at(to_ms)
@@ -248,16 +268,15 @@ class CounterLine:
             events += happened
         return accepted, events
 
-    def _restart(self, first: CounterReading) -> CounterEvent:
+    def _restart(self, first: CounterReading, change: CounterChange | None = None) -> CounterEvent:
         """Takes up a new line at its first reading; what was drawn in between is the power integral, or nothing."""
         before = self.last
         assert before is not None
-        declared = self.exchange_from_ms is not None and first.at_ms >= self.exchange_from_ms
-        if declared or (first.serial is not None and self.serial is not None and first.serial != self.serial):
-            change = CounterChange.EXCHANGE
-            self.exchange_from_ms = None
-        else:
-            change = CounterChange.RESET if first.value < before.raw else CounterChange.JUMP
+        if change is None:  # no person has said so
+            if first.serial is not None and self.serial is not None and first.serial != self.serial:
+                change = CounterChange.EXCHANGE
+            else:
+                change = CounterChange.RESET if first.value < before.raw else CounterChange.JUMP
         drawn = self.power(before.at_ms, first.at_ms)
         substituted = None if drawn is None else drawn.quantize(GRAIN)
         line = before.line + (substituted or Decimal(0))
@@ -273,6 +292,41 @@ class CounterLine:
         self._on_old.pop(at)
         return self._glitch(self._held.pop(at))
 
+    # -- what a person has decided --------------------------------------------------------------------------------
+
+    def _ignore(self, glitch: Decision, reading: CounterReading) -> list[CounterEvent]:
+        """Told once, at the first reading that is ignored."""
+        if self._ignored_by_ms == glitch.at_ms:
+            return []
+        self._ignored_by_ms = glitch.at_ms
+        before_ms, before = (reading.at_ms, reading.value) if self.last is None else (self.last.at_ms, self.last.raw)
+        return [CounterEvent(CounterChange.DECIDED, glitch.at_ms, before_ms, before, reading.value)]
+
+    def _obey(self, decision: Decision, reading: CounterReading) -> tuple[list[Accepted], list[CounterEvent]]:
+        """The step to this reading is what the decision says; one that no longer fits the readings leaves it to the algebra."""
+        before = self.last
+        assert before is not None
+        if decision.estimated:
+            change = CounterChange.RESET if decision.said is Said.RESET else CounterChange.EXCHANGE
+            booked = self._restart(reading, change).substituted_kwh
+        else:
+            try:
+                booked = decision.energy(before.raw, reading.value)
+            except Unfit:
+                return self._judge(reading)
+            quality, reason = reading.quality, reading.reason
+            if quality is Quality.GOOD and booked > self._bound(before.at_ms, reading.at_ms):
+                quality, reason = Quality.UNCERTAIN, DECIDED  # more than the line is rated for
+            self.last = Accepted(reading.at_ms, before.line + booked, reading.value, quality, reason)
+            self.serial = reading.serial or self.serial
+        assert self.last is not None
+        told = CounterEvent(CounterChange.DECIDED, decision.at_ms, before.at_ms, before.raw, reading.value, booked)
+        return [self.last], [told]
+
+    def _give_up_holding(self) -> tuple[list[Accepted], list[CounterEvent]]:
+        """What is still held when a decision comes lies before it: on the old line, or a glitch."""
+        return self._back_on_the_old_line() if self._held else ([], [])
+
     # -- keeping ------------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Json]:
@@ -284,7 +338,7 @@ class CounterLine:
             else [last.at_ms, str(last.line), str(last.raw), int(last.quality), last.reason],
             "serial": self.serial,
             "finest_digit": self.finest_digit,
-            "exchange_from_ms": self.exchange_from_ms,
+            "ignored_by_ms": self._ignored_by_ms,
             "held": [[h.at_ms, str(h.value), int(h.quality), h.reason, h.serial] for h in self._held],
             "on_old": list(self._on_old),
         }
@@ -296,10 +350,11 @@ class CounterLine:
         if isinstance(last, list):
             at_ms, value, raw, quality, reason = last
             line.last = Accepted(int(at_ms), Decimal(value), Decimal(raw), Quality(quality), str(reason))
-        serial, digit, exchange = state["serial"], state["finest_digit"], state["exchange_from_ms"]
+        serial, digit = state["serial"], state["finest_digit"]
         line.serial = serial if isinstance(serial, str) else None
         line.finest_digit = digit if isinstance(digit, int) else 0
-        line.exchange_from_ms = exchange if isinstance(exchange, int) else None
+        ignored = state.get("ignored_by_ms")  # states of earlier versions lack it
+        line._ignored_by_ms = ignored if isinstance(ignored, int) else None
         if isinstance(held, list) and isinstance(on_old, list):
             line._held = [CounterReading(int(h[0]), Decimal(h[1]), Quality(h[2]), str(h[3]), h[4]) for h in held]
             line._on_old = [bool(flag) for flag in on_old]

@@ -46,10 +46,6 @@ class CounterIntervals:
         """The intervals begun and not final."""
         return self.boundaries.provisional()
 
-    def declare_exchange(self, from_ms: int) -> None:
-        """An operator says that another meter took this one's place: the next new line at or after `from_ms` is no reset."""
-        self.counter.exchange_from_ms = from_ms
-
     def to_json(self) -> dict[str, Json]:
         """The state as JSON can hold it."""
         return {"counter": self.counter.to_json(), "boundaries": self.boundaries.to_json()}

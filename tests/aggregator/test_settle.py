@@ -328,16 +328,6 @@ def test_a_held_counter_raises_an_alarm_until_it_is_decided(plant: Plant) -> Non
     assert [alarm.state.value for alarm in plant.alarms.open("works")] == ["rtn"]
 
 
-def test_an_exchange_is_declared_by_a_person_and_survives_a_restart(plant: Plant) -> None:
-    plant.commit(COUNTER, steady(0, 400, 10, 360))
-    plant.settler.settle()
-    plant.settler.declare_exchange(COUNTER, T + 395_000)
-    plant.restart()
-    plant.commit(COUNTER, [(at_s, round(7 + (at_s - 400) * 0.1, 3)) for at_s in range(400, 500, 10)])
-    changed = plant.settler.settle()
-    assert [event.change.value for _, event in changed.events] == ["held", "exchange"]
-
-
 def test_without_a_factor_energy_is_kept_and_an_alarm_says_so(tmp_path: Path) -> None:
     plant = Plant(tmp_path, Facility("works", "Asia/Shanghai", meters=FACILITY.meters))
     with closing(plant.store), closing(plant.ledger):

@@ -151,12 +151,6 @@ def test_a_new_serial_number_is_an_exchange_even_where_the_value_would_fit() -> 
     assert [a.line for a in accepted] == [D(500), D(500), D(501), D(502), D(503)]
 
 
-def test_an_exchange_that_the_operator_declared_is_no_reset() -> None:
-    line = CounterLine(METER, exchange_from_ms=30_000)
-    assert changes(run(line, *minutes(0, "500", "3", "4", "5", "6"))[1]) == ["held", "exchange"]
-    assert line.exchange_from_ms is None
-
-
 def test_a_forward_jump_is_held_the_same_way_and_never_booked() -> None:
     accepted, events = run(CounterLine(METER), *minutes(0, "10", "700", "701", "702", "703"))
     assert changes(events) == ["held", "jump"]
