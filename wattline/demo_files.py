@@ -41,6 +41,7 @@ class Plan:
     http_port: int
     poll_s: float
     influxdb_url: str = ""
+    gateway_figures: bool = True
 
 
 def gateways(ready: Mapping[str, Any]) -> list[Gateway]:
@@ -69,7 +70,8 @@ def write_edge(plan: Plan, gateway: Gateway) -> Path:
     ]
     for name, devices in buses.items():
         lines += bus_lines(name, devices, plan.poll_s, (plan.broker_host, plan.broker_port))
-    lines += gateway_lines(gateway.edge, plan.poll_s)
+    if plan.gateway_figures:
+        lines += gateway_lines(gateway.edge, plan.poll_s)
     path = plan.directory / f"{gateway.edge}.toml"
     path.write_text("\n".join(lines) + "\n")
     return path

@@ -22,7 +22,8 @@ HEARD_S: Final = 1.0  # by then an agent has heard what devices have published
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to start. `broker` is (host, port) of one that runs already; `profile` and `start_local` go to the simulator."""
+    """What to start. `broker` is (host, port) of one that runs already; `profile` and `start_local` go to the simulator.
+    Without `gateway_figures` the gateways are no devices of their own edges."""
 
     directory: Path
     site: Path
@@ -33,6 +34,7 @@ class Wanted:
     influxdb_url: str = ""
     profile: Path | None = None
     start_local: str | None = None
+    gateway_figures: bool = True
 
 
 class System:
@@ -75,7 +77,13 @@ class System:
         self.control_port = ready["control_port"]
         self.gateways = gateways(ready)
         self.plan = Plan(
-            self.directory, host, port, self.wanted.http_port, self.wanted.poll_s, self.wanted.influxdb_url
+            self.directory,
+            host,
+            port,
+            self.wanted.http_port,
+            self.wanted.poll_s,
+            self.wanted.influxdb_url,
+            self.wanted.gateway_figures,
         )
         for gateway in self.gateways:
             file = write_edge(self.plan, gateway)

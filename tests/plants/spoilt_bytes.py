@@ -1,5 +1,7 @@
 """Good bytes spoilt at random from a seed, for as long as is wanted and in bounded memory. Not what they are, nor what must follow."""
 
+import gc
+import logging
 import random
 import time
 import tracemalloc
@@ -48,10 +50,13 @@ def tried(one: Callable[[random.Random], object], seconds: float, seed: int) -> 
 def bounded(kept: int = 5_000_000, peak: int = 64_000_000) -> Iterator[None]:
     """At the end no more than `kept` bytes more are in use than before, and never were more than `peak`."""
     tracemalloc.start()
+    logging.disable()  # pytest keeps every record
     try:
         yield
+        gc.collect()
         now, most = tracemalloc.get_traced_memory()
     finally:
+        logging.disable(logging.NOTSET)
         tracemalloc.stop()
     assert now < kept, f"expected at most {kept} bytes to stay, saw {now}"
     assert most < peak, f"expected at most {peak} bytes at any time, saw {most}"

@@ -165,7 +165,7 @@ async def test_a_model_reads_what_its_maker_prints(
     await reader.listening()
     expected = frame["expected"]
     deadline = time.monotonic() + LIMIT_S
-    while {r.quantity for r in reader.readings} < expected.keys() and time.monotonic() < deadline:
+    while not expected.keys() <= {r.quantity for r in reader.readings} and time.monotonic() < deadline:
         for topic, text, retain in frame["messages"]:
             await asyncio.to_thread(publisher.send, topic, text, retain=retain)
         await reader.until(lambda: True)
