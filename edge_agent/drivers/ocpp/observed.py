@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from edge_agent.drivers.device_clock import DeviceClocks
 from edge_agent.drivers.ocpp import energy, meter_values, transactions
 from edge_agent.drivers.ocpp.declared import PilePlan
 from edge_agent.drivers.ocpp.dialect import STATES
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _BLOCKS: Final = 2_000  # of one connector, until they are read: half an hour of a sample a second
 _EVENTS: Final = 1_000
-_FUTURE_MS: Final = 60_000  # a clock that is further ahead is wrong
+FUTURE_MS: Final = 60_000  # a clock that is further ahead is wrong
 _OLDEST_MS: Final = 35 * 86_400_000  # a pile's queue is not older than that; a clock that is further behind is wrong
 _BACK_MS: Final = 60_000  # so far behind an earlier value with a higher count: the clock was set back
 _UPDATE_MS: Final = 900_000  # a transaction is told of at least so often
@@ -82,6 +83,7 @@ class Observed:
         self.began: Callable[[int], None] = lambda _number: None
         self.ended: Callable[[int], None] = lambda _number: None
         self.booted_again: Callable[[], None] = lambda: None
+        self.clocks: DeviceClocks | None = None  # None: its clock is nobody's business
         self._expected = dict(expected)
         self._by_number: dict[int, Connector] = {}
         self._newest: dict[int, Mark] = {}  # by connector: the counter at the latest instant of the pile's own clock
@@ -194,6 +196,7 @@ class Observed:
         at_ms, doubt = self._instant(entry.at_ms)
         if self._set_back(where.plan.connector, at_ms, entry):
             at_ms, doubt = self.now_ms(), meter_values.DOUBTFUL_CLOCK
+        self._judge_clock(where, entry.at_ms, wrong=doubt == meter_values.DOUBTFUL_CLOCK)
         lift = Decimal(0)
         if known is not None:
             known.always_relative = where.plan.quirks.session_relative
@@ -212,9 +215,18 @@ class Observed:
     def _instant(self, at_ms: int | None) -> tuple[int, tuple[int, int]]:
         """The instant that is believed, and how far: the pile's own, unless its clock cannot be right."""
         now_ms = self.now_ms()
-        if at_ms is None or at_ms > now_ms + _FUTURE_MS or at_ms < now_ms - _OLDEST_MS:
+        if at_ms is None or at_ms > now_ms + FUTURE_MS or at_ms < now_ms - _OLDEST_MS:
             return now_ms, meter_values.DOUBTFUL_CLOCK
         return at_ms, (0, 0)
+
+    def _judge_clock(self, where: Connector, told_ms: int | None, *, wrong: bool) -> None:
+        """Tells when the pile's clock is found wrong, and when it is right again. What it kept while it was offline is old without being wrong."""
+        if told_ms is None or self.clocks is None:
+            return
+        now_ms = self.now_ms()
+        event = self.clocks.seen(where.plan.name, told_ms - now_ms, now_ms, wrong=wrong)
+        if event is not None:
+            where.events.append(event)
 
     def _set_back(self, number: int, at_ms: int, entry: Entry) -> bool:
         """Whether the pile's clock was set back: a counter that says more at an earlier instant was not read then.

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from edge_agent.drivers.device_clock import DeviceClocks
 from edge_agent.drivers.driver import DeviceRefused, DeviceUnreachable, DriverError, Gateway
 from edge_agent.drivers.ocpp import charging, frames, operator_limits, schemas, v16, v21, v201
 from edge_agent.drivers.ocpp.charging import Budget, Profile
@@ -19,7 +20,7 @@ from edge_agent.drivers.ocpp.dialect import CallFault, Capabilities, Dialect
 from edge_agent.drivers.ocpp.frames import Frame, Kind, Payload
 from edge_agent.drivers.ocpp.journal import Journal
 from edge_agent.drivers.ocpp.link import Link
-from edge_agent.drivers.ocpp.observed import Observed
+from edge_agent.drivers.ocpp.observed import FUTURE_MS, Observed
 from edge_agent.drivers.ocpp.steering import Steering
 from edge_agent.drivers.ocpp.transactions import Book
 from wire.block import Shape
@@ -41,6 +42,7 @@ class Pile:
         self.book = book
         self.now_ms = gateway.now_ms
         self.told = Observed(identity, book, gateway.now_ms, expected)
+        self.told.clocks = DeviceClocks(gateway, FUTURE_MS)
         self.told.began = self._began
         self.told.ended = self._ended
         self.told.booted_again = self._forget

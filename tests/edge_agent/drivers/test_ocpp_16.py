@@ -78,6 +78,20 @@ async def test_a_session_comes_to_the_difference_of_its_meter(clock: Clock) -> N
     assert bench.values("voltage_l1_v") == [(T0_MS + 60_000, 231.2)]
 
 
+async def test_a_pile_whose_clock_is_wrong_is_told_once_and_again_when_it_is_right(clock: Clock) -> None:
+    async with Bench(clock) as bench, station(bench.url) as pile:
+        number = await begin(pile, T0_MS)
+        for minute, ahead_ms, wh in ((1, 0, 100), (2, 7_200_000, 200), (3, 7_200_000, 300), (4, 0, 400)):
+            clock.forward(60)
+            entry = energy(T0_MS + 60_000 * minute + ahead_ms, 7_900_000 + wh)
+            await call(pile, "MeterValues", connector_id=1, transaction_id=number, meter_value=[entry])
+        ahead = await bench.event("device_clock", state="ahead")
+        right = await bench.event("device_clock", state="right")
+        assert len(bench.told("device_clock")) == 2
+    assert (ahead.at_ms, ahead.body["offset_s"], ahead.body["bound_s"]) == (T0_MS + 120_000, 7200.0, 60.0)
+    assert (right.at_ms, right.body["offset_s"]) == (T0_MS + 240_000, 0.0)
+
+
 async def test_a_start_that_is_sent_again_gets_the_same_number(clock: Clock) -> None:
     async with Bench(clock) as bench, station(bench.url) as pile:
         first, again = await begin(pile, T0_MS), await begin(pile, T0_MS)
