@@ -101,6 +101,7 @@ class CounterLine:
     finest_digit: int = 0  # exponent of the finest digit seen: -2 = the display shows 0.01
     decisions: Decisions = field(default_factory=Decisions)
     _ignored_by_ms: int | None = None  # the glitch by decision that was last told
+    _unfit_ms: int = -(2**62)  # the last decision that did not fit its readings: it is not tried again
     _held: list[CounterReading] = field(default_factory=list)
     _on_old: list[bool] = field(default_factory=list)  # of each held reading: on the old line?
 
@@ -133,7 +134,8 @@ class CounterLine:
             return [self.last], []
         if reading.at_ms <= self.last.at_ms or (self._held and reading.at_ms <= self._held[-1].at_ms):
             return [], []
-        if self.decisions and (decision := self.decisions.between(self.last.at_ms, reading.at_ms)) is not None:
+        since_ms = max(self.last.at_ms, self._unfit_ms)
+        if self.decisions and (decision := self.decisions.between(since_ms, reading.at_ms)) is not None:
             accepted, events = self._give_up_holding()
             more, happened = self._obey(decision, reading)
             return accepted + more, events + happened
@@ -313,6 +315,7 @@ class CounterLine:
             try:
                 booked = decision.energy(before.raw, reading.value)
             except Unfit:
+                self._unfit_ms = decision.at_ms
                 return self._judge(reading)
             quality, reason = reading.quality, reading.reason
             if quality is Quality.GOOD and booked > self._bound(before.at_ms, reading.at_ms):
@@ -339,6 +342,7 @@ class CounterLine:
             "serial": self.serial,
             "finest_digit": self.finest_digit,
             "ignored_by_ms": self._ignored_by_ms,
+            "unfit_ms": self._unfit_ms,
             "held": [[h.at_ms, str(h.value), int(h.quality), h.reason, h.serial] for h in self._held],
             "on_old": list(self._on_old),
         }
@@ -353,8 +357,9 @@ class CounterLine:
         serial, digit = state["serial"], state["finest_digit"]
         line.serial = serial if isinstance(serial, str) else None
         line.finest_digit = digit if isinstance(digit, int) else 0
-        ignored = state.get("ignored_by_ms")  # states of earlier versions lack it
+        ignored, unfit = state.get("ignored_by_ms"), state.get("unfit_ms")  # states of earlier versions lack them
         line._ignored_by_ms = ignored if isinstance(ignored, int) else None
+        line._unfit_ms = unfit if isinstance(unfit, int) else line._unfit_ms
         if isinstance(held, list) and isinstance(on_old, list):
             line._held = [CounterReading(int(h[0]), Decimal(h[1]), Quality(h[2]), str(h[3]), h[4]) for h in held]
             line._on_old = [bool(flag) for flag in on_old]

@@ -1,0 +1,135 @@
+"""What a person's decision makes of a step of the counter. Energies by hand, in displayed kWh."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aggregator.intervals.counter import CounterChange, CounterLine, CounterReading
+from aggregator.intervals.decision import Decision, Decisions, Said, Unfit
+from aggregator.intervals.meter import MeterSpec
+from wire.reading import Quality
+
+D = Decimal
+METER = MeterSpec("incomer", "gw", rated_power_kw=D(100), quantum_kwh=D("0.1"))  # 2.2 kWh a minute at most
+
+
+def line_of(*decisions: Decision, values: tuple[str, ...], **line: Any) -> tuple[CounterLine, list[Any]]:
+    """Offers one reading a minute; gives the line and (change, before, after, booked) of each event."""
+    counter = CounterLine(METER, decisions=Decisions(decisions), **line)
+    told = []
+    for minute, value in enumerate(values):
+        _, events = counter.offer(CounterReading(minute * 60_000, D(value)))
+        told += [(e.change.value, str(e.before), str(e.after), e.substituted_kwh) for e in events]
+    return counter, told
+
+
+def line_value(counter: CounterLine) -> Decimal:
+    assert counter.last is not None
+    return counter.last.line
+
+
+def test_a_decided_rollover_adds_the_modulus_and_the_line_runs_on() -> None:
+    decision = Decision(60_000, Said.ROLLOVER, modulus=D(1000))
+    counter, told = line_of(decision, values=("999.0", "0.5", "1.5"))
+    assert line_value(counter) == D("1001.5")
+    assert told == [("decided", "999.0", "0.5", D("1.5"))]
+
+
+def test_a_decided_exchange_books_what_both_meters_counted() -> None:
+    decision = Decision(60_000, Said.EXCHANGE, old_last=D("500.8"), new_first=D("3.1"))
+    counter, told = line_of(decision, values=("500.0", "3.5", "4.5"))
+    assert line_value(counter) == D("502.2")  # 500 + 0.8 by the old one, 0.4 and 1 by the new one
+    assert told == [("decided", "500.0", "3.5", D("1.2"))]
+
+
+def test_a_decided_exchange_without_readings_and_a_reset_book_the_power_integral_and_never_the_new_value() -> None:
+    for said in (Said.EXCHANGE, Said.RESET):
+        counter, _ = line_of(Decision(60_000, said), values=("500.0", "3.5", "4.5"), power=lambda _from, _to: D("0.9"))
+        assert line_value(counter) == D("501.9")
+        counter, told = line_of(Decision(60_000, said), values=("500.0", "3.5", "4.5"))
+        assert line_value(counter) == D("501.0")  # no power is known: nothing
+        assert told == [("decided", "500.0", "3.5", None)]
+
+
+def test_no_change_books_a_step_above_the_rating_and_marks_it() -> None:
+    counter, told = line_of(Decision(60_000, Said.NO_CHANGE), values=("500.0", "510.0"))
+    assert counter.last is not None
+    assert (counter.last.line, counter.last.quality, counter.last.reason) == (D(510), Quality.UNCERTAIN, "decided")
+    assert told == [("decided", "500.0", "510.0", D(10))]
+
+
+def test_a_decided_glitch_ignores_its_readings_and_is_told_once() -> None:
+    values = ("500.0", "700.0", "701.0", "702.0", "703.0", "704.0", "505.0")
+    counter, told = line_of(Decision(60_000, Said.GLITCH, until_ms=300_000), values=values)
+    assert line_value(counter) == D("505.0")
+    assert told == [("decided", "500.0", "700.0", None)]
+
+
+def test_a_glitch_at_the_very_beginning_is_told_of_itself() -> None:
+    counter, told = line_of(Decision(0, Said.GLITCH, until_ms=1), values=("9999.0", "500.0", "501.0"))
+    assert line_value(counter) == D("501.0")
+    assert told == [("decided", "9999.0", "9999.0", None)]
+
+
+def test_what_is_held_when_a_decision_comes_was_a_glitch_before_it() -> None:
+    decision = Decision(120_000, Said.EXCHANGE, old_last=D("500.8"), new_first=D("3.1"))
+    counter, told = line_of(decision, values=("500.0", "0.0", "3.5", "4.5"))
+    assert [change for change, *_ in told] == ["held", "glitch", "decided"]
+    assert line_value(counter) == D("502.2")
+
+
+def test_a_decision_that_does_not_fit_the_readings_leaves_them_to_the_algebra() -> None:
+    decision = Decision(60_000, Said.EXCHANGE, old_last=D("499.0"), new_first=D("3.1"))
+    counter, told = line_of(decision, values=("500.0", "3.5", "4.5", "5.5", "6.5"))
+    assert [change for change, *_ in told] == ["held", "reset"]
+    assert line_value(counter) == D("503.0")
+
+
+def test_without_decisions_and_with_withdrawn_ones_the_algebra_decides() -> None:
+    assert not Decisions([Decision(60_000, Said.AUTOMATIC)])
+    _, told = line_of(Decision(60_000, Said.AUTOMATIC), values=("500.0", "3.5", "4.5", "5.5", "6.5"))
+    assert [change for change, *_ in told] == [CounterChange.HELD, CounterChange.RESET]
+
+
+def test_the_state_remembers_the_glitch_that_was_told() -> None:
+    decisions = Decisions([Decision(60_000, Said.GLITCH, until_ms=300_000)])
+    counter, _ = line_of(Decision(60_000, Said.GLITCH, until_ms=300_000), values=("500.0", "700.0"))
+    again = CounterLine.from_json(METER, counter.power, counter.to_json())
+    again.decisions = decisions
+    assert again.offer(CounterReading(120_000, D(701))) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("keys", "thing"),
+    [
+        ({"said": Said.ROLLOVER}, "modulus_kwh"),
+        ({"said": Said.ROLLOVER, "modulus": D(0)}, "modulus_kwh"),
+        ({"said": Said.RESET, "modulus": D(1000)}, "modulus_kwh"),
+        ({"said": Said.EXCHANGE, "old_last": D(1)}, "new_first_kwh"),
+        ({"said": Said.EXCHANGE, "new_first": D(1)}, "old_last_kwh"),
+        ({"said": Said.NO_CHANGE, "new_first": D(1)}, "new_first_kwh"),
+        ({"said": Said.GLITCH}, "until_ms"),
+        ({"said": Said.GLITCH, "until_ms": 59_999}, "until_ms"),
+        ({"said": Said.EXCHANGE, "until_ms": 70_000}, "until_ms"),
+    ],
+)
+def test_keys_that_are_missing_or_do_not_belong_are_named(keys: dict[str, Any], thing: str) -> None:
+    with pytest.raises(Unfit, match=f"^{thing}: expected ") as fault:
+        Decision(60_000, **keys)
+    assert fault.value.thing == thing
+
+
+@pytest.mark.parametrize(
+    ("decision", "thing"),
+    [
+        (Decision(1, Said.ROLLOVER, modulus=D(500)), "modulus_kwh"),
+        (Decision(1, Said.EXCHANGE, old_last=D("499.9"), new_first=D(0)), "old_last_kwh"),
+        (Decision(1, Said.EXCHANGE, old_last=D(500), new_first=D("3.6")), "new_first_kwh"),
+        (Decision(1, Said.NO_CHANGE), "change"),
+    ],
+)
+def test_readings_that_a_decision_contradicts_are_named(decision: Decision, thing: str) -> None:
+    with pytest.raises(Unfit) as fault:
+        decision.energy(D("500.0"), D("3.5"))
+    assert fault.value.thing == thing
