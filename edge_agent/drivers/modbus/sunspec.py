@@ -17,6 +17,9 @@ MARK: Final = b"SunS"
 END: Final = 0xFFFF
 COMMON: Final = 1
 IDENTITY_WORDS: Final = 64  # maker 16, model 16, options 8, version 8, serial number 16
+# What measures the grid at the device, and what measures it elsewhere and is read through it (a meter behind an inverter).
+INVERTERS: Final = frozenset({101, 102, 103, 111, 112, 113, 701})
+METERS: Final = frozenset({201, 202, 203, 204, 211, 212, 213, 214})
 _MAX_MODELS: Final = 64  # the longest chains seen have about 20; a broken device may not keep us walking
 
 ReadRegisters = Callable[[int, int], Awaitable[bytes]]
@@ -91,8 +94,14 @@ async def walk(read: ReadRegisters, device: str, bases: Sequence[int] = BASES) -
 def placed(fields: Iterable[Field], chain: Chain) -> tuple[tuple[Field, ...], frozenset[int]]:
     """`fields` at their addresses in this device, with a check on each model's id register; and the models that it lacks.
 
-    Of several fields of one quantity the first counts whose model is there; a field beyond its model's length is not there.
+    Of several fields of one quantity the first counts whose model is there; a field beyond its model's length is not there. Where fields
+    are such alternatives and the chain holds an inverter, its meters measure another point of the grid: none of their fields is taken.
     """
+    fields = tuple(fields)
+    named = [field.quantity for field in fields if field.model_block is not None]
+    elsewhere: frozenset[int] = frozenset()
+    if len(set(named)) < len(named) and any(f.model_block in INVERTERS & chain.models.keys() for f in fields):
+        elsewhere = METERS
     taken: set[str] = set()
     found: list[Field] = []
     missing: set[int] = set()
@@ -105,6 +114,8 @@ def placed(fields: Iterable[Field], chain: Chain) -> tuple[tuple[Field, ...], fr
         there = chain.models.get(model)
         if there is None:
             missing.add(model)
+            continue
+        if model in elsewhere:
             continue
         if field.end > there.end or field.quantity in taken:
             continue

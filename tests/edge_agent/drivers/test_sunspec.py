@@ -144,6 +144,21 @@ def test_of_two_fields_of_a_quantity_the_first_counts_whose_model_is_there() -> 
     ]
 
 
+def test_a_meter_behind_an_inverter_is_not_mixed_with_it() -> None:
+    """Power of the inverter beside the import of the grid's meter would be one device that does not exist."""
+    fields = [
+        Field("active_power_kw", "holding", 14, "int16", model_block=103),
+        Field("active_power_kw", "holding", 18, "int16", model_block=203),
+        Field("energy_import_kwh", "holding", 46, "acc32", model_block=203),
+    ]
+    both = sunspec.Chain(40000, {103: sunspec.Placed(40070, 50), 203: sunspec.Placed(40188, 105)})
+    assert [f.quantity for f in sunspec.placed(fields, both)[0]] == ["", "active_power_kw"]
+    alone = sunspec.Chain(40000, {203: sunspec.Placed(40070, 105)})
+    assert [f.quantity for f in sunspec.placed(fields, alone)[0]] == ["", "active_power_kw", "energy_import_kwh"]
+    chosen = [fields[0], fields[2]]  # no alternatives: whoever wrote these two rows wants both
+    assert [f.quantity for f in sunspec.placed(chosen, both)[0]] == ["", "active_power_kw", "", "energy_import_kwh"]
+
+
 async def test_the_walk_goes_on_where_a_base_is_silent() -> None:
     """Some devices say nothing, and not "illegal address", where they have no registers."""
     asked: list[int] = []
