@@ -182,19 +182,25 @@ class Ledger:
             for at_ms, value, quality, reason, how, version in found
         ]
 
-    def put_events(self, series: SeriesKey, events: Iterable[CounterEvent], now_ms: int) -> None:
-        """Keeps what happened to a counter, once; what is found again stands again."""
-        fresh = [
-            (*series, e.at_ms, e.change.value, e.before_ms, str(e.before), str(e.after),
-             None if e.substituted_kwh is None else str(e.substituted_kwh), now_ms)
-            for e in events
-        ]  # fmt: skip
+    def put_events(self, series: SeriesKey, events: Iterable[CounterEvent], now_ms: int) -> list[CounterEvent]:
+        """Keeps what happened to a counter, once; what is found again stands again. Gives those that were not known."""
+        fresh: list[CounterEvent] = []
         with self.transaction() as db:
-            db.executemany(
-                "INSERT INTO counter_event VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL) ON CONFLICT DO UPDATE SET before_ms = excluded.before_ms,"
-                " before = excluded.before, after = excluded.after, substituted_kwh = excluded.substituted_kwh, superseded_at_ms = NULL",
-                fresh,
-            )
+            for e in events:
+                key, seen = (*series, e.at_ms, e.change.value), (e.before_ms, str(e.before), str(e.after))
+                known = db.execute(
+                    "SELECT 1 FROM counter_event WHERE facility = ? AND edge = ? AND device = ? AND quantity = ? AND at_ms = ? AND change = ?",
+                    key,
+                ).fetchone()
+                if known is None:
+                    fresh.append(e)
+                booked = None if e.substituted_kwh is None else str(e.substituted_kwh)
+                db.execute(
+                    "INSERT INTO counter_event VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL) ON CONFLICT DO UPDATE SET before_ms = excluded.before_ms,"
+                    " before = excluded.before, after = excluded.after, substituted_kwh = excluded.substituted_kwh, superseded_at_ms = NULL",
+                    (*key, *seen, booked, now_ms),
+                )
+        return fresh
 
     def withdraw_events(self, series: SeriesKey, after_ms: int, held_since_ms: int | None, now_ms: int) -> None:
         """What was found in readings after `after_ms`, or of those held since then, does not stand until it is found again."""

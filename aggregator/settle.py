@@ -48,7 +48,7 @@ Span: TypeAlias = tuple[int, int]
 
 @dataclass(slots=True)
 class Changed:
-    """What a settlement has changed. `held` are counters whose newest readings wait for confirmation."""
+    """What a settlement has changed. `events` were not known before; `held` are counters whose newest readings wait for confirmation."""
 
     intervals: list[IntervalRow] = field(default_factory=list)
     emissions: list[Emission] = field(default_factory=list)
@@ -297,12 +297,11 @@ class Settler:
         line.settled_ms = now_ms
         with self.ledger.transaction():
             self.ledger.put_boundaries(series, settled.boundaries, now_ms)
-            if settled.events:
-                self.ledger.put_events(series, settled.events, now_ms)
+            fresh = self.ledger.put_events(series, settled.events, now_ms) if settled.events else []
             changed.add(series.facility, self.books.enter([_row(series, interval) for interval in intervals]))
             if settled.intervals or settled.events:
                 self._checkpoint(series, line)
-        changed.events += [(series, event) for event in settled.events]
+        changed.events += [(series, event) for event in fresh]
 
     def _checkpoint(self, series: SeriesKey, line: Line) -> None:
         self.ledger.put_checkpoint(series, line.watermark_ms, line.to_json())

@@ -47,7 +47,7 @@ class Desk:
     def __init__(self, directory: Path) -> None:
         self.plant = LivePlant(directory, facility=FACILITY, http=Http(port=0))
         self.plant.now_ms = T
-        self.restart()
+        self.settler = self.plant.settler
 
     def restart(self) -> None:
         """A new settler on the same files."""
@@ -256,6 +256,19 @@ def test_changes_are_listed_by_device_and_span_with_both_readings(desk: Desk, cl
     assert listed(client, to=T + FALL * 1000) == ([], [])
     unknown = client.get(PATH, params={"from": T, "to": T + 1, "device": "nobody"})
     assert (unknown.status_code, unknown.json()["thing"]) == (404, "device")
+
+
+def test_an_alarm_is_raised_for_what_is_new_and_not_for_what_is_found_again(desk: Desk, client: httpx.Client) -> None:
+    desk.commit(lambda at_s: display(at_s) if at_s < 2_800 else round(at_s * 0.1, 3), 0, 3_700)
+    desk.settle()
+    (alarm,) = desk.plant.alarms.open("works")
+    assert (alarm.code, alarm.arguments) == ("counter_reset", ("reset", "1999.5", "0.5"))
+    desk.plant.alarms.acknowledge(alarm.id, "li")
+    desk.plant.alarms.clear("works", "counter_reset", "incomer")
+    say(client, FALL, **ROLLOVER)
+    desk.settle()
+    assert listed(client)[0] == [("reset", FALL, "overruled"), ("jump", 2_800, "stands")]
+    assert desk.plant.alarms.open("works") == []
 
 
 def test_decisions_are_never_edited_or_deleted(desk: Desk, client: httpx.Client) -> None:

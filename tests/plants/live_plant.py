@@ -20,8 +20,10 @@ from aggregator.ledger import IntervalRow, Ledger
 from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
 from aggregator.numbering import EdgeFigures
+from aggregator.overruling import Overruling
 from aggregator.services import Services
 from aggregator.settings import Http
+from aggregator.settle import Settler
 from aggregator.stores.duckdb_store import DuckDBStore
 from aggregator.stores.store import Rows, SeriesKey
 from aggregator.watch import Watch
@@ -81,6 +83,7 @@ class LivePlant:
         self.silent: set[str] = set()
         self.import_kwh = 500_000.0
         self.not_ready: dict[str, str | None] = {"store": None, "mqtt": None}
+        self.settler = Settler(self.store, self.ledger, [self.facility], self.clock, self.alarms, self.books)
         self.services = Services(
             http=http or Http(port=0),
             facilities={self.facility.id: self.facility},
@@ -92,6 +95,7 @@ class LivePlant:
             alarms=self.alarms,
             clock=self.clock,
             ready=lambda: self.not_ready,
+            overruling=Overruling(self.store, self.settler),
         )
 
     def clock(self) -> int:
