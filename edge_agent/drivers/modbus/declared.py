@@ -224,8 +224,11 @@ def _tcp_place(bus: TcpBus) -> str | None:
 
 
 def unit_address(device: Device) -> str | None:
-    """What no two devices of a bus share."""
-    return None if device.unit is None else str(device.unit)
+    """What no two devices of a bus share: the unit, but of a SunSpec chain each model, for an inverter and the meter behind it are two devices."""
+    if device.unit is None:
+        return None
+    chain = device.model is not None and device.model.startswith("sunspec")
+    return f"{device.unit} {device.model}" if chain else str(device.unit)
 
 
 TCP: Final = Declared(

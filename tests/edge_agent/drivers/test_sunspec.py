@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_agent import meter
 from edge_agent.drivers.driver import BusUnreachable, DeviceMisanswered, DeviceUnreachable, Gateway
 from edge_agent.drivers.modbus import sunspec
-from edge_agent.drivers.modbus.declared import ModbusPlan, fields
+from edge_agent.drivers.modbus.declared import TCP, Device, ModbusPlan, fields
 from edge_agent.drivers.modbus.registers import Field
 from edge_agent.drivers.modbus.tcp import Endpoint, ModbusTcp
 from wire.block import Block, Value
@@ -157,6 +157,22 @@ def test_a_meter_behind_an_inverter_is_not_mixed_with_it() -> None:
     assert [f.quantity for f in sunspec.placed(fields, alone)[0]] == ["", "active_power_kw", "energy_import_kwh"]
     chosen = [fields[0], fields[2]]  # no alternatives: whoever wrote these two rows wants both
     assert [f.quantity for f in sunspec.placed(chosen, both)[0]] == ["", "active_power_kw", "", "energy_import_kwh"]
+
+
+async def test_an_inverter_and_the_meter_behind_it_are_two_devices_of_one_unit(peer: Any, driver: ModbusTcp) -> None:
+    """Model 203: W at 18 with its scale at 22, TotWhImp at 46 with its scale at 54, counted from the id."""
+    words = [0x8000] * 107
+    words[18], words[22], words[46], words[47], words[54] = 4857, 0, 0x0114, 0x0820, 0
+    chain(peer, 40000, (1, [0] * 65), (103, inverter_103(watts=5520)), (1, [0] * 65), (203, words[2:]))
+    devices = [Device(name="pv", model="sunspec_103", unit=1), Device(name="grid", model="sunspec_203", unit=1)]
+    assert len({TCP.address(device) for device in devices}) == 2
+    assert TCP.address(Device(name="a", model="eastron_sdm120")) == TCP.address(Device(name="b", model="abb_b23")), (
+        "two meters at one unit are a mistake"
+    )
+    inverter, grid = [ModbusPlan(d.name, 1, fields(meter.load(d.model)), meter.load(d.model).limits()) for d in devices]
+    assert values((await driver.read(inverter)).blocks)["active_power_kw"] == -5520
+    seen = values((await driver.read(grid)).blocks)
+    assert (seen["active_power_kw"], seen["energy_import_kwh"]) == (4857, 18_090_016)
 
 
 async def test_the_walk_goes_on_where_a_base_is_silent() -> None:
