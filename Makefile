@@ -11,15 +11,18 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # mosquitto lives in /usr/sbin, which Debian leaves off the PATH of ordinary users
 export PATH := $(PATH):/usr/sbin:/usr/local/sbin
 
-.PHONY: setup demo test check bench long soak docs system-packages
+.PHONY: setup npm-peers demo test check bench long soak docs system-packages
 
 setup: .venv/dev.stamp
 
 demo: .venv/demo.stamp
 	.venv/bin/wattline demo $(DEMO)
 
-test: setup
+test: setup npm-peers
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+
+npm-peers: setup
+	@$(PYTHON) tests/plants/npm_package.py
 
 check: setup
 	.venv/bin/ruff check .

@@ -2,45 +2,11 @@
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-VERSION = "2.2.1"
-SCRIPT = Path(__file__).parent.parent / "peers" / "ocpp_rpc_csms.js"
-_INSTALL_S = 120
-
-
-def installed() -> Path:
-    """The folder whose node_modules holds the package; installed once per machine. Skips where node, npm or the registry is missing."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("ocpp-rpc (npm): node or npm is missing")
-    place = Path(tempfile.gettempdir()) / f"ocpp-rpc-{VERSION}-{os.getuid()}"
-    if not (place / "node_modules" / "ocpp-rpc" / "package.json").exists():
-        with tempfile.TemporaryDirectory() as fresh:
-            (Path(fresh) / "package.json").write_text('{"private": true}')
-            command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", f"ocpp-rpc@{VERSION}"]
-            try:
-                done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=_INSTALL_S)
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"ocpp-rpc (npm): not installed within {_INSTALL_S} s")
-            if done.returncode:
-                pytest.skip(f"ocpp-rpc (npm): {done.stderr.strip().splitlines()[-1:]}")
-            staged = place.with_name(f"{place.name}.{os.getpid()}")
-            shutil.copytree(fresh, staged)
-            try:
-                staged.rename(place)
-            except OSError:  # another run was faster
-                shutil.rmtree(staged)
-    return place
+from npm_package import SCRIPTS, environment, installed
 
 
 class Csms:
@@ -95,15 +61,15 @@ class Csms:
 @asynccontextmanager
 async def ocpp_rpc_csms(*arguments: str) -> AsyncIterator[Csms]:
     """A central system on a port of 127.0.0.1 that the system chooses."""
-    place = await asyncio.to_thread(installed)
+    place = await asyncio.to_thread(installed, "ocpp-rpc")
     process = await asyncio.create_subprocess_exec(
         "node",
-        str(SCRIPT),
+        str(SCRIPTS / "ocpp_rpc_csms.js"),
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**20,
-        env={**os.environ, "NODE_PATH": str(place / "node_modules")},
+        env=environment(place),
     )
     csms = Csms(process)
     listening = asyncio.create_task(csms.listen())
