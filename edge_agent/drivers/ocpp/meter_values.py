@@ -115,9 +115,7 @@ class Entry:
 
     def energy(self, measurand: str, contexts: Iterable[str] = ()) -> Decimal | None:
         """The whole connector's energy (kWh): of the first of `contexts` that has it, or without any the present one."""
-        found = [
-            s for s in self.samples if s.measurand == measurand and s.location in ("Outlet", "") and s.value is not None
-        ]
+        found = _at("Outlet", [s for s in self.samples if s.measurand == measurand and s.value is not None])
         for context in contexts:
             total = _total([sample for sample in found if sample.context == context])
             if total is not None:
@@ -225,6 +223,12 @@ def _in_our_unit(
     return None
 
 
+def _at(place: str, found: Sequence[Sample]) -> list[Sample]:
+    """Those of a place. Some piles say that they measure in their body what leaves by the outlet (evcc issue 16966), and nothing else."""
+    there = [sample for sample in found if place in (sample.location, "any")]
+    return there or [sample for sample in found if (place, sample.location) == ("Outlet", "Body")]
+
+
 def _present(found: Sequence[Sample]) -> list[Sample]:
     """Without the values of a transaction's begin, where others say what is now."""
     now = [sample for sample in found if sample.context != BEGIN]
@@ -313,8 +317,7 @@ class Columns:
 
 
 def _of(entry: Entry, measurand: str, column: Column) -> list[Sample]:
-    place = column.location
-    found = [s for s in entry.samples if s.measurand == measurand and (place in (s.location, "any"))]
+    found = _at(column.location, [s for s in entry.samples if s.measurand == measurand])
     if column.phase:
         found = [sample for sample in found if sample.phase == column.phase]
     elif not measurand.startswith(_SUMMED):

@@ -112,6 +112,16 @@ def test_what_is_not_measured_at_the_outlet_is_not_its_reading() -> None:
     assert columns(block(sampled(vehicle), "ocpp_dc_pile")) == {"state_of_charge_percent": (63, 0)}
 
 
+def test_what_is_measured_in_the_body_counts_only_where_nothing_is_at_the_outlet() -> None:
+    """A pile that says "Body" of all its values (evcc issue 16966) has no others; beside an outlet's it is something else."""
+    body = {"value": "700", "measurand": ENERGY, "unit": "Wh", "location": "Body"}
+    assert columns(block(sampled(body))) == {"energy_import_kwh": (700, -3)}
+    (entry,) = entries(sampled(body))
+    assert entry.energy(ENERGY) == Decimal("0.7")
+    outlet = {"value": "600", "measurand": ENERGY, "unit": "Wh", "location": "Outlet"}
+    assert columns(block(sampled(outlet, body))) == {"energy_import_kwh": (600, -3)}
+
+
 def test_giving_back_is_negative_power_and_a_counter_of_its_own() -> None:
     values = sampled(
         {"value": 0, "measurand": "Power.Active.Import"},
