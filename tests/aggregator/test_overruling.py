@@ -167,7 +167,8 @@ def test_a_rollover_that_was_taken_for_a_reset_is_overruled_twice_and_survives_a
 def test_a_decision_survives_a_restart_before_anything_was_settled_again(desk: Desk, client: httpx.Client) -> None:
     desk.commit(display, 0, 2800)
     desk.settle()
-    assert say(client, FALL, **ROLLOVER).status_code == 201
+    spelt = say(client, FALL, at_ms="2026-05-01T08:23:20+08:00", **ROLLOVER)  # 1400 s after midnight UTC
+    assert (spelt.status_code, spelt.json()["at_ms"]) == (201, T + FALL * 1000)
     desk.restart()
     desk.settle()
     assert desk.finals() == [D(90)] * 3

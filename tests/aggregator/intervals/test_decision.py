@@ -1,5 +1,6 @@
 """What a person's decision makes of a step of the counter. Energies by hand, in displayed kWh."""
 
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from aggregator.intervals.counter import CounterChange, CounterLine, CounterReading
 from aggregator.intervals.decision import Decision, Decisions, Said, Unfit
 from aggregator.intervals.meter import MeterSpec
+from aggregator.intervals.series import CounterIntervals
 from wire.reading import Quality
 
 D = Decimal
@@ -133,3 +135,64 @@ def test_readings_that_a_decision_contradicts_are_named(decision: Decision, thin
     with pytest.raises(Unfit) as fault:
         decision.energy(D("500.0"), D("3.5"))
     assert fault.value.thing == thing
+
+
+def told_story(seed: int) -> tuple[list[Decimal], list[Decision], list[Decimal]]:
+    """Two hours of a counter that does everything: display by minute, what people said of it, and the energy really drawn until then."""
+    chance = random.Random(seed)
+    shown, drawn, decisions = [D(500)], [D(0)], []
+    glitch_left, true = 0, D(500)
+    for minute in range(1, 121):
+        step, at_ms = D(chance.randint(5, 15)) / 10, minute * 60_000
+        what = chance.choice(list(Said)) if shown[-1] == true and chance.random() < 0.1 else Said.AUTOMATIC
+        if glitch_left:
+            glitch_left -= 1
+            true += step
+        elif what is Said.GLITCH:
+            glitch_left = chance.randint(0, 6)
+            decisions.append(Decision(at_ms, what, until_ms=at_ms + glitch_left * 60_000))
+            true += step
+            shown.append(D(chance.randint(0, 9000)))
+            drawn.append(drawn[-1] + step)
+            continue
+        elif what is Said.ROLLOVER:
+            modulus = true + D("0.2")
+            true = step - D("0.2")
+            decisions.append(Decision(at_ms, what, modulus=modulus))
+        elif what is Said.EXCHANGE:
+            last, first = true + D("0.3"), D(chance.randint(0, 8000)) / 10
+            true = first + step - D("0.3")
+            decisions.append(Decision(at_ms, what, old_last=last, new_first=first))
+        elif what is Said.RESET:
+            true, step = D(chance.randint(0, 8000)) / 10, D(0)  # nothing is booked: no power is known
+            decisions.append(Decision(at_ms, what))
+        elif what is Said.NO_CHANGE:
+            step = D(50)
+            true += step
+            decisions.append(Decision(at_ms, what))
+        else:
+            true += step
+        spoilt = decisions and decisions[-1].covers(at_ms)
+        shown.append(D(chance.randint(0, 9000)) if spoilt else true)
+        drawn.append(drawn[-1] + step)
+    return shown, decisions, drawn
+
+
+def test_intervals_add_up_to_what_the_counter_counted_under_the_decisions() -> None:
+    meter = MeterSpec("incomer", "gw", rated_power_kw=D(100), quantum_kwh=D("0.001"))
+    used = set()
+    for seed in range(150):
+        shown, decisions, drawn = told_story(seed)
+        used |= {decision.said for decision in decisions}
+        engine = CounterIntervals(meter, 900_000)
+        engine.counter.decisions = Decisions(decisions)
+        settled = engine.offer(CounterReading(minute * 60_000, value) for minute, value in enumerate(shown))
+        assert engine.counter.last is not None
+        assert engine.counter.last.line - 500 == drawn[engine.counter.last.at_ms // 60_000], seed
+        energies = [interval.energy_kwh for interval in settled.intervals]
+        assert sum(energies) == settled.boundaries[-1].value - settled.boundaries[0].value, seed
+        assert len(energies) >= 7  # the last boundary waits where a glitch covers it
+        if settled.boundaries[-1].how == "reading":
+            assert sum(energies) == drawn[settled.boundaries[-1].at_ms // 60_000], seed
+        assert {event.change for event in settled.events} <= {CounterChange.DECIDED}, seed
+    assert used == set(Said) - {Said.AUTOMATIC}
