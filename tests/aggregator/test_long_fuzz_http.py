@@ -118,7 +118,9 @@ def test_no_request_is_answered_with_a_fault_of_the_server(api: Api, data: st.Da
         else data.draw(st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"]))
     )
     response = api.ask(asked, path, **options)
-    assert response.status_code < 500, (response.status_code, asked, path, query, response.text)
+    # This plant has no broker, which the set-points' routes say.
+    unserved = response.status_code == 503 and (asked == "HEAD" or response.json()["thing"] == "commands")
+    assert response.status_code < 500 or unserved, (response.status_code, asked, path, query, response.text)
     if response.status_code >= 400 and asked != "HEAD":
         problem = response.json()
         assert set(problem) == {"error", "thing", "expected", "seen"}, (asked, path, query)
