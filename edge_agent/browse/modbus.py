@@ -6,7 +6,7 @@ from typing import Any, Final
 from edge_agent import meter
 from edge_agent.browse.listing import Listing, identifier, toml
 from edge_agent.drivers.declared import Bus
-from edge_agent.drivers.driver import DeviceRefused, DriverError, Gateway
+from edge_agent.drivers.driver import DeviceRefused, DeviceUnreachable, DriverError, Gateway
 from edge_agent.drivers.modbus import detect, sunspec
 from edge_agent.drivers.modbus.declared import RtuBus, TcpBus
 from edge_agent.drivers.modbus.reader import RegisterReader
@@ -28,7 +28,10 @@ _FEWEST: Final = 4
 
 
 async def browse(bus: Bus, gateway: Gateway) -> tuple[Bus, list[Listing]]:
-    """The bus with the framing that was found, and a listing for each device that it names (unit 1 where none). Raises DriverError."""
+    """The bus with the framing that was found, and a listing for each device that it names (unit 1 where none).
+
+    Raises DriverError, also where none of them has answered anything.
+    """
     assert isinstance(bus, TcpBus | RtuBus)
     units = list(dict.fromkeys(device.unit for device in bus.device)) or [1]
     notes: tuple[str, ...] = ()
@@ -40,7 +43,16 @@ async def browse(bus: Bus, gateway: Gateway) -> tuple[Bus, list[Listing]]:
     driver = open_driver(bus, gateway)
     assert isinstance(driver, RegisterReader)
     try:
-        return bus, [await _unit(bus, driver, unit, notes) for unit in units]
+        listings, silent = list[Listing](), list[str]()
+        for unit in units:
+            try:
+                listings.append(await _unit(bus, driver, unit, notes))
+            except DeviceUnreachable as fault:
+                silent.append(str(fault))
+                listings.append(Listing(f"unit {unit}: no answer", notes=(*notes, str(fault))))
+        if len(silent) == len(units):
+            raise DeviceUnreachable("; ".join((*notes, *silent)))
+        return bus, listings
     finally:
         await driver.close()
 
@@ -74,14 +86,18 @@ async def _unit(bus: TcpBus | RtuBus, driver: RegisterReader, unit: int, notes: 
         title = f"unit {unit}: SunSpec, {who.maker} {who.model} {who.version}, serial number {who.serial}"
         return Listing(title, ("model", "meaning", "address", "registers"), table, notes, snippet)
     except DriverError as fault:
-        notes = (*notes, f"no SunSpec device: {fault}")
+        first = fault
+    against = await _against_models(bus, driver, unit)
     guesses = [await _order(driver, name, unit, table_name) for table_name in ("input", "holding")]
-    notes = (*notes, *(await _against_models(bus, driver, unit)), *filter(None, guesses))
+    told = (*against, *guesses)
+    if isinstance(first, DeviceUnreachable) and not any(answered for answered, _ in told):
+        raise first
+    notes = (*notes, f"no SunSpec device: {first}", *(text for _, text in told))
     return Listing(f"unit {unit}", notes=notes, device=toml("bus.device", {"name": name, "unit": unit}, ""))
 
 
-async def _against_models(bus: TcpBus | RtuBus, driver: RegisterReader, unit: int) -> list[str]:
-    """Where the edge file names the model already: whether its word order is the device's."""
+async def _against_models(bus: TcpBus | RtuBus, driver: RegisterReader, unit: int) -> list[tuple[bool, str]]:
+    """Where the edge file names the model already: whether the device has answered, and whether its word order is the model's."""
     said = []
     for device in bus.device:
         if device.unit != unit:
@@ -93,14 +109,14 @@ async def _against_models(bus: TcpBus | RtuBus, driver: RegisterReader, unit: in
         try:
             told = await detect.word_order(declared(bus.protocol).plan(bus, device, model), driver.read)  # type: ignore[arg-type]
         except DriverError as fault:
-            said.append(f"model {device.model}: {fault}")
+            said.append((not isinstance(fault, DeviceUnreachable), f"model {device.model}: {fault}"))
         else:
-            said.append(f"model {device.model}: {told.text}")
+            said.append((True, f"model {device.model}: {told.text}"))
     return said
 
 
-async def _order(driver: RegisterReader, name: str, unit: int, table: str) -> str:
-    """A guess without any model: where the words that look like the upper half of a float stand, counted from the map's first register."""
+async def _order(driver: RegisterReader, name: str, unit: int, table: str) -> tuple[bool, str]:
+    """Whether anything was answered, and a guess without any model: where the words that look like the upper half of a float stand, counted from the map's first register."""
     words, refused = dict[int, int](), list[int]()
     for start in range(0, _SPAN, _STEP):
         try:
@@ -110,14 +126,14 @@ async def _order(driver: RegisterReader, name: str, unit: int, table: str) -> st
         except DriverError:
             break
     if not words:
-        return f"{table} registers 0..{_SPAN - 1}: none is answered"
+        return bool(refused), f"{table} registers 0..{_SPAN - 1}: {'all refused' if refused else 'no answer'}"
     if before := [start for start in refused if start < min(words)]:  # where the map begins, to the register
         for address in range(before[-1] + _STEP - 1, before[-1] - 1, -1):
             try:
                 words |= await _read(driver, name, unit, table, address, 1)
             except DriverError:
                 break
-    return f"{table} registers {min(words)}..{max(words)}: {word_order(words)}"
+    return True, f"{table} registers {min(words)}..{max(words)}: {word_order(words)}"
 
 
 async def _read(driver: RegisterReader, name: str, unit: int, table: str, start: int, count: int) -> dict[int, int]:

@@ -12,7 +12,7 @@ import msgspec
 from edge_agent.browse.listing import Listing, NotBrowsable, print_listings
 from edge_agent.drivers.declared import Bus
 from edge_agent.drivers.driver import DriverError, Gateway
-from edge_agent.drivers.table import PROTOCOLS, ExtraMissing, declared
+from edge_agent.drivers.table import PROTOCOLS, ExtraMissing, declared, naming_extra
 from edge_agent.edge_file import EdgeFileFaults, load
 from edge_agent.toml_structs import Checker, Fault
 from wire.clock import Clock
@@ -47,7 +47,8 @@ async def run_browse(
         return 2
     try:
         async with asyncio.timeout(timeout_s):
-            bus, found = await browse(bus, Gateway(clock.now_ms))
+            with naming_extra(bus):
+                bus, found = await browse(bus, Gateway(clock.now_ms))
     except ExtraMissing as missing:
         out.write(f"{missing}\n")
         return 2
@@ -102,7 +103,7 @@ def from_words(protocol: str, words: Sequence[str]) -> Bus:
     """The bus that the words describe. Raises EdgeFileFaults, NotBrowsable for a protocol that has nothing to browse."""
     if protocol in _INSTEAD:
         raise NotBrowsable(f"{protocol} cannot be browsed: {_INSTEAD[protocol]}")
-    tree: dict[str, Any] = {"name": "found", "protocol": protocol, "device": []}
+    tree: dict[str, Any] = {"name": protocol, "protocol": protocol, "device": []}
     device: dict[str, Any] = {}
     faults: list[Fault] = []
     for word in words:

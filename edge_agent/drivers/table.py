@@ -1,5 +1,7 @@
 """Which module speaks which protocol. Modules are imported when a bus needs them, so that a gateway loads only what it speaks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, NamedTuple, cast
@@ -55,13 +57,21 @@ def families() -> list[str]:
 
 def open_driver(bus: Bus, gateway: Gateway) -> Driver[Any]:
     """A driver for one bus; connects at the first read. Raises ExtraMissing."""
-    spoken = declared(bus.protocol)
-    try:
-        module = import_module(spoken.driver)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in {"edge_agent", "wire"}:
-            raise
-        raise ExtraMissing(
-            f"bus {bus.name}: protocol {bus.protocol} needs the package {error.name}: pip install 'wattline[{spoken.extra}]'"
-        ) from error
+    with naming_extra(bus):
+        module = import_module(declared(bus.protocol).driver)
     return cast("Driver[Any]", module.open_driver(bus, gateway))
+
+
+@contextmanager
+def naming_extra(bus: Bus) -> Iterator[None]:
+    """Turns an import that fails for want of the bus's library into ExtraMissing, which says what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {"edge_agent", "wire"}:
+            raise
+        extra = declared(bus.protocol).extra
+        raise ExtraMissing(
+            f"bus {bus.name}: protocol {bus.protocol} needs the package {package}: pip install 'wattline[{extra}]'"
+        ) from error

@@ -144,7 +144,7 @@ async def test_an_opcua_server_shows_its_variables_with_types_and_units(places: 
     by_path = {row[0].rpartition("/")[2]: row for row in listing["table"]}
     assert any(row[3] == "kW" and row[2] in ("Float", "Double") for row in by_path.values())
     assert 'quantity = "active_power_kw"' in listing["rows"]
-    assert snippet.startswith('[[bus]]\nname = "found"\nprotocol = "opcua"\nurl = ')
+    assert snippet.startswith('[[bus]]\nname = "opcua"\nprotocol = "opcua"\nurl = ')
 
 
 async def test_a_browse_that_takes_too_long_is_ended(places: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 import io
 import json
 import struct
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,29 @@ async def test_every_protocol_is_browsed_or_refused() -> None:
         assert text
 
 
+@pytest.mark.parametrize(
+    ("protocol", "words", "package"),
+    [("opcua", "url=opc.tcp://127.0.0.1:9", "asyncua"), ("bacnet_ip", "interface=127.0.0.1", "bacpypes3")],
+)
+def test_a_library_that_is_not_installed_is_named_with_what_brings_it(protocol: str, words: str, package: str) -> None:
+    start = (
+        f"import sys; sys.modules[{package!r}] = None; from wattline.command import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start, "edge", "browse", protocol, words], capture_output=True, text=True, timeout=60
+    )
+    extra = {"opcua": "opcua", "bacnet_ip": "bacnet"}[protocol]
+    expected = f"bus {protocol}: protocol {protocol} needs the package {package}: pip install 'wattline[{extra}]'\n"
+    assert (done.returncode, done.stdout) == (2, expected), done.stderr
+
+
+async def test_a_serial_port_that_is_not_there_is_nothing_found(tmp_path: Path) -> None:
+    status, text = await said("modbus_rtu", f"serial={tmp_path / 'ttyUSB9'}", "timeout_s=0.2")
+    assert status == 1
+    assert "ttyUSB9" in text
+    assert "[[bus.device]]" not in text
+
+
 async def test_an_edge_file_with_several_buses_wants_to_know_which(tmp_path: Path) -> None:
     path = tmp_path / "edge.toml"
     path.write_text(EDGE)
@@ -136,7 +161,7 @@ def test_people_get_aligned_tables_and_a_snippet_that_is_toml() -> None:
     assert pasted == {
         "bus": [
             {
-                "name": "found",
+                "name": "modbus_tcp",
                 "protocol": "modbus_tcp",
                 "host": "10.0.0.5",
                 "device": [{"name": "pump", "unit": 3, "model": "sunspec"}],
