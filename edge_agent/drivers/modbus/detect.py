@@ -64,10 +64,14 @@ def _tcp_request(unit: int, function: int, start: int, count: int) -> bytes:
 
 
 def _is_tcp(received: bytes, request: bytes) -> bool:
-    """Whether these bytes begin with an answer to `request`: its transaction, protocol 0, its function or its exception."""
+    """Whether these bytes begin with an answer to `request`: its transaction, protocol 0, its function or its exception.
+
+    A request's length, 6, is no answer's (3, or 3 and two per register): an adapter that hands our own bytes back is not taken for a device.
+    """
     return (
         len(received) > _HEADER.size + 1
         and received[:4] == request[:4]
+        and received[4:6] != request[4:6]
         and 3 <= int.from_bytes(received[4:6], "big") <= 254
         and received[7] & 0x7F == request[7]
     )

@@ -68,6 +68,12 @@ async def test_silence_and_strange_bytes_are_told_apart() -> None:
     assert "saw 53 53 48 2d" in text
 
 
+async def test_an_adapter_that_hands_our_own_bytes_back_is_no_framing() -> None:
+    protocol, text, end = await found(lambda request: [(0, request)])
+    assert protocol is None, text
+    assert end.connections == 2
+
+
 async def test_no_connection_is_a_bus_that_cannot_be_reached() -> None:
     async with on_tcp(lambda _: []) as end:
         port = end.port
