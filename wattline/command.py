@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_aggregator(words)
     _add_sim(words)
     _add_import(words)
+    _add_factors(words)
     _add_certs(words)
     return parser
 
@@ -332,6 +333,25 @@ def _run_import(options: argparse.Namespace) -> int:
     from wattline import import_csv
 
     return import_csv.run(options)
+
+
+def _add_factors(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import factors_options
+
+    parser = _word(
+        words,
+        "factors",
+        "the registry of emission factors: lint, import, approve, withdraw, show",
+        "wattline factors show fuel.diesel.*",
+    )
+    factors_options.add_arguments(parser)
+    parser.set_defaults(run=_run_factors)
+
+
+def _run_factors(options: argparse.Namespace) -> int:
+    from wattline import factors
+
+    return factors.run(options)
 
 
 def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,0 +1,171 @@
+"""The registry on disk: versions are only added, by two people, and an earlier knowledge time gives what was known then."""
+
+import sqlite3
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aggregator.emissions.entry import Entry
+from aggregator.emissions.packfile import FactorPack, parse
+from aggregator.emissions.registry import Registry, RegistryRefused
+
+D = Decimal
+NOW = 1_780_272_000_000  # 2026-06-01
+DAY = 86_400_000
+
+
+def diesel(value: str, reason: str = "", mark: str = "A", **columns: str) -> FactorPack:
+    content: dict[str, Any] = {
+        "region": "CN",
+        "reason": reason,
+        "source": {"lab": {"title": "Yearbook", "issuer": "Office", "number": "7", "published": "2020"}},
+        "table": [
+            {
+                "kind": "ncv",
+                "source": "lab",
+                "table": "9",
+                "columns": ["id", "value", "unit", "mark", *columns],
+                "rows": [["fuel.diesel.ncv", value, "GJ/t", mark, *columns.values()]],
+            }
+        ],
+    }
+    content["reviewed"] = dict(parse("mine", content).tables)
+    return parse("mine", content)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with Registry(tmp_path / "factors.sqlite") as opened:
+        yield opened
+
+
+def of_diesel(registry: Registry, as_of_ms: int | None = None, facility: str = "") -> list[Entry]:
+    return [e for e in registry.entries(as_of_ms) if e.id == "fuel.diesel.ncv" and e.facility == facility]
+
+
+def test_it_begins_with_what_the_program_ships_and_stays_so(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Registry(tmp_path / "factors.sqlite") as registry:
+            entries = registry.entries()
+            assert {e.version for e in entries} == {1}
+            assert [str(e.value) for e in of_diesel(registry)] == ["42.652"]
+            assert all(len(e.table_sha256) == 64 and e.source.title and e.table_ref for e in entries)
+    assert [str(e.key) for e in entries if e.status == "draft"] == ["gwp.ar6 SF6 INT"]
+
+
+def test_a_correction_needs_a_reason_and_says_when_digits_were_swapped(registry: Registry) -> None:
+    with pytest.raises(
+        RegistryRefused,
+        match=r"on record 42\.652 \(version 1\), the file says 42\.625 \(the same digits in another order\)",
+    ):
+        registry.add(diesel("42.625"), "ann", NOW)
+    assert len(of_diesel(registry)) == 1
+
+
+def test_a_correction_is_a_new_version_that_a_second_person_approves(registry: Registry) -> None:
+    done = registry.add(diesel("43.1", "supplier's yearbook"), "ann", NOW)
+    assert (done.new, done.corrected, done.unchanged) == (0, 1, 0)
+    with pytest.raises(RegistryRefused, match="expected a second person, ann entered it"):
+        registry.decide("fuel.diesel.ncv", "approved", "ann", "", NOW)
+    registry.decide("fuel.diesel.ncv", "approved", "bo", "read it", NOW + DAY)
+    first, second = of_diesel(registry)
+    assert (first.version, str(first.value), first.status) == (1, "42.652", "approved")
+    assert (second.version, str(second.value), second.status) == (2, "43.1", "approved")
+    assert (second.entered_by, second.approved_by, second.reason) == ("ann", "bo", "supplier's yearbook")
+    assert second.known_from_ms == NOW + DAY  # usable from the approval on, not from its document's day
+
+
+def test_what_was_known_earlier_is_still_told(registry: Registry) -> None:
+    registry.add(diesel("43.1", "yearbook"), "ann", NOW)
+    registry.decide("fuel.diesel.ncv", "approved", "bo", "", NOW + DAY)
+    registry.decide("fuel.diesel.ncv", "withdrawn", "cy", "misread", NOW + 2 * DAY)
+    assert [e.version for e in of_diesel(registry, NOW - 1)] == [1]
+    assert [e.status for e in of_diesel(registry, NOW)] == ["approved", "draft"]
+    assert [e.status for e in of_diesel(registry, NOW + DAY)] == ["approved", "approved"]
+    assert [(e.status, e.note) for e in of_diesel(registry)] == [("withdrawn", "misread")] * 2
+
+
+def test_the_same_file_again_changes_nothing(registry: Registry) -> None:
+    registry.add(diesel("43.1", "yearbook"), "ann", NOW)
+    done = registry.add(diesel("43.1", "yearbook"), "ann", NOW + DAY)
+    assert (done.new, done.corrected, done.unchanged) == (0, 0, 1)
+
+
+def test_a_value_of_a_facilitys_own_needs_evidence(registry: Registry) -> None:
+    with pytest.raises(RegistryRefused, match="expected evidence"):
+        registry.add(diesel("43.1", facility="works"), "ann", NOW)
+    registry.add(diesel("43.1", mark="", facility="works", evidence="laboratory report 12"), "ann", NOW)
+    assert [e.evidence for e in of_diesel(registry, facility="works")] == ["laboratory report 12"]
+    assert len(of_diesel(registry)) == 1
+
+
+def test_an_import_is_all_or_nothing(registry: Registry) -> None:
+    before = len(registry.entries())
+    pack = diesel("43.1", facility="works", evidence="")
+    with pytest.raises(RegistryRefused):
+        registry.add(
+            FactorPack(pack.name, (*diesel("43.2", "x").entries, *pack.entries), "x", pack.reviewed, pack.tables),
+            "ann",
+            NOW,
+        )
+    assert len(registry.entries()) == before
+
+
+def test_swapped_years_are_refused(registry: Registry) -> None:
+    content: dict[str, Any] = {
+        "unit": "kg/kWh",
+        "years": [2021, 2022],
+        "source": [
+            {"data_year": 2021, "id": "a", "title": "Notice", "issuer": "M", "number": "1", "published": "2024"},
+            {"data_year": 2022, "id": "b", "title": "Notice", "issuer": "M", "number": "2", "published": "2024"},
+        ],
+        "factor": [
+            {"id": "elec.cn.grid.avg", "signal": "average", "table": "national", "values": {"CN": ["0.5366", "0.5568"]}}
+        ],
+    }
+    content["reviewed"] = dict(parse("swapped", content).tables)
+    with pytest.raises(RegistryRefused) as refused:
+        registry.add(parse("swapped", content), "ann", NOW)
+    assert "elec.cn.grid.avg CO2 CN 2021: 0.5366 is on record for 2022: are the years swapped?" in refused.value.faults
+    assert "elec.cn.grid.avg CO2 CN 2022: 0.5568 is on record for 2021: are the years swapped?" in refused.value.faults
+
+
+def test_a_document_on_record_is_not_given_another_title(registry: Registry) -> None:
+    registry.add(diesel("43.1", "yearbook"), "ann", NOW)
+    other = diesel("43.2", "yearbook")
+    renamed = tuple(
+        Entry(**{name: getattr(e, name) for name in e.__slots__} | {"source": type(e.source)("lab", "Other", "Office", "7", e.source.published_on)})
+        for e in other.entries
+    )  # fmt: skip
+    with pytest.raises(RegistryRefused, match="source lab: on record it is Yearbook / Office / 7 / 2020-12-31"):
+        registry.add(FactorPack("mine", renamed, "yearbook", other.reviewed, other.tables), "ann", NOW)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE factor SET value = '1'", "DELETE FROM factor", "UPDATE standing SET by = 'x'",
+                                       "DELETE FROM standing", "DELETE FROM source_doc"])  # fmt: skip
+def test_the_file_refuses_to_be_edited(tmp_path: Path, statement: str) -> None:
+    Registry(tmp_path / "factors.sqlite").close()
+    db = sqlite3.connect(tmp_path / "factors.sqlite")
+    try:
+        with pytest.raises(sqlite3.IntegrityError, match="never"):
+            db.execute(statement)
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "status", "by", "reason", "said"),
+    [
+        ("fuel.unobtainium", "approved", "bo", "", "there is none"),
+        ("gwp.ar6", "approved", " ", "", "expected the name"),
+        ("gwp.ar5", "withdrawn", "bo", "", "expected the reason"),
+    ],
+)
+def test_a_decision_that_says_too_little_is_refused(
+    registry: Registry, pattern: str, status: Any, by: str, reason: str, said: str
+) -> None:
+    with pytest.raises(RegistryRefused, match=said):
+        registry.decide(pattern, status, by, reason, NOW)

@@ -1,0 +1,136 @@
+"""`wattline factors`: lint, import, approve, withdraw and show emission factors. Not what makes a factor plausible or known."""
+
+import argparse
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from aggregator.emissions.entry import Entry, Status, published_text
+from aggregator.emissions.factors import known_on
+from aggregator.emissions.lint import lint
+from aggregator.emissions.packfile import PackFaults, read, shipped_packs
+from aggregator.emissions.registry import Registry, RegistryRefused
+from aggregator.settings import SettingsFaults, load
+from wire.clock import Clock
+
+REGISTRY_NAME: Final = "factors.sqlite"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 0, 1 (a fault in a pack, or refused), 2 (bad use)."""
+    words: dict[str, Callable[[argparse.Namespace], int]] = {
+        "lint": _lint, "import": _import, "approve": _decide, "withdraw": _decide, "show": _show,
+    }  # fmt: skip
+    try:
+        return words[options.verb](options)
+    except (PackFaults, RegistryRefused) as error:
+        for fault in error.faults:
+            print(f"wattline factors: {fault}", file=sys.stderr)
+        return 1
+    except (SettingsFaults, ValueError) as error:
+        print(f"wattline factors: {error}", file=sys.stderr)
+        return 2
+    except (OSError, sqlite3.Error) as error:
+        print(f"wattline factors: {error}", file=sys.stderr)
+        return 1
+
+
+def _registry(options: argparse.Namespace) -> Registry:
+    if options.registry is not None:
+        return Registry(options.registry)
+    if options.config is not None:
+        return Registry(load(options.config, os.environ).data_directory / REGISTRY_NAME)
+    return Registry(":memory:")
+
+
+def _lint(options: argparse.Namespace) -> int:
+    found: dict[str, dict[str, Any]] = {}
+    files: list[Path] = options.files
+    for pack in (read(path) for path in files) if files else shipped_packs():
+        found[pack.name] = {"entries": len(pack.entries), "faults": lint(pack)}
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        for name, said in found.items():
+            print(f"{name}: {said['entries']} values, {len(said['faults'])} faults")
+            for fault in said["faults"]:
+                print(f"  {fault}")
+    return 1 if any(said["faults"] for said in found.values()) else 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    pack = read(options.file)
+    with _registry(options) as registry:
+        done = registry.add(pack, options.by, Clock.from_environment()())
+    print(f"{pack.name}: {done.new} new, {done.corrected} corrected, {done.unchanged} on record already")
+    if done.new or done.corrected:
+        print("They are drafts: wattline factors approve ID --by ANOTHER lets them be used.")
+    return 0
+
+
+def _decide(options: argparse.Namespace) -> int:
+    status: Status = "approved" if options.verb == "approve" else "withdrawn"
+    with _registry(options) as registry:
+        decided = registry.decide(options.id, status, options.by, options.reason, Clock.from_environment()())
+    for entry in decided:
+        print(f"{entry.key} version {entry.version}: {entry.value} {entry.unit}, {status} by {options.by}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    with _registry(options) as registry:
+        entries = registry.entries(_instant_ms(options.as_of))
+    shown = [
+        entry
+        for entry in entries
+        if (entry.id.startswith(options.id[:-1]) if options.id.endswith("*") else entry.id == options.id)
+        and options.region in (None, entry.region)
+    ]  # fmt: skip
+    if options.json:
+        print(json.dumps([_as_json(entry) for entry in shown], ensure_ascii=False))
+    else:
+        for entry in shown:
+            print(
+                f"{entry.key}: {entry.value} {entry.unit}  [{entry.mark or '-'}] version {entry.version}, {_standing(entry)}"
+            )
+            print(f"    {published_text(entry.source)}, {entry.table_ref}; table sha256 {entry.table_sha256[:16]}")
+            for label, text in (("reason", entry.reason), ("evidence", entry.evidence)):
+                if text:
+                    print(f"    {label}: {text}")
+    if not shown:
+        print(f"wattline factors: {options.id}: no such factor on record", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _standing(entry: Entry) -> str:
+    if entry.status == "draft":
+        return f"draft by {entry.entered_by}"
+    if entry.status == "withdrawn":
+        return f"withdrawn: {entry.note}"
+    return f"approved by {entry.approved_by}, known from {known_on(entry.known_from_ms)}"
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        name: getattr(entry, name)
+        for name in ("id", "kind", "gas", "region", "facility", "variant", "data_year", "version", "unit", "signal", "boundary", "valid_from_ms",
+                     "valid_to_ms", "known_from_ms", "table_ref", "table_sha256", "mark", "reason", "evidence", "status", "entered_by",
+                     "approved_by", "note")
+    }  # fmt: skip
+    return said | {"value": f"{entry.value:f}", "source": entry.source.id, "document": published_text(entry.source)}
+
+
+def _instant_ms(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"--as-of: expected a day or a time such as 2025-01-01, got {text!r}") from error
+    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
