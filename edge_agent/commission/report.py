@@ -32,7 +32,10 @@ class DeviceSeen:
     rows: list[RowSeen] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    faults: list[str] = field(
+        default_factory=list
+    )  # wrong: what its driver did not believe, or an answer that did not come
+    refusals: list[str] = field(default_factory=list)  # worth a look: what it answered that it will not tell
     requests: list[str] = field(default_factory=list)  # table, first register, registers, holes
     read_ms: float = 0.0
     busy_percent: float = 0.0
@@ -64,7 +67,9 @@ class Outcome:
         """See the class."""
         overloaded = any(busy > 100 for busy in self.busy_percent.values())
         return int(
-            overloaded or any(device.error for device in self.devices) or any(found.wrong for found in self.findings)
+            overloaded
+            or any(device.error or device.faults for device in self.devices)
+            or any(found.wrong for found in self.findings)
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -115,12 +120,11 @@ def print_outcome(outcome: Outcome, out: TextIO) -> None:
         )
     for bus, busy in outcome.busy_percent.items():
         out.write(f"bus {bus}: {busy:.1f} % busy{'' if busy <= 100 else ': the periods cannot be kept'}\n")
-    wrong = sum(finding.wrong for finding in outcome.findings)
+    judged_wrong = sum(finding.wrong for finding in outcome.findings)
+    wrong = judged_wrong + sum(len(device.faults) for device in outcome.devices)
+    looks = len(outcome.findings) - judged_wrong + sum(len(device.refusals) for device in outcome.devices)
     silent = sum(bool(device.error) for device in outcome.devices)
-    out.write(
-        f"{len(outcome.devices)} devices, {silent} without an answer, {wrong} findings, "
-        f"{len(outcome.findings) - wrong} to look at\n"
-    )
+    out.write(f"{len(outcome.devices)} devices, {silent} without an answer, {wrong} findings, {looks} to look at\n")
 
 
 def _print_device(seen: DeviceSeen, out: TextIO) -> None:
@@ -132,6 +136,8 @@ def _print_device(seen: DeviceSeen, out: TextIO) -> None:
             out.write(line(row))
     for fault in seen.faults:
         out.write(f"  ! {fault}\n")
+    for refusal in seen.refusals:
+        out.write(f"  ? {refusal}\n")
     for finding in seen.findings:
         out.write(f"  {'!' if finding.wrong else '?'} {finding}\n")
     for note in seen.notes:

@@ -18,7 +18,7 @@ from edge_agent.commission.report import DeviceSeen, Outcome, print_outcome, row
 from edge_agent.commission.still import patterns, standing_still
 from edge_agent.commission.together import against_incomers, balances
 from edge_agent.drivers.declared import Bus, Device
-from edge_agent.drivers.driver import Answer, DevicePlan, Driver, DriverError, Gateway
+from edge_agent.drivers.driver import Answer, DevicePlan, DeviceRefused, Driver, DriverError, Gateway
 from edge_agent.drivers.table import ExtraMissing, declared, open_driver
 from edge_agent.edge_file import EdgeFile, EdgeFileFaults, load
 from wire.clock import Clock
@@ -88,6 +88,7 @@ class _Watched:
     plan: DevicePlan
     seen: DeviceSeen
     answers: list[Answer] = field(default_factory=list)
+    faults: list[DriverError] = field(default_factory=list)
     timed_ms: list[float] = field(default_factory=list)
 
 
@@ -147,7 +148,7 @@ async def _read(driver: Driver[Any], one: _Watched, timed: bool, until_s: float)
         if not one.answers:
             one.seen.error = str(fault)
         elif not driver.listens:
-            one.seen.faults.append(str(fault))
+            one.faults.append(fault)
         return
     assert answer is not None
     one.answers.append(answer)
@@ -158,7 +159,9 @@ async def _read(driver: Driver[Any], one: _Watched, timed: bool, until_s: float)
 async def _judge(bus: Bus, driver: Driver[Any], one: _Watched) -> None:
     seen, plan, device = one.seen, one.plan, one.device
     seen.polls = len(one.answers)
-    seen.faults = sorted({*seen.faults, *(str(fault) for answer in one.answers for fault in answer.faults)})
+    faults = [*one.faults, *(fault for answer in one.answers for fault in answer.faults)]
+    seen.faults = sorted({str(fault) for fault in faults if not isinstance(fault, DeviceRefused)})
+    seen.refusals = sorted({str(fault) for fault in faults if isinstance(fault, DeviceRefused)})
     seen.requests = list(driver.requests(plan))
     seen.read_ms = round(max(one.timed_ms, default=0.0), 1)
     seen.busy_percent = round(seen.read_ms / (10 * device.period_s), 2)

@@ -100,6 +100,25 @@ async def test_a_sound_installation_exits_0_and_prints_values_plan_and_bus_time(
     assert "!" not in text
 
 
+async def test_what_a_driver_does_not_believe_counts_and_what_a_device_refuses_is_worth_a_look(tmp_path: Path) -> None:
+    """The simulated meter keeps the time of China, and has no highest demand (01010000)."""
+    meter = device(kind="dlt645_three_phase", address="1")
+    results = {}
+    async with plant(tmp_path, meter) as (place,):
+        for zone in ("Asia/Shanghai", "UTC"):
+            words = bus(place, 'address = "1"\n', "dlt645", "dlt645_three_phase")
+            words = words.replace("timeout_s = 0.3", f'timeout_s = 0.3\ntime_zone = "{zone}"')
+            out = io.StringIO()
+            results[zone] = await run_commission(edge_file(tmp_path, words), False, out, CLOCK, QUICK), out.getvalue()
+    status, text = results["Asia/Shanghai"]
+    assert "  ? process: meter 000000000001, identifier 01010000: refused with" in text
+    assert "  !" not in text
+    assert (status, "0 findings, " in text) == (0, True)
+    status, text = results["UTC"]
+    assert "  ! process: expected the meter's clock within 300 s of ours, saw +288" in text.replace("it ", "")
+    assert (status, "1 findings, " in text) == (1, True)
+
+
 async def test_rows_that_stand_at_zero_are_pointed_out_and_programs_get_json(tmp_path: Path) -> None:
     async with plant(tmp_path, device()) as (place,):
         status, seen = await told(edge_file(tmp_path, bus(place)))
