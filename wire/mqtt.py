@@ -123,6 +123,7 @@ class MqttSession:
         self._closing = False
         self._reasons_said: set[str] = set()  # since the last connection
         self.protocol = 5
+        self.why = "no connection yet"  # why there is no connection, or was none the last time
 
     @property
     def connected(self) -> bool:
@@ -267,6 +268,7 @@ class MqttSession:
     def _set_down(self, reason: str) -> None:
         was_up = self._up.is_set()
         self._up.clear()
+        self.why = reason
         if self._closing or (reason in self._reasons_said and not was_up):  # said once, not with every try
             return
         self._reasons_said.add(reason)

@@ -77,7 +77,6 @@ class MqttDevices:
         self._lock = threading.Lock()
         self._waiting: deque[_Message] = deque()
         self._dropped = 0
-        self._why = "no connection yet"
 
     def requests(self, device: MqttPlan) -> tuple[str, ...]:
         """What is listened to, one line each."""
@@ -116,7 +115,7 @@ class MqttDevices:
     def _raise_if_away(self, session: MqttSession, known: _Device) -> None:
         name, plan = known.plan.name, known.plan
         if not session.connected:
-            raise BusUnreachable(f"{name}: broker {self._bus.host}:{self._bus.port}: {self._why}")
+            raise BusUnreachable(f"{name}: broker {self._bus.host}:{self._bus.port}: {session.why}")
         if known.offline:
             assert plan.sign is not None
             raise DeviceUnreachable(f"{name}: {plan.sign.topic} says that it is offline")
@@ -145,7 +144,6 @@ class MqttDevices:
                 f"wattline-{bus.name[:20]}-{secrets.token_hex(4)}",
                 on_message=self._arrived,
                 on_connected=self._connected,
-                on_lost=self._lost,
             )
             stack = AsyncExitStack()
             self._session = await stack.enter_async_context(session)
@@ -178,9 +176,6 @@ class MqttDevices:
             device.since_s, device.heard_s = now_s, None  # its silence counts from here
         if self._session is not None:
             self._session.subscribe(list(self._by_topic))
-
-    def _lost(self, reason: str) -> None:
-        self._why = reason
 
     # In paho's thread.
 

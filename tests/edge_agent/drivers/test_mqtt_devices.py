@@ -241,6 +241,8 @@ async def test_a_broker_that_is_not_there_is_a_bus_that_cannot_be_reached(driver
     made = driver(9, timeout_s=0.2)
     with pytest.raises(BusUnreachable, match=r"127\.0\.0\.1:9"):
         await made.read(plan())
+    reader = Reader(made, plan())
+    await reader.until(lambda: "127.0.0.1:9: the broker cannot be reached" in str(reader.error))
 
 
 async def test_after_a_restart_of_the_broker_it_goes_on(mosquitto: Any, driver: Callable[..., MqttDevices]) -> None:
