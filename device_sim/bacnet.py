@@ -216,6 +216,11 @@ class _Served(Application):  # type: ignore[misc]
         if isinstance(apdu, WritePropertyRequest):
             self._take_commands()
 
+    def cov_confirmation(self, cov: Any, future: Any) -> None:  # noqa: ARG002 - the library's signature
+        """A subscriber that answers a notification with an error has had it all the same; the library would raise into the event loop."""
+        if not future.cancelled() and (error := future.exception()) is not None:
+            log.debug("notification refused device=%s reason=%r", self.device.name, error)
+
     def get_object_id(self, object_identifier: Any) -> Any:
         """The object of a request; a device that is out of order refuses them all."""
         refusal = getattr(self, "_refusal", None)

@@ -1,14 +1,16 @@
 """The simulated building before clients that are not ours: bacpypes3's own application and the npm package node-bacnet."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bacnet_peer import LibraryDevice, free_udp_port
-from bacpypes3.apdu import ErrorRejectAbortNack
+from bacpypes3.apdu import ErrorRejectAbortNack, SubscribeCOVRequest
+from bacpypes3.errors import ExecutionError
 from bacpypes3.pdu import Address
-from bacpypes3.primitivedata import Null
+from bacpypes3.primitivedata import Null, ObjectIdentifier
 from building import Building, building
 from node_bacnet_peer import line, node
 
@@ -105,3 +107,32 @@ async def test_node_bacnet_finds_reads_listens_and_writes(tower: Building) -> No
     assert told["slots"] == [*[None] * 7, 21.5, *[None] * 8]
     assert told["after"] == 16.0
     assert "UNKNOWN_OBJECT" in told["refused"] or "31" in told["refused"]
+
+
+class Reluctant(LibraryDevice):
+    """A subscriber that answers each notification with an error."""
+
+    async def do_ConfirmedCOVNotificationRequest(self, apdu: Any) -> None:  # noqa: N802 - the library's name
+        self.notified = True
+        raise ExecutionError(errorClass="services", errorCode="other")
+
+
+async def test_a_subscriber_that_refuses_its_notification_does_no_harm(tower: Building) -> None:
+    unhandled: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    app = await Reluctant(78).settle()
+    app.notified = False
+    request = SubscribeCOVRequest(
+        subscriberProcessIdentifier=1,
+        monitoredObjectIdentifier=ObjectIdentifier("analog-input,1"),
+        issueConfirmedNotifications=True,
+        lifetime=60,
+        destination=address(tower, "meter"),
+    )
+    await app.request(request)
+    async with asyncio.timeout(20):
+        while not app.notified:
+            await asyncio.sleep(0.01)
+    assert await app.read_property(address(tower, "meter"), "analog-input,1", "present-value") is not None
+    app.close()
+    assert unhandled == []
