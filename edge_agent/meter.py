@@ -10,6 +10,7 @@ import msgspec
 
 from edge_agent.drivers.declared import Model
 from edge_agent.drivers.table import families, of_family
+from edge_agent.toml_structs import Checker, Fault
 
 DIRECTORY: Final = Path(__file__).parent / "meters"
 
@@ -40,11 +41,20 @@ def load(name: str) -> Model:
         model: Any = msgspec.convert(tree, spoken.model)
     except OSError as error:
         raise ModelFault(f"{path}: expected a readable meter model, saw {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelFault(f"{path}: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ModelFault(_all_faults(path, spoken.model, tree) or f"{path}: {error}") from error
     faults = [f"row[{index}].{key}: {message}" for index, key, message in spoken.model_faults(model, model.row, ())]
     faults += [f"point[{index}].{key}: {message}" for index, key, message in spoken.point_faults(model.point)]
     if faults:
         raise ModelFault("; ".join(f"{path}: {fault}" for fault in faults))
     loaded: Model = model
     return loaded
+
+
+def _all_faults(path: Path, kind: type[Model], tree: dict[str, Any]) -> str:
+    """What keys and types of a model's file are wrong, all of it: msgspec itself ends at the first."""
+    faults: list[Fault] = []
+    Checker(str(path), faults, lambda found, _: found).struct(kind, tree, "")
+    return "; ".join(map(str, faults))

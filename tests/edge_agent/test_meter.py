@@ -149,7 +149,7 @@ def test_an_unknown_model_is_answered_with_the_nearest_one() -> None:
     ("text", "message"),
     [
         ("maker = ", "Invalid value"),
-        ('maker = "x"\ncolour = "red"\n', "unknown field `colour`|missing required field"),
+        ('maker = "x"\ncolour = "red"\n', r"unknown key 'colour'"),
         ('[[row]]\nquantity = "voltage_l1_v"\ntype = "uint16"\n', r"row\[0\]\.address: expected an address"),
         ('[[row]]\nquantity = "voltage_l1_v"\ntype = "uint16"\naddress = 1\n' * 2, r"row\[1\]\.quantity: expected each quantity once"),
         ('[[row]]\nquantity = "voltage_l1_v"\ntype = "uint16"\nmodel_block = 103\n', r"row\[0\]\.offset: expected an offset"),
@@ -162,3 +162,18 @@ def test_a_model_that_cannot_be_used_says_why(tmp_path: Path, text: str, message
     path.write_text(head + text)
     with pytest.raises(ModelFault, match=message):
         meter.load(str(path))
+
+
+def test_all_wrong_keys_and_types_of_a_model_are_said_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "oven.toml"
+    path.write_text(
+        'maker = "x"\nmodel = "x"\nmanual = { title = "x", edition = 2.1 }\ntable = "holdin"\n'
+        '[[row]]\nquantity = "active_power_kw"\nadress = 30\ntype = "int32"\n'
+    )
+    with pytest.raises(ModelFault) as caught:
+        meter.load(str(path))
+    edition, key, table = str(caught.value).split("; ")
+    assert edition == f"{path}: manual.edition: expected str, saw 2.1"
+    assert "row[0].adress: expected one of address, " in key
+    assert "(did you mean 'address'?)" in key
+    assert table == f"{path}: table: expected one of 'holding', 'input', saw 'holdin'"
