@@ -110,9 +110,13 @@ class _Connection:
         client.register(_InputWords)
         client.ctx.max_buffer_size = _BUFFER_BYTES
         self._client = client
+        begin_s = asyncio.get_running_loop().time()
         if not await client.connect():
             self.close()
-            raise BusUnreachable(f"{endpoint.host}:{endpoint.port}: no connection within {endpoint.timeout_s} s")
+            why = f"within {endpoint.timeout_s:g} s"
+            if not self.was_silence(asyncio.get_running_loop().time() - begin_s):
+                why = "(it was refused, or the host is not known or not reachable)"
+            raise BusUnreachable(f"{endpoint.host}:{endpoint.port}: no connection {why}")
         self._silences = 0
         if endpoint.connect_pause_ms:
             await asyncio.sleep(endpoint.connect_pause_ms / 1000)
