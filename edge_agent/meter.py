@@ -44,6 +44,7 @@ def load(name: str) -> Model:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelFault(f"{path}: {error}") from error
     except msgspec.ValidationError as error:
+        assert spoken is not None  # nothing else converts
         raise ModelFault(_all_faults(path, spoken.model, tree) or f"{path}: {error}") from error
     faults = [f"row[{index}].{key}: {message}" for index, key, message in spoken.model_faults(model, model.row, ())]
     faults += [f"point[{index}].{key}: {message}" for index, key, message in spoken.point_faults(model.point)]
