@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from aggregator.routes import (
     alarms,
+    audit_log,
     counter_changes,
     edges,
     events,
@@ -76,6 +77,7 @@ def create_app(services: Services) -> FastAPI:
         counter_changes,
         set_points,
         sessions,
+        audit_log,
         session,
         health,
     ):

@@ -25,6 +25,7 @@ class Arrival:
 
     batch: Batch
     spool: Spool
+    frame: bytes  # as it came
 
     @property
     def identity(self) -> tuple[Spool, int, str]:
@@ -88,7 +89,7 @@ class Reader:
             return None
         if batch.unknown_keys or content.gaps:
             self._say_what_is_new(known, batch)
-        return Arrival(batch, Spool(facility, edge, content.epoch))
+        return Arrival(batch, Spool(facility, edge, content.epoch), payload)
 
     def _say_what_is_new(self, known: EdgeNumbers, batch: Batch) -> None:
         """An edge that is newer than we are: its keys are passed over, its gaps are kept as they are. Each is named once."""

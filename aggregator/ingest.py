@@ -19,6 +19,7 @@ from typing import Final, Self
 import msgspec
 
 from aggregator.arrivals import Arrival, Reader
+from aggregator.audit.log import Sealed
 from aggregator.gather import Gathered, Gatherer, no_rows
 from aggregator.ingest_figures import IngestFigures, Tally
 from aggregator.left_out import LeftOut
@@ -61,7 +62,10 @@ class _Group:
 
 
 class Ingest:
-    """Started by `with`. `answer` and `on_committed` are called from the committer's thread, one at a time, and must be quick."""
+    """Started by `with`. `answer`, `on_committed` and `on_settled` are called from the committer's thread, one at a time, and must be quick.
+
+    `on_settled` is told the batches whose ledger rows are durable, before they are acknowledged.
+    """
 
     def __init__(
         self,
@@ -71,13 +75,14 @@ class Ingest:
         clock: Callable[[], int],
         answer: Answer,
         on_committed: Callable[[Committed], None] = lambda _: None,
+        on_settled: Callable[[Sequence[Sealed]], None] = lambda _: None,
         *,
         tick_s: float = TICK_S,
         workers: int = WORKERS,
         inbox_batches: int = INBOX_BATCHES,
     ) -> None:
         self._store, self._store_id, self._trust, self._clock = store, store_id, trust, clock
-        self._answer, self._on_committed = answer, on_committed
+        self._answer, self._on_committed, self._on_settled = answer, on_committed, on_settled
         self._tick_s, self._inbox_batches = tick_s, inbox_batches
         self._gatherer = Gatherer(store.ids)
         self._lock = threading.Lock()
@@ -350,8 +355,25 @@ class Ingest:
             known = self._edge(arrival.spool.facility, arrival.spool.edge)
             known.committed(content.epoch, content.seq, content.prev, arrival.batch.sha256, content.sealed_at_ms)
             known.proven = arrival.batch.signed
+        self._tell_settled(arrivals)
         self._acknowledge(arrivals)
         self._finish(len(arrivals))
+
+    def _tell_settled(self, arrivals: Sequence[Arrival]) -> None:
+        batches = [
+            Sealed(
+                arrival.spool,
+                arrival.batch.content.seq,
+                bytes.fromhex(arrival.batch.sha256),
+                arrival.batch.content.sealed_at_ms,
+                None if arrival.batch.content.cls == "gauge" else arrival.frame,
+            )
+            for arrival in arrivals
+        ]
+        try:
+            self._on_settled(batches)
+        except Exception:  # noqa: BLE001 - as with a commit: it can be made good from the store, and the answer must not wait
+            _log.exception("what follows the ledger failed batches=%d", len(batches))
 
     def _settle_due(self) -> None:
         """Rows that have become durable by waiting get their ledger rows, then their answers."""

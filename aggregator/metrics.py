@@ -28,6 +28,7 @@ class _Present(Collector):
         yield from self._edges()
         yield from self._plants()
         yield from self._feed()
+        yield from self._log()
 
     def _ingest(self) -> Iterator[Metric]:
         figures = self._given.figures()
@@ -113,3 +114,15 @@ class _Present(Collector):
         yield CounterMetricFamily(
             "wattline_feed_refused", "Viewers turned away because the server was full", value=feed.refused
         )
+
+    def _log(self) -> Iterator[Metric]:
+        if self._given.audit is None:
+            return
+        figures = self._given.audit.figures()
+        for name, value, text in (
+            ("leaves", figures.size, "Batches in the audit log"),
+            ("leaves_signed", figures.signed_size, "Batches under its newest checkpoint"),
+            ("checkpoint_timestamp_seconds", figures.signed_at_ms / 1000, "When that was signed"),
+            ("archive_bytes", figures.frame_bytes, "Sealed batches kept as evidence"),
+        ):
+            yield GaugeMetricFamily(f"wattline_log_{name}", text, value=value)

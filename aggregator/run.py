@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
+from aggregator.audit.log import AuditLog, LogUnusable
 from aggregator.books import Books
 from aggregator.command_book import CommandBook
 from aggregator.commands import Commands, command_key
@@ -39,6 +40,7 @@ from wire.mqtt import Broker, Message, MqttError, MqttSession
 log = logging.getLogger(__name__)
 
 STATUS_TIMEOUT_S: Final = 5.0
+SIGN_PERIOD_S: Final = 60.0  # real: how long a committed batch waits for a checkpoint at most
 # Contents of batches hold no cycles, but their lists made Python look for some all the time: without that the stages of the ingest,
 # one by one, take a fifth less processor time (benchmarks/stages.py).
 COLLECT_AFTER: Final = 50_000
@@ -66,7 +68,10 @@ class Aggregator:
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)
             key = command_key(settings.command_key, settings.data_directory)
-        except (OSError, StoreError, LedgerError, KeyUnusable) as error:
+            self.audit = AuditLog(
+                settings.data_directory, self.store, self.store_id, clock, frame_bytes_max=settings.archive_bytes
+            )
+        except (OSError, StoreError, LedgerError, KeyUnusable, LogUnusable) as error:
             raise CannotStart(str(error)) from error
         self.alarms = Alarms(self.ledger, clock)
         self.live = LiveState(
@@ -89,7 +94,9 @@ class Aggregator:
         self.settler = Settler(self.store, self.ledger, settings.facilities, clock, self.alarms, self.books)
         self.settling = Settling(self.settler, clock)
         self._noting = Noting(self.store, self.settler, settings.facilities)
-        self.ingest = Ingest(self.store, self.store_id, self.trust, clock, self._answer, self._committed)
+        self.ingest = Ingest(
+            self.store, self.store_id, self.trust, clock, self._answer, self._committed, self.audit.append
+        )
         self.watch = Watch(
             self.live, self.alarms, self.books, clock, speed=clock.speed, edges=lambda: self.ingest.figures().edges
         )
@@ -115,6 +122,7 @@ class Aggregator:
             figures=self.ingest.figures,
             commands=self.commands,
             overruling=Overruling(self.store, self.settler),
+            audit=self.audit,
         )
 
     # Called from the committer's thread.
@@ -172,6 +180,7 @@ class Aggregator:
                     background = [
                         asyncio.create_task(self.watch.run(), name="watch"),
                         asyncio.create_task(self.settling.run(), name="settling"),
+                        asyncio.create_task(self._sign_for_ever(), name="audit"),
                     ]
                     try:
                         await serve(self.services(), lambda url: ready({"url": url}), stop)
@@ -185,7 +194,13 @@ class Aggregator:
         finally:
             await asyncio.to_thread(self._close)
 
+    async def _sign_for_ever(self) -> None:
+        while True:
+            await asyncio.to_thread(self.audit.keep_up)
+            await asyncio.sleep(SIGN_PERIOD_S)
+
     def _close(self) -> None:
+        self.audit.close()
         self.settling.settle(patient=False)
         self.store.close()
         self.ledger.close()

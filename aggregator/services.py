@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aggregator.alarms import Alarms
+from aggregator.audit.log import AuditLog
 from aggregator.books import Books
 from aggregator.commands import Commands
 from aggregator.facility import Facility
@@ -18,7 +19,7 @@ from aggregator.stores.store import SeriesKey, Store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` where nothing is settled."""
+    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` where nothing is settled, `audit` where no log is kept."""
 
     http: Http
     facilities: Mapping[str, Facility]
@@ -34,3 +35,4 @@ class Services:
     figures: Callable[[], IngestFigures | None] = field(default=lambda: None)
     commands: Commands | None = None
     overruling: Overruling | None = None
+    audit: AuditLog | None = None

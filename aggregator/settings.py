@@ -95,6 +95,7 @@ class Settings:
     facilities: tuple[Facility, ...]
     edges: tuple[EdgeTrust, ...] = field(default=())
     command_key: Path | None = None  # None: a key that the aggregator makes and keeps beside its data
+    archive_bytes: int = 1 << 30  # of sealed batches, kept as evidence
 
     def facility(self, facility_id: str) -> Facility | None:
         """The facility with this id."""
@@ -154,6 +155,7 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
             for edge in parsed.edge
         ),
         command_key=None if parsed.commands.key is None else path.parent / parsed.commands.key,
+        archive_bytes=parsed.audit.archive_mib << 20,
     )
 
 

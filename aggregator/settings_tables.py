@@ -108,6 +108,12 @@ class CommandsTable(_Table):
     key: Text | None = None
 
 
+class AuditTable(_Table):
+    """`[audit]`: how many MiB of sealed batches are kept as evidence; 0: none."""
+
+    archive_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 1024
+
+
 class StoreTable(_Table):
     """`[store]`."""
 
@@ -232,6 +238,7 @@ class FileTable(_Table):
     mqtt: MqttTable | None = None
     store: StoreTable = StoreTable()
     commands: CommandsTable = CommandsTable()
+    audit: AuditTable = AuditTable()
     facility: Annotated[list[FacilityTable], Field(min_length=1, max_length=10_000)]
     edge: list[EdgeTable] = Field(default=[], max_length=10_000)
 
