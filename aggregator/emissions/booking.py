@@ -5,15 +5,14 @@ Location-based scope 2: import of main meters only. Nothing is rounded here; a f
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
+from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import FactorTable
 from aggregator.emissions.place import Place
 from aggregator.emissions.resolution import Resolution, resolve
 
-# A product that does not fit in 60 digits raises instead of losing one.
-EXACT: Final = Context(prec=60, traps=[Inexact, InvalidOperation])
 # Shares of an interval that a factor boundary cuts are kept to a microwatt-hour; the last part takes the rest.
 SHARE: Final = Decimal("0.000000001")
 HOUR_MS: Final = 3_600_000

@@ -1,8 +1,9 @@
 """Which factor applies to a facility at an instant, and why. Not the multiplication (see `booking`).
 
 override valid at t -> province -> regional grid -> nation        (the place says where this starts)
-within a place: same data year -> latest earlier, marked `provisional, fallback_latest` -> nothing
-nothing: no factor. There is no default.
+within a place: same data year -> latest earlier, marked `provisional, fallback_latest` -> earliest later, where the profile lets it
+nothing: no factor. There is no default. The profile says which signal, places and years are allowed; an average never stands in for a
+marginal, nor the other way round.
 """
 
 from collections.abc import Iterator
@@ -11,11 +12,15 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from aggregator.emissions.factors import AVERAGE, FactorTable, FactorVersion, known_on
+from aggregator.emissions.amounts import EXACT, AverageKg, MarginalKg
+from aggregator.emissions.factors import AVERAGE, SIGNALS, FactorTable, FactorVersion, known_on
 from aggregator.emissions.place import FactorOverride, Place
+from aggregator.emissions.profiles import Profile, profile
 from aggregator.intervals.local_time import local_year, year_span_ms
 
 FALLBACK_MARKS: Final = ("provisional", "fallback_latest")
+LATER_MARKS: Final = ("provisional", "fallback_oldest")
+MARGINAL: Final = "marginal"
 PLACE_MARK: Final = "fallback_place"  # the place itself has no factor, a wider one stands in
 _GRID_PREFIX: Final = "CN-GRID-"
 
@@ -47,6 +52,14 @@ class Resolution:
     skipped: tuple[Skipped, ...]
     from_ms: int
     to_ms: int
+    signal: str = AVERAGE
+
+    def amount(self, energy_kwh: Decimal) -> AverageKg | MarginalKg | None:
+        """What the energy comes to, exactly; of a type that says whether it may be part of an inventory. None: no factor."""
+        if self.kg_per_kwh is None:
+            return None
+        kg = EXACT.multiply(energy_kwh, self.kg_per_kwh)
+        return MarginalKg(kg) if self.signal == MARGINAL else AverageKg(kg)
 
     @property
     def reason(self) -> str:
@@ -58,14 +71,18 @@ class Resolution:
         )
 
 
-def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int) -> Resolution:
-    """The location-based factor at `at_ms` as it was known at `as_of_ms`."""
+def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int, rules: Profile | None = None) -> Resolution:
+    """The location-based factor at `at_ms` as it was known at `as_of_ms`. Without `rules`: those of OPS."""
+    rules = rules or profile("OPS")
     zone = ZoneInfo(place.time_zone)
     year = local_year(at_ms, zone)
     from_ms, to_ms = year_span_ms(year, zone)
     skipped: list[Skipped] = []
     for number, override in enumerate(place.overrides, start=1):
         name = f"override {number} ({override.source})"
+        if rules.signal != AVERAGE:
+            skipped.append(Skipped(name, f"is {AVERAGE}, {rules.signal} is asked"))
+            continue
         if override.known_from_ms is not None and override.known_from_ms > as_of_ms:
             skipped.append(Skipped(name, f"known only from {known_on(override.known_from_ms)}"))
             continue
@@ -80,21 +97,27 @@ def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int) -> Reso
             from_ms = max(from_ms, ends_ms)
         else:
             to_ms = min(to_ms, starts_ms)
-    for tier, region in _places(table, place.region):
-        found = table.of_region(region, AVERAGE, as_of_ms)
-        hit = found.get(year) or _latest_earlier(found, year)
-        if hit is None:
-            skipped.append(Skipped(f"{tier} {region}", _why_none(table, region, found, year, as_of_ms)))
+    if rules.needs_notice:
+        skipped.append(Skipped(rules.name, "the reporting year's notice, which names the place level, is not entered"))
+    for tier, region in _places(table, place.region) if not rules.needs_notice else ():
+        if tier not in rules.levels:
+            skipped.append(Skipped(f"{tier} {region}", f"{rules.name} takes {', '.join(rules.levels)}"))
             continue
-        marks = () if hit.data_year == year else FALLBACK_MARKS
-        if region != place.region:
+        found = table.of_region(region, rules.signal, as_of_ms)
+        hit, marks = _of_year(found, year, rules.years)
+        if hit is None:
+            skipped.append(Skipped(f"{tier} {region}", _why_none(table, region, found, year, as_of_ms, rules)))
+            continue
+        if region != place.region and rules.notice == "":
             marks = (*marks, PLACE_MARK)
         source = f"{hit.source.issuer} {hit.source.number}, {hit.table_ref}"
         return Resolution(
             place.facility, tier, hit.kg_per_kwh, hit.factor_id, hit.version, region, hit.data_year,
-            source, marks, tuple(skipped), from_ms, to_ms,
+            source, marks, tuple(skipped), from_ms, to_ms, rules.signal,
         )  # fmt: skip
-    return Resolution(place.facility, "none", None, "", 0, place.region, None, "", (), tuple(skipped), from_ms, to_ms)
+    return Resolution(
+        place.facility, "none", None, "", 0, place.region, None, "", (), tuple(skipped), from_ms, to_ms, rules.signal
+    )
 
 
 def _span(override: FactorOverride) -> tuple[int, int]:
@@ -118,11 +141,28 @@ def _places(table: FactorTable, region: str) -> Iterator[tuple[str, str]]:
     yield "national", region.split("-")[0]
 
 
-def _latest_earlier(found: dict[int, FactorVersion], year: int) -> FactorVersion | None:
-    return found[max(earlier)] if (earlier := [known for known in found if known < year]) else None
+def _of_year(
+    found: dict[int, FactorVersion], year: int, years: tuple[str, ...]
+) -> tuple[FactorVersion | None, tuple[str, ...]]:
+    """Same data year, else the nearest that the profile lets stand in, with its marks."""
+    if year in found:
+        return found[year], ()
+    earlier, later = [known for known in found if known < year], [known for known in found if known > year]
+    if earlier and "earlier" in years:
+        return found[max(earlier)], FALLBACK_MARKS
+    if later and "later" in years:
+        return found[min(later)], LATER_MARKS
+    return None, ()
 
 
-def _why_none(table: FactorTable, region: str, found: dict[int, FactorVersion], year: int, as_of_ms: int) -> str:
-    if found:
+def _why_none(
+    table: FactorTable, region: str, found: dict[int, FactorVersion], year: int, as_of_ms: int, rules: Profile
+) -> str:
+    if found and "earlier" in rules.years:
         return f"no factor for {year} or earlier, the first is of {min(found)}"
-    return f"none was known on {known_on(as_of_ms)}" if table.has(region, AVERAGE) else "has no factor"
+    if found:
+        return f"no factor for {year}, and {rules.name} takes no other year's"
+    if table.has(region, rules.signal):
+        return f"none was known on {known_on(as_of_ms)}"
+    others = [signal for signal in SIGNALS if signal != rules.signal and table.has(region, signal)]
+    return f"has {', '.join(others)} factors only, {rules.signal} is asked" if others else "has no factor"

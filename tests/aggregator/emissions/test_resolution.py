@@ -1,12 +1,15 @@
 """Which factor applies, when, and what was known when."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
+from aggregator.emissions.amounts import AverageKg, MarginalKg
 from aggregator.emissions.factors import FactorTable, shipped
 from aggregator.emissions.place import FactorOverride, Place
+from aggregator.emissions.profiles import profile, profiles
 from aggregator.emissions.resolution import Resolution, resolve
 
 D = Decimal
@@ -152,3 +155,84 @@ def test_an_override_is_unknown_before_it_was_known() -> None:
 def test_a_faulty_override_is_refused(fault: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         FactorOverride(**({"kg_per_kwh": D(1), "source": "x"} | fault))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("region", "when", "mwh", "kg"),
+    [
+        # worked example 6
+        ("CN", "2021-06-01T00:00", 250, "139200"),
+        ("CN", "2022-06-01T00:00", 250, "134150"),
+        ("CN", "2023-06-01T00:00", 250, "132650"),
+        ("CN-GD", "2023-06-01T00:00", 250, "110475"),
+        # worked example 38: the same GWh in two provinces
+        ("CN-YN", "2023-06-01T00:00", 1000, "133300"),
+        ("CN-TJ", "2023-06-01T00:00", 1000, "679600"),
+    ],
+)
+def test_what_is_resolved_gives_the_worked_examples(region: str, when: str, mwh: int, kg: str) -> None:
+    assert at(region, when).amount(D(mwh * 1000)) == AverageKg(D(kg))
+
+
+def by_profile(name: str, region: str = "CN-YN", when: str = "2023-06-01T00:00") -> Resolution:
+    return resolve(TABLE, Place("works", region, "Asia/Shanghai"), ms(when), NOW, profile(name))
+
+
+def test_without_the_years_notice_the_national_standard_gives_nothing() -> None:
+    found = by_profile("CN-GBT")
+    assert found.kg_per_kwh is None
+    assert found.reason == "CN-GBT: the reporting year's notice, which names the place level, is not entered"
+
+
+def test_the_years_notice_says_which_level_counts() -> None:
+    """Yunnan's 0.1333 against the nation's 0.5306 is a factor of 3.98."""
+    for level, region, text in (("province", "CN-YN", "0.1333"), ("national", "CN", "0.5306")):
+        rules = profile("CN-GBT").noticed(level, "notice of the year")
+        found = resolve(TABLE, Place("works", "CN-YN", "Asia/Shanghai"), ms("2023-06-01T00:00"), NOW, rules)
+        assert (found.region, str(found.kg_per_kwh), found.marks) == (region, text, ())
+    assert [s.reason for s in found.skipped] == ["CN-GBT takes national"] * 2
+    with pytest.raises(ValueError, match="expected which document"):
+        profile("CN-GBT").noticed("national", " ")
+    with pytest.raises(ValueError, match="expected one of province, grid, national"):
+        profile("CN-GBT").noticed("county", "notice")
+
+
+def test_an_average_never_stands_in_for_a_marginal() -> None:
+    found = by_profile("MARGINAL")
+    assert found.kg_per_kwh is None
+    assert [s.reason for s in found.skipped] == ["has average factors only, marginal is asked"] * 2 + [
+        "has average, residual, fossil factors only, marginal is asked"
+    ]
+    own = FactorOverride(D("0.4"), "laboratory")
+    place = Place("works", "CN", "Asia/Shanghai", (own,))
+    assert resolve(TABLE, place, NOW, NOW, profile("MARGINAL")).skipped[0].reason == "is average, marginal is asked"
+
+
+def test_a_marginal_factor_gives_a_marginal_amount_of_the_same_year_only() -> None:
+    one = next(
+        v for v in shipped().versions if (v.factor_id, v.region, v.data_year) == ("elec.cn.grid.avg", "CN", 2023)
+    )
+    table = FactorTable(
+        [*shipped().versions, replace(one, factor_id="elec.cn.grid.marginal", signal="marginal", kg_per_kwh=D("0.8"))]
+    )
+    place = Place("works", "CN", "Asia/Shanghai")
+    found = resolve(table, place, ms("2023-06-01T00:00"), NOW, profile("MARGINAL"))
+    assert found.amount(D(10)) == MarginalKg(D("8.0"))
+    with pytest.raises(TypeError):
+        found.amount(D(10)) + at("CN", "2023-06-01T00:00").amount(D(10))  # type: ignore[operator]
+    assert resolve(table, place, ms("2024-06-01T00:00"), NOW, profile("MARGINAL")).reason == (
+        "national CN: no factor for 2024, and MARGINAL takes no other year's"
+    )
+    assert resolve(table, place, ms("2023-06-01T00:00"), NOW).signal == "average"
+
+
+def test_a_later_years_factor_stands_in_only_where_the_profile_says_so() -> None:
+    rules = replace(profile("OPS"), years=("same", "earlier", "later"))
+    found = resolve(TABLE, Place("works", "CN", "Asia/Shanghai"), ms("2018-06-01T00:00"), NOW, rules)
+    assert (found.data_year, found.marks) == (2021, ("provisional", "fallback_oldest"))
+
+
+def test_every_profile_is_one_of_six_and_a_stranger_is_refused() -> None:
+    assert list(profiles()) == ["OPS", "GHGP-LB", "GHGP-MB", "CN-GBT", "CBAM", "MARGINAL"]
+    with pytest.raises(ValueError, match="profile: expected one of OPS"):
+        profile("ops")
