@@ -1,4 +1,4 @@
-"""`wattline factors`: lint, import, approve, withdraw and show emission factors. Not what makes a factor plausible or known."""
+"""`wattline factors`: the registry of emission factors, which one applies, and market instruments. Not what makes a factor plausible or known."""
 
 import argparse
 import json
@@ -6,16 +6,18 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfoNotFoundError
 
 from aggregator.emissions.entry import Entry, Status, published_text
 from aggregator.emissions.factors import known_on
+from aggregator.emissions.instruments import Instruments, InstrumentsRefused
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import PackFaults, read, shipped_packs
 from aggregator.emissions.registry import Registry, RegistryRefused
 from aggregator.settings import SettingsFaults, load
+from wattline.factor_choice import decide_instruments, instant_ms, market, which
 from wire.clock import Clock
 
 REGISTRY_NAME: Final = "factors.sqlite"
@@ -25,14 +27,15 @@ def run(options: argparse.Namespace) -> int:
     """Exit status 0, 1 (a fault in a pack, or refused), 2 (bad use)."""
     words: dict[str, Callable[[argparse.Namespace], int]] = {
         "lint": _lint, "import": _import, "approve": _decide, "withdraw": _decide, "show": _show,
+        "which": _which, "market": _market, "instruments": _instruments,
     }  # fmt: skip
     try:
         return words[options.verb](options)
-    except (PackFaults, RegistryRefused) as error:
+    except (PackFaults, RegistryRefused, InstrumentsRefused) as error:
         for fault in error.faults:
             print(f"wattline factors: {fault}", file=sys.stderr)
         return 1
-    except (SettingsFaults, ValueError) as error:
+    except (SettingsFaults, ZoneInfoNotFoundError, ValueError) as error:
         print(f"wattline factors: {error}", file=sys.stderr)
         return 2
     except (OSError, sqlite3.Error) as error:
@@ -40,12 +43,16 @@ def run(options: argparse.Namespace) -> int:
         return 1
 
 
-def _registry(options: argparse.Namespace) -> Registry:
+def _place(options: argparse.Namespace) -> Path | str:
     if options.registry is not None:
-        return Registry(options.registry)
+        return Path(options.registry)
     if options.config is not None:
-        return Registry(load(options.config, os.environ).data_directory / REGISTRY_NAME)
-    return Registry(":memory:")
+        return load(options.config, os.environ).data_directory / REGISTRY_NAME
+    return ":memory:"
+
+
+def _registry(options: argparse.Namespace) -> Registry:
+    return Registry(_place(options))
 
 
 def _lint(options: argparse.Namespace) -> int:
@@ -84,7 +91,7 @@ def _decide(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     with _registry(options) as registry:
-        entries = registry.entries(_instant_ms(options.as_of))
+        entries = registry.entries(None if options.as_of is None else instant_ms("--as-of", options.as_of, 0))
     shown = [
         entry
         for entry in entries
@@ -126,11 +133,16 @@ def _as_json(entry: Entry) -> dict[str, Any]:
     return said | {"value": f"{entry.value:f}", "source": entry.source.id, "document": published_text(entry.source)}
 
 
-def _instant_ms(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"--as-of: expected a day or a time such as 2025-01-01, got {text!r}") from error
-    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+def _which(options: argparse.Namespace) -> int:
+    with _registry(options) as registry:
+        return which(options, registry, Clock.from_environment()())
+
+
+def _market(options: argparse.Namespace) -> int:
+    with _registry(options) as registry, Instruments(_place(options)) as instruments:
+        return market(options, registry, instruments, Clock.from_environment()())
+
+
+def _instruments(options: argparse.Namespace) -> int:
+    with Instruments(_place(options)) as instruments:
+        return decide_instruments(options, instruments, Clock.from_environment()())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """lint, import, approve, withdraw, show."""
+    """lint, import, approve, withdraw, show, which, market, instruments."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     lint = verbs.add_parser(
         "lint", help="look for slips in factor packs; without a file in those that come with the program"
@@ -36,6 +36,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--region", help="of this place only, e.g. CN-JS")
     show.add_argument("--as-of", metavar="TIME", help="as it was known then, e.g. 2025-01-01")
     show.add_argument("--json", action="store_true", help="for programs")
+
+    which = verbs.add_parser("which", help="the factor that applies, and every candidate that was passed over")
+    which.add_argument("id", help="electricity, or the id of a fuel parameter, process factor or potential")
+    _add_registry(which, needed=False)
+    _add_place(which)
+    which.add_argument("--at", metavar="TIME", help="when it is applied (default: now)")
+    which.add_argument("--profile", default="OPS", help="OPS, GHGP-LB, CN-GBT, CBAM or MARGINAL (default: %(default)s)")
+    which.add_argument(
+        "--place-level", help="province, grid or national, as the reporting year's notice names it (CN-GBT)"
+    )
+    which.add_argument("--notice", help="that notice")
+    which.add_argument("--gas", default="", help="CO2, CH4, HFC-32 and so on, where an id has several")
+    which.add_argument("--variant", default="", help="equipment or table, where an id has several")
+    which.add_argument("--kwh", help="show what this energy comes to")
+
+    market = verbs.add_parser(
+        "market", help="the market-based figure of a consumption: retired instruments, then the residual mix"
+    )
+    _add_registry(market, needed=True)
+    _add_place(market)
+    market.add_argument("--from", dest="begin", required=True, metavar="TIME", help="a day (00:00 UTC) or a time")
+    market.add_argument("--to", dest="end", required=True, metavar="TIME", help="the end, not included")
+    market.add_argument("--kwh", required=True, help="the consumption")
+
+    instruments = verbs.add_parser("instruments", help="certificates and contracts: import, retire (once), show")
+    deeds = instruments.add_subparsers(title="words", metavar="WORD", required=True, dest="deed")
+    bring = deeds.add_parser("import", help="put instruments of a CSV file on record")
+    bring.add_argument(
+        "file", type=Path, help="columns: id,type,mwh,from,to,zone,kg_per_kwh,owner,registry_ref,evidence"
+    )
+    retire = deeds.add_parser("retire", help="use an instrument for a facility, once and for good")
+    retire.add_argument("instrument", help="its id")
+    retire.add_argument("--facility", required=True, help="for whom")
+    show = deeds.add_parser("show", help="instruments, and for whom each was retired")
+    for deed in (bring, retire, show):
+        _add_registry(deed, needed=True)
+    for deed in (bring, retire):
+        deed.add_argument("--by", required=True, metavar="NAME", help="who does it")
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--region", default="CN", help="where, e.g. CN-JS or CN-GRID-EAST (default: %(default)s)")
+    parser.add_argument("--facility", default="", help="for whom: its own values go first")
+    parser.add_argument(
+        "--time-zone", default="Asia/Shanghai", help="whose calendar year counts (default: %(default)s)"
+    )
+    parser.add_argument("--as-of", metavar="TIME", help="as it was known then (default: now)")
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def _add_registry(parser: argparse.ArgumentParser, *, needed: bool) -> None:

@@ -1,6 +1,7 @@
 """`wattline factors` as a person uses it, on a registry file of its own."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,76 @@ def test_bad_use_gives_one_clear_error(
 def test_the_registry_can_be_asked_what_was_known_earlier(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["factors", "show", "elec.cn.grid.avg", "--region", "CN", "--as-of", "2025-01-01"]) == 0
     assert capsys.readouterr().out.count("elec.cn.grid.avg CO2 CN 202") == 2  # 2023's appeared on 2025-12-31
+
+
+def test_which_factor_applies_is_told_with_what_was_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--region", "CN-YN", "--at", "2023-06-01"]
+    assert main(["factors", "which", "electricity", *where, "--kwh", "1000000", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["value"], said["tier"], said["amount"]) == (
+        "0.1333",
+        "province",
+        "133300.0000 kg (average)",
+    )  # worked example 38
+    assert main(["factors", "which", "electricity", *where, "--profile", "CN-GBT"]) == 1
+    assert "electricity: no value: CN-GBT: the reporting year's notice" in capsys.readouterr().out
+    notice = ["--place-level", "national", "--notice", "notice of the year"]
+    assert main(["factors", "which", "electricity", *where, "--profile", "CN-GBT", *notice]) == 0
+    said_text = capsys.readouterr().out
+    assert "elec.cn.grid.avg version 1: 0.5306 kg/kWh" in said_text
+    assert "passed over: province CN-YN: CN-GBT takes national" in said_text
+    assert main(["factors", "which", "fuel.anthracite.oxidation", "--variant", "kiln"]) == 0
+    assert "is for industrial boiler, kiln is asked" in capsys.readouterr().out
+    assert main(["factors", "which", "gwp.ar6", "--gas", "SF6"]) == 1
+    assert "is a draft that nobody has approved" in capsys.readouterr().out
+
+
+def test_a_certificate_is_imported_retired_once_and_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--registry", str(tmp_path / "factors.sqlite")]
+    bought = tmp_path / "bought.csv"
+    bought.write_text(
+        "id,type,mwh,from,to,zone,kg_per_kwh,owner,registry_ref,evidence\nr1,rec,0.4,2023-06-01,2023-07-01,CN,0,works,R-1,statement 7\n",
+        encoding="utf-8",
+    )
+    assert main(["factors", "instruments", "import", str(bought), *where, "--by", "ann"]) == 0
+    asked = [
+        "factors",
+        "market",
+        *where,
+        "--facility",
+        "works",
+        "--from",
+        "2023-06-01",
+        "--to",
+        "2023-07-01",
+        "--kwh",
+        "1000",
+        "--json",
+    ]
+    assert main(asked) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["kg"] == "609.6000"
+    retire = ["factors", "instruments", "retire", "r1", *where, "--facility", "works", "--by", "ann"]
+    assert main(retire) == 0
+    assert main(retire) == 1
+    assert "r1: was retired for works by ann; an instrument is retired once" in capsys.readouterr().err
+    assert main(asked) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (Decimal(said["kg"]), said["coverage_percent"]) == (Decimal("365.76"), "100")  # worked example 9
+    assert main(["factors", "instruments", "show", *where]) == 0
+    assert "r1: rec 0.4 MWh, 2023-06-01 to 2023-07-01, CN, R-1: retired for works by ann" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["which", "electricity", "--profile", "GHGP-MB"], "takes certificates: wattline factors market"),
+        (["which", "electricity", "--profile", "XX"], "profile: expected one of OPS"),
+        (["which", "electricity", "--kwh", "many"], "--kwh: expected a number"),
+        (["which", "electricity", "--time-zone", "Mars/Olympus"], "Mars/Olympus"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_gives_one_clear_error(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["factors", *words]) == 2
+    assert said in capsys.readouterr().err
