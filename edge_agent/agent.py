@@ -121,6 +121,11 @@ class Agent:
     async def run(self, stop: asyncio.Event, drain_s: float = DRAIN_S) -> None:
         """Work until `stop` is set, then stop polling, seal, deliver for at most `drain_s`, and say goodbye."""
         loop = asyncio.get_running_loop()
+        edge, devices = self._edge, sum(len(bus.device) for bus in self._edge.bus)
+        log.info(
+            "agent starts facility=%s edge=%s buses=%d devices=%d version=%s",
+            edge.facility, edge.edge, len(edge.bus), devices, self._version,
+        )  # fmt: skip
 
         def message(topic: str, payload: bytes, retained: bool) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended before the network thread
@@ -162,6 +167,7 @@ class Agent:
         finally:
             self._spool.close()
             self._lock.close()
+            log.info("agent stopped facility=%s edge=%s", edge.facility, edge.edge)
 
     def _message(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._command_topic:
@@ -280,9 +286,12 @@ class Agent:
 
 
 def _locked(directory: Path) -> IO[bytes]:
-    """Holds the spool for this process until it is closed or the process ends. Raises OSError where another agent has it."""
-    directory.mkdir(parents=True, exist_ok=True)
-    file = (directory / "lock").open("ab")
+    """Holds the spool for this process until it is closed or the process ends. Raises OSError where another agent has it, or it cannot be written."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / "lock").open("ab")
+    except OSError as error:
+        raise OSError(f"spool {directory}: expected a directory that can be written, saw {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -61,8 +61,18 @@ def test_a_clock_that_something_else_keeps_right_is_believed(tmp_path: Path) -> 
 
 def test_an_agent_without_a_broker_and_without_a_meter_ends_in_good_order(tmp_path: Path) -> None:
     process = agent(tmp_path, 1)
+    wait_for_epoch(tmp_path, process, "agent starts facility=works edge=gw-01 buses=1 devices=1")
     wait_for_epoch(tmp_path, process)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0, said
     assert "Traceback" not in said
+    assert "agent stopped facility=works edge=gw-01" in said
+
+
+def test_a_spool_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file where a directory should be")
+    process = agent(tmp_path, 1)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert f"spool {tmp_path / 'spool'}: expected a directory that can be written, saw " in said
