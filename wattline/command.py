@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sim(words)
     _add_import(words)
     _add_factors(words)
+    _add_formula(words)
     _add_certs(words)
     return parser
 
@@ -352,6 +353,25 @@ def _run_factors(options: argparse.Namespace) -> int:
     from wattline import factors
 
     return factors.run(options)
+
+
+def _add_formula(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import formula_options
+
+    parser = _word(
+        words,
+        "formula",
+        "a formula of carbon accounting, step by step and with its source",
+        "wattline formula combustion fuel_t=1000 ncv_gj_per_t=20.908 carbon_t_per_gj=0.0258 oxidation_ratio=0.98",
+    )
+    formula_options.add_arguments(parser)
+    parser.set_defaults(run=_run_formula)
+
+
+def _run_formula(options: argparse.Namespace) -> int:
+    from wattline import formula
+
+    return formula.run(options, sys.stdout, sys.stderr)
 
 
 def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
