@@ -54,7 +54,7 @@ def load_site(
         file, directory = str(path), path.parent
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise SiteFaults([SiteFault(file, "", "a readable TOML file", str(error))]) from error
     faults: list[SiteFault] = []
     override = _Override(None if profile is None else Path(profile), _local(start_local, file, faults))

@@ -41,6 +41,8 @@ def load(name: str) -> Model:
         model: Any = msgspec.convert(tree, spoken.model)
     except OSError as error:
         raise ModelFault(f"{path}: expected a readable meter model, saw {error.strerror}") from error
+    except RecursionError as error:
+        raise ModelFault(f"{path}: expected a few levels of tables and arrays, saw hundreds") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelFault(f"{path}: {error}") from error
     except msgspec.ValidationError as error:

@@ -45,6 +45,8 @@ def parse(path: Path) -> dict[str, Any]:
         raise EdgeFileFaults(
             [Fault(str(path), f"line {line}", "UTF-8", repr(error.object[error.start : error.end]))]
         ) from error
+    except RecursionError as error:
+        raise EdgeFileFaults([Fault(str(path), "file", "a few levels of tables and arrays", "hundreds")]) from error
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = re.search(r"\(at (.*?)\)$", message)

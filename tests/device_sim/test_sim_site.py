@@ -209,7 +209,12 @@ def test_a_csv_load_needs_a_file(steel: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"), [("plant = [", "expected a readable TOML file"), (None, "expected a readable TOML file")]
+    ("content", "expected"),
+    [
+        ("plant = [", "expected a readable TOML file"),
+        ("plant = " + "[" * 5000, "expected a readable TOML file"),
+        (None, "expected a readable TOML file"),
+    ],
 )
 def test_an_unreadable_file_is_one_clear_line(tmp_path: Path, content: str | None, expected: str) -> None:
     path = tmp_path / "site.toml"

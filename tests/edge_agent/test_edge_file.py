@@ -125,6 +125,13 @@ def test_bytes_that_are_not_utf_8_are_named_with_their_line(tmp_path: Path) -> N
         load(path)
 
 
+def test_arrays_without_end_are_a_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text("facility = " + "[" * 5000)
+    with pytest.raises(EdgeFileFaults, match="file: expected a few levels of tables and arrays, saw hundreds"):
+        load(path)
+
+
 def test_the_example_of_the_documentation_is_sound(tmp_path: Path) -> None:
     text = EXAMPLE.read_text()
     for name in ("ca.pem", "gw-01.pem", "gw-01.key", "gw-01.sign"):

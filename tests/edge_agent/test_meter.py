@@ -149,6 +149,7 @@ def test_an_unknown_model_is_answered_with_the_nearest_one() -> None:
     ("text", "message"),
     [
         ("maker = ", "Invalid value"),
+        ("maker = " + "[" * 5000, "expected a few levels"),
         ('maker = "x"\ncolour = "red"\n', r"unknown key 'colour'"),
         ('[[row]]\nquantity = "voltage_l1_v"\ntype = "uint16"\n', r"row\[0\]\.address: expected an address"),
         ('[[row]]\nquantity = "voltage_l1_v"\ntype = "uint16"\naddress = 1\n' * 2, r"row\[1\]\.quantity: expected each quantity once"),
