@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from aggregator.emissions.booking import PROFILE, Booker, Emission, EmissionRate, Energy
+from aggregator.emissions.entry import Entry
 from aggregator.emissions.factors import UNIT, FactorTable, FactorVersion, Pack, shipped
 from aggregator.emissions.place import FactorOverride, Place
 from aggregator.emissions.resolution import Resolution, Skipped
@@ -69,9 +70,18 @@ class Books:
     """Enters interval energies into the ledger and books the import of main meters. `clock` gives UTC ms."""
 
     def __init__(
-        self, ledger: Ledger, facilities: Iterable[Facility], clock: Callable[[], int], pack: Pack | None = None
+        self,
+        ledger: Ledger,
+        facilities: Iterable[Facility],
+        clock: Callable[[], int],
+        pack: Pack | None = None,
+        registered: Sequence[Entry] = (),
     ) -> None:
-        """Puts the pack and the facilities' own factors on record. Raises LedgerUnusable where a recorded factor differs."""
+        """Puts the pack and the facilities' own factors on record. Raises LedgerUnusable where a recorded factor differs.
+
+        `registered`: every version that the factor registry has, to be shown.
+        """
+        self.registered = registered
         self.ledger = ledger
         self.clock = clock
         self.facilities = {facility.id: facility for facility in facilities}

@@ -14,7 +14,6 @@ from typing import Any, Final
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.audit.log import AuditLog, LogUnusable
-from aggregator.books import Books
 from aggregator.command_book import CommandBook
 from aggregator.commands import Commands, command_key
 from aggregator.feed import Feed
@@ -22,6 +21,7 @@ from aggregator.ingest import Committed, Ingest
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
+from aggregator.open_books import open_books
 from aggregator.overruling import Overruling
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
@@ -63,7 +63,7 @@ class Aggregator:
             self.store_id = settings.store_id or _kept_store_id(settings.data_directory)
             self.store: Store = store_of(settings)
             self.ledger = Ledger(settings.data_directory / "ledger.sqlite")
-            self.books = Books(self.ledger, settings.facilities, clock)
+            self.books = open_books(settings, self.ledger, clock)
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)

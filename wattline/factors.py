@@ -7,20 +7,19 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
-from aggregator.emissions.entry import Entry, Status, published_text
+from aggregator.emissions.entry import Entry, Status, as_json, published_text
 from aggregator.emissions.factors import known_on
 from aggregator.emissions.instruments import Instruments, InstrumentsRefused
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import PackFaults, read, shipped_packs
 from aggregator.emissions.registry import Registry, RegistryRefused
+from aggregator.open_books import REGISTRY_NAME
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import decide_instruments, instant_ms, market, which
 from wire.clock import Clock
-
-REGISTRY_NAME: Final = "factors.sqlite"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -99,7 +98,7 @@ def _show(options: argparse.Namespace) -> int:
         and options.region in (None, entry.region)
     ]  # fmt: skip
     if options.json:
-        print(json.dumps([_as_json(entry) for entry in shown], ensure_ascii=False))
+        print(json.dumps([as_json(entry) for entry in shown], ensure_ascii=False))
     else:
         for entry in shown:
             print(
@@ -121,16 +120,6 @@ def _standing(entry: Entry) -> str:
     if entry.status == "withdrawn":
         return f"withdrawn: {entry.note}"
     return f"approved by {entry.approved_by}, known from {known_on(entry.known_from_ms)}"
-
-
-def _as_json(entry: Entry) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        name: getattr(entry, name)
-        for name in ("id", "kind", "gas", "region", "facility", "variant", "data_year", "version", "unit", "signal", "boundary", "valid_from_ms",
-                     "valid_to_ms", "known_from_ms", "table_ref", "table_sha256", "mark", "reason", "evidence", "status", "entered_by",
-                     "approved_by", "note")
-    }  # fmt: skip
-    return said | {"value": f"{entry.value:f}", "source": entry.source.id, "document": published_text(entry.source)}
 
 
 def _which(options: argparse.Namespace) -> int:

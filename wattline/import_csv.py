@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.books import Books
 from aggregator.imports import FileUnusable, ImportOptions, Kind, import_csv
 from aggregator.ledger import Ledger, LedgerError
+from aggregator.open_books import open_books
 from aggregator.run import store_of
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler
@@ -54,7 +54,7 @@ def _straight(options: argparse.Namespace) -> dict[str, Any]:
     settings.data_directory.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(settings.data_directory / "ledger.sqlite")
     try:
-        books = Books(ledger, settings.facilities, clock)
+        books = open_books(settings, ledger, clock)
         store = store_of(settings) if how.kind is Kind.COUNTER else None
         try:
             settler = None if store is None else Settler(store, ledger, settings.facilities, clock, books=books)

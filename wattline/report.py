@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aggregator.books import Books
 from aggregator.ledger import IntervalRow, Ledger
+from aggregator.open_books import open_books
 from aggregator.run import store_of
 from aggregator.settings import load
 from aggregator.stores.store import SeriesKey, Store
@@ -43,7 +44,7 @@ def report(system: System, measured: Measured) -> dict[str, Any]:
     settings = load(system.directory / "aggregator.toml", {})
     store = store_of(settings)
     ledger = Ledger(settings.data_directory / "ledger.sqlite")
-    books = Books(ledger, settings.facilities, Clock())
+    books = open_books(settings, ledger, Clock())
     try:
         verdict = judge(system.answer_log, store)
         outcome: dict[str, Any] = {

@@ -96,3 +96,14 @@ def published_text(document: SourceDoc) -> str:
     """Issuer, number and day of publication in one line."""
     day: date = document.published_on
     return f"{document.issuer} {document.number} ({day.isoformat()})".strip()
+
+
+def as_json(entry: Entry) -> dict[str, str | int | None]:
+    """A version as a reader of the registry wants it."""
+    said: dict[str, str | int | None] = {
+        name: getattr(entry, name)
+        for name in ("id", "kind", "gas", "region", "facility", "variant", "data_year", "version", "unit", "signal", "boundary", "valid_from_ms",
+                     "valid_to_ms", "known_from_ms", "table_ref", "table_sha256", "mark", "reason", "evidence", "status", "entered_by",
+                     "approved_by", "note")
+    }  # fmt: skip
+    return said | {"value": f"{entry.value:f}", "source": entry.source.id, "document": published_text(entry.source)}

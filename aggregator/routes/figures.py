@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from aggregator.books import EmissionRow, EmissionTotal
+from aggregator.emissions.entry import as_json
 from aggregator.emissions.resolution import Resolution
 from aggregator.live import LETTER
 from aggregator.routes.facilities import Named
@@ -120,9 +121,11 @@ class FactorNowAnswer(Answer):
 
 
 class FactorsAnswer(Answer):
-    """Every factor on record with its document."""
+    """`factors`: what the ledger has booked with, or may. `registry`: every version of every factor and fuel parameter, with its document,
+    the hash of its table, its reason and who approved it."""
 
     factors: list[dict[str, str | int | None]]
+    registry: list[dict[str, str | int | None]]
 
 
 @router.get("/facilities/{facility}/intervals")
@@ -188,7 +191,8 @@ def factor(given: Given, named: Named) -> FactorNowAnswer:
 def factors(given: Given) -> FactorsAnswer:
     """The registry of emission factors."""
     return FactorsAnswer(
-        factors=[{name: _plain(value) for name, value in row.items()} for row in given.books.factors()]
+        factors=[{name: _plain(value) for name, value in row.items()} for row in given.books.factors()],
+        registry=[as_json(entry) for entry in given.books.registered],
     )
 
 

@@ -240,8 +240,12 @@ def test_only_main_meters_emit(client: httpx.Client) -> None:
 
 def test_the_factor_of_now_and_the_registry_can_be_read(client: httpx.Client) -> None:
     assert answer(client, f"{WORKS}/factor")["factor"]["kg_per_kwh"] == "0.5827"
-    registry = answer(client, "/api/v1/factors")["factors"]
-    assert any((row["region"], row["data_year"], row["value"]) == ("CN-JS", 2023, "0.5827") for row in registry)
+    found = answer(client, "/api/v1/factors")
+    assert any((row["region"], row["data_year"], row["value"]) == ("CN-JS", 2023, "0.5827") for row in found["factors"])
+    (diesel,) = [row for row in found["registry"] if row["id"] == "fuel.diesel.ncv"]
+    assert (diesel["value"], diesel["unit"], diesel["status"], diesel["mark"]) == ("42.652", "GJ/t", "approved", "A")
+    assert "GB/T 32151" in diesel["document"]
+    assert len(diesel["table_sha256"]) == 64
 
 
 def test_edges_show_their_delivery(client: httpx.Client) -> None:

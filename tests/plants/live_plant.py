@@ -13,6 +13,7 @@ import numpy as np
 from aggregator.alarms import Alarms
 from aggregator.app import serve
 from aggregator.books import Books
+from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility, MeterSpec, Role
 from aggregator.feed import Feed
 from aggregator.intervals.boundaries import Grade
@@ -74,7 +75,8 @@ class LivePlant:
         self.store = DuckDBStore(directory / "readings.duckdb")
         self.newest = NewestReadings(self.store.keys)
         self.ledger = Ledger(directory / "ledger.sqlite")
-        self.books = Books(self.ledger, [self.facility], self.clock)
+        with Registry(":memory:") as registry:
+            self.books = Books(self.ledger, [self.facility], self.clock, registered=registry.entries())
         self.alarms = Alarms(self.ledger, self.clock)
         self.live = LiveState([self.facility], self.newest, self.clock, alarms=self.alarms.open_as_json)
         self.feed = Feed(self.live.frame, tick_s=tick_s)
