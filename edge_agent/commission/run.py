@@ -18,7 +18,7 @@ from edge_agent.commission.report import DeviceSeen, Outcome, print_outcome, row
 from edge_agent.commission.still import patterns, standing_still
 from edge_agent.commission.together import against_incomers, balances
 from edge_agent.drivers.declared import Bus, Device
-from edge_agent.drivers.driver import Answer, DevicePlan, DeviceRefused, Driver, DriverError, Gateway
+from edge_agent.drivers.driver import Answer, DevicePlan, DeviceRefused, DeviceUnreachable, Driver, DriverError, Gateway
 from edge_agent.drivers.table import ExtraMissing, declared, open_driver
 from edge_agent.edge_file import EdgeFile, EdgeFileFaults, load
 from wire.clock import Clock
@@ -113,6 +113,8 @@ async def _bus(bus: Bus, driver: Driver[Any], clock: Clock, watching: Watching) 
                 if not one.seen.error:
                     await _read(driver, one, timed=number > 0, until_s=until_s if number == 0 else 0.0)
         for one in watched:
+            if not one.answers and not one.seen.error:
+                one.seen.error = str(one.faults[-1]) if one.faults else "nothing came"
             if not one.seen.error:
                 await _judge(bus, driver, one)
         silent = all(one.seen.error for one in watched)
@@ -145,7 +147,7 @@ async def _read(driver: Driver[Any], one: _Watched, timed: bool, until_s: float)
             break
         await asyncio.sleep(_LOOK_S)
     if fault is not None:
-        if not one.answers:
+        if not one.answers and isinstance(fault, DeviceUnreachable):
             one.seen.error = str(fault)
         elif not driver.listens:
             one.faults.append(fault)

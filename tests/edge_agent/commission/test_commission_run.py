@@ -44,9 +44,13 @@ def device(name: str = "process", kind: str = KIND, **options: Any) -> dict[str,
 
 @asynccontextmanager
 async def plant(
-    directory: Path, *devices: dict[str, Any], bus: dict[str, Any] | None = None, noise: float = 0.0
+    directory: Path,
+    *devices: dict[str, Any],
+    bus: dict[str, Any] | None = None,
+    noise: float = 0.0,
+    fault: dict[str, Any] | None = None,
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """Serves a plant of 60 kW and gives the places of its devices."""
+    """Serves a plant of 60 kW and gives the places of its devices; `fault` is in force from the beginning."""
     load = {"kind": "synthetic", "base_kw": 60, "peak_kw": 60, "noise_ratio": noise}
     site: dict[str, Any] = {"name": "works", "load": load, "device": list(devices)}
     if bus is not None:
@@ -60,7 +64,13 @@ async def plant(
     if task.done():
         await task
     try:
-        yield (await ready)["devices"]
+        said = await ready
+        if fault is not None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", said["control_port"])
+            writer.write(json.dumps(fault).encode() + b"\n")
+            assert json.loads(await reader.readline())["ok"]
+            writer.close()
+        yield said["devices"]
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -205,6 +215,19 @@ async def test_a_device_that_does_not_answer_exits_1_and_is_named(tmp_path: Path
         status, seen = await told(edge_file(tmp_path, bus(place, "unit = 9\n")))
     assert status == 1
     assert "process: unit 9" in seen["devices"][0]["error"]
+
+
+async def test_a_device_whose_first_answer_is_spoiled_is_asked_again(tmp_path: Path) -> None:
+    spoiled = {"device": "process", "fault": "wrong_checksum", "for_s": 0.5}
+    meter = device(kind="dlt645_three_phase", address="1")
+    async with plant(tmp_path, meter, fault=spoiled) as (place,):
+        words = bus(place, 'address = "1"\n', "dlt645", "dlt645_three_phase")
+        status, seen = await told(edge_file(tmp_path, words))
+    (process,) = seen["devices"]
+    assert not process["error"]
+    assert process["polls"] == 2
+    assert any("checksum" in fault for fault in process["faults"]), process["faults"]
+    assert status == 1
 
 
 async def test_a_file_with_faults_exits_2_and_asks_no_device(tmp_path: Path) -> None:
