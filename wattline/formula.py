@@ -13,6 +13,7 @@ from aggregator.emissions.formulas.given import from_file, number, read, said
 from aggregator.emissions.formulas.guards import Impossible
 from aggregator.emissions.formulas.table import FORMULAS
 from aggregator.emissions.formulas.worked import Figure, Worked, shown
+from wattline.formula_factors import looked_up
 
 BAD_USE: Final = 2
 
@@ -33,14 +34,17 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         return 0
     try:
         texts = {**({} if options.file is None else from_file(options.file)), **_pairs(options.values)}
-        worked = formula.work(**read(formula, texts))
+        found = looked_up(texts, options)
+        worked = formula.work(**read(formula, found.texts))
         if options.price is not None:
             worked = _priced(worked, options)
     except (Impossible, OSError) as error:
         for line in str(error).splitlines():
             print(f"formula {formula.name}: {line}", file=err)
         return BAD_USE
-    _print(out, _answer(formula, texts, worked) if options.json else _told(formula, worked), as_json=options.json)
+    factors = list(found.factors)
+    answer = _answer(formula, texts, factors, worked) if options.json else _told(formula, factors, worked)
+    _print(out, answer, as_json=options.json)
     return 0
 
 
@@ -87,8 +91,9 @@ def _needs(formula: Formula) -> list[str]:
     ]
 
 
-def _told(formula: Formula, worked: Worked) -> list[str]:
+def _told(formula: Formula, factors: Sequence[str], worked: Worked) -> list[str]:
     return [
+        *(f"factor {factor}" for factor in factors),
         *(f"{figure.name} = {figure.made_of} {_value(figure)}" for figure in worked.figures),
         *(f"note: {note}" for note in worked.notes),
         f"source: {formula.source}",
@@ -116,7 +121,7 @@ def _description(formula: Formula) -> dict[str, Any]:
     }
 
 
-def _answer(formula: Formula, texts: dict[str, str], worked: Worked) -> dict[str, Any]:
+def _answer(formula: Formula, texts: dict[str, str], factors: Sequence[str], worked: Worked) -> dict[str, Any]:
     figures = [
         {
             "name": figure.name,
@@ -132,6 +137,7 @@ def _answer(formula: Formula, texts: dict[str, str], worked: Worked) -> dict[str
         "expression": formula.expression,
         "source": formula.source,
         "inputs": texts,
+        "factors": factors,
         "figures": figures,
         "results": list(worked.results),
         "notes": list(worked.notes),

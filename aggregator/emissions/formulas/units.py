@@ -45,6 +45,7 @@ UNITS: Final[dict[str, tuple[str, Fraction]]] = {
     "m3": ("volume", Fraction(10**3)),
     "Nm3": ("normal volume", Fraction(10**3)),
     "10^4Nm3": ("normal volume", Fraction(10**7)),
+    "10^4 Nm3": ("normal volume", Fraction(10**7)),
     "s": ("time", Fraction(1)),
     "min": ("time", Fraction(60)),
     "h": ("time", Fraction(3600)),
