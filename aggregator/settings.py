@@ -115,6 +115,8 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
         raise SettingsFaults([Fault(name, "(file)", "UTF-8 text", f"byte {error.object[error.start]:#04x}")]) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsFaults([Fault(name, "(file)", "TOML", str(error))]) from error
+    except RecursionError as error:
+        raise SettingsFaults([Fault(name, "(file)", "a few levels of tables and arrays", "hundreds")]) from error
     return from_table(table, path, environment)
 
 

@@ -1,7 +1,7 @@
 """Runs a site: plants, their devices on their buses, the answer log and the control interface, until it is cancelled. No command line."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from device_sim.bus import Bus
 from device_sim.control import ControlServer
 from device_sim.device import Device
 from device_sim.plan import Site
+from device_sim.plant import Plant
 from device_sim.table import module_of
 
 
@@ -31,7 +32,10 @@ async def serve(
     origin_ms = clock()
     async with AsyncExitStack() as stack:
         log = stack.enter_context(AnswerLog(answer_log))
-        plants, listed, buses = [], [], dict[tuple[str, str], Bus]()
+        plants = list[tuple[Plant, Sequence[Device]]]()
+        listed, buses = list[dict[str, Any]](), dict[tuple[str, str], Bus]()
+        # First of all: where its port is taken, nothing has been published or called yet.
+        control = await stack.enter_async_context(ControlServer(plants, clock, control_port, buses))
         for plan in site.plants:
             plant = plan.build(origin_ms)
             devices = plan.build_devices(plant)
@@ -57,7 +61,6 @@ async def serve(
                     }
                     for device in own
                 ]
-        control = await stack.enter_async_context(ControlServer(plants, clock, control_port, buses))
         ready(
             {"control_port": control.port, "answer_log": str(answer_log), "started_at_ms": origin_ms, "devices": listed}
         )

@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_factors(words)
     _add_formula(words)
     _add_certs(words)
+    _add_verify(words)
     return parser
 
 
@@ -143,9 +144,9 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     commission.add_argument("file", type=Path, help="the edge file (TOML)")
     commission.add_argument("--json", action="store_true", help="for programs")
-    commission.add_argument("--reads", type=int, default=3, help="polls of each device (default: %(default)s)")
+    commission.add_argument("--reads", type=_reads, default=3, help="polls of each device (default: %(default)s)")
     commission.add_argument(
-        "--pause-s", type=float, default=1.0, help="between two polls of a device (default: %(default)s s)"
+        "--pause-s", type=_pause_s, default=1.0, help="between two polls of a device (default: %(default)s s)"
     )
     commission.add_argument(
         "--address", action="store_true", help="ask DL/T 645 lines with one meter for its address as well"
@@ -221,6 +222,22 @@ def _check_edge(options: argparse.Namespace) -> int:
     return run_check(options.file, options.json, sys.stdout)
 
 
+def _reads(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 1000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected 1 to 1000, saw {text!r}")
+
+
+def _pause_s(text: str) -> float:
+    try:
+        pause_s = float(text)
+    except ValueError:
+        pause_s = -1.0
+    if 0 <= pause_s <= 3600:
+        return pause_s
+    raise argparse.ArgumentTypeError(f"expected 0 to 3600 seconds, saw {text!r}")
+
+
 def _commission_edge(options: argparse.Namespace) -> int:
     from edge_agent.commission.run import Watching, run_commission
 
@@ -255,6 +272,25 @@ def _add_aggregator(words: "argparse._SubParsersAction[argparse.ArgumentParser]"
     run = _word(verbs, "run", "store batches, settle, show, until SIGTERM", "wattline aggregator run aggregator.toml")
     run.add_argument("file", type=Path, help="the aggregator file (TOML)")
     run.set_defaults(run=_run_aggregator)
+    check = _word(
+        verbs, "check", "say every fault of the file, start nothing", "wattline aggregator check aggregator.toml"
+    )
+    check.add_argument("file", type=Path, help="the aggregator file (TOML)")
+    check.set_defaults(run=_check_aggregator)
+
+
+def _check_aggregator(options: argparse.Namespace) -> int:
+    from aggregator.settings import SettingsFaults, load
+
+    try:
+        settings = load(options.file, os.environ)
+    except SettingsFaults as faults:
+        print(faults, file=sys.stderr)
+        return BAD_USE
+    for facility in settings.facilities:
+        edges = ", ".join(edge.edge for edge in settings.edges if edge.facility == facility.id)
+        print(f"{facility.id}: {len(facility.meters)} meters, edges {edges or 'none'}")
+    return 0
 
 
 def _run_aggregator(options: argparse.Namespace) -> int:
@@ -386,6 +422,28 @@ def _run_certs(options: argparse.Namespace) -> int:
     from wattline import certs
 
     return certs.run(options)
+
+
+def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _word(
+        words,
+        "verify",
+        "check an evidence bundle: signatures, log, chain, counters; needs no aggregator",
+        "wattline verify works.zip --log-key 'wattline/store-1+1f2e3d4c+AZ...'",
+    )
+    parser.add_argument("file", type=Path, help="the bundle (zip)")
+    parser.add_argument("--log-key", help="the log's key as you noted it; without it the bundle's own is taken")
+    parser.add_argument(
+        "--edge-key", action="append", default=[], metavar="BASE64", help="a gateway's public key to trust; repeat it"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=_run_verify)
+
+
+def _run_verify(options: argparse.Namespace) -> int:
+    from wattline import verify
+
+    return verify.run(options)
 
 
 if __name__ == "__main__":

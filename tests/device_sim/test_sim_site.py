@@ -1,6 +1,7 @@
 """A site file: every fault at once with file, key, expected and seen; the shipped examples; what serving reports."""
 
 import copy
+import socket
 import tomllib
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from device_sim.plan import CsvPlan
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH
+from device_sim.serve import serve
 from device_sim.site import SITES, load_site
 from device_sim.site_table import SiteFaults
 
@@ -254,3 +256,22 @@ def test_the_page_names_every_key_of_the_shipped_sites() -> None:
             tables = [plant, *(value for value in plant.values() if isinstance(value, dict)), *plant["device"]]
             for key in {key for table in tables for key, value in table.items() if not isinstance(value, dict | list)}:
                 assert f"`{key}`" in page, key
+
+
+async def test_where_the_control_port_is_taken_no_device_has_said_a_word(works: dict[str, Any], tmp_path: Path) -> None:
+    """A second simulator on the same ports would have published and called before it noticed."""
+    with socket.socket() as taken, socket.socket() as caller:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        caller.bind(("127.0.0.1", 0))
+        caller.listen()
+        caller.settimeout(0.3)
+        air = {"name": "air", "protocol": "mqtt", "broker_host": "127.0.0.1", "broker_port": caller.getsockname()[1]}
+        works["plant"][0]["bus"] = [*works["plant"][0].get("bus", []), air]
+        works["plant"][0]["device"].append({"name": "plug", "kind": "tasmota_plug", "measures": "load", "bus": "air"})
+        with pytest.raises(OSError, match="in use"):
+            await serve(
+                load_site(works), lambda: 0, tmp_path / "log.jsonl", taken.getsockname()[1], lambda _ready: None
+            )
+        with pytest.raises(TimeoutError):
+            caller.accept()

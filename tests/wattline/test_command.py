@@ -1,9 +1,12 @@
-"""The command line where an extra is not installed: it says which one. Not the words' own work."""
+"""The command line: which extra is not installed, which number cannot be, a file that is only checked. Not the words' own work."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from wattline.command import main
 
 WITHOUT = """
 import sys
@@ -28,3 +31,35 @@ def test_a_word_whose_extra_is_not_installed_names_it(missing: str, words: list[
     )
     said = f"wattline: expected the package {package}, it is not installed: pip install 'wattline[{extra}]'\n"
     assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["edge", "commission", "edge.toml", "--reads", "0"], "--reads: expected 1 to 1000, saw '0'"),
+        (["edge", "commission", "edge.toml", "--reads", "-5"], "--reads: expected 1 to 1000, saw '-5'"),
+        (["edge", "commission", "edge.toml", "--pause-s", "nan"], "--pause-s: expected 0 to 3600 seconds, saw 'nan'"),
+        (["edge", "commission", "edge.toml", "--pause-s", "soon"], "--pause-s: expected 0 to 3600 seconds, saw 'soon'"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_with_its_option(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert said in capsys.readouterr().err
+
+
+def test_an_aggregator_file_is_checked_without_being_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "aggregator.toml"
+    file.write_text(
+        '[aggregator]\nstore_id = "s"\ndata_directory = "data"\n[mqtt]\nhost = "127.0.0.1"\nplain = true\n[store]\nkind = "duckdb"\n'
+        '[[facility]]\nid = "works"\nname = "Works"\ntime_zone = "Asia/Shanghai"\nplace = "CN-JS"\n'
+        '[[edge]]\nfacility = "works"\nedge = "gw-01"\naccept_unsigned = true\n'
+    )
+    assert main(["aggregator", "check", str(file)]) == 0
+    assert capsys.readouterr().out == "works: 0 meters, edges gw-01\n"
+    assert not (tmp_path / "data").exists()
+    file.write_text(file.read_text().replace("Asia/Shanghai", "Asia/Nowhere"))
+    assert main(["aggregator", "check", str(file)]) == 2
+    assert "time_zone" in capsys.readouterr().err
