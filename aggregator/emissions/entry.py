@@ -7,14 +7,25 @@ from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
-from aggregator.emissions.factors import AVERAGE, SourceDoc
-
 Status = Literal["draft", "approved", "withdrawn"]
 STATUSES: Final[tuple[Status, ...]] = ("draft", "approved", "withdrawn")
 KINDS: Final = (
     "electricity", "ncv", "carbon_content", "oxidation", "combustion", "heat", "process", "gwp", "blend",
 )  # fmt: skip
+AVERAGE: Final = "average"  # the only signal that the location method takes
+SIGNALS: Final = (AVERAGE, "residual", "fossil", "marginal")
 INTERNATIONAL: Final = "INT"  # the widest place there is
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDoc:
+    """Where a factor was published."""
+
+    id: str
+    title: str
+    issuer: str
+    number: str
+    published_on: date
 
 
 class Key(NamedTuple):

@@ -1,31 +1,29 @@
 """The registry of emission factors: append-only, dated twice (valid when, known when). Not which one applies (see `resolution`)."""
 
-import tomllib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
-from importlib import resources
-from typing import Any, Final
+from typing import Final
+
+from aggregator.emissions.entry import AVERAGE, SIGNALS, Entry, SourceDoc
+from aggregator.emissions.packfile import shipped_pack
+
+__all__ = [
+    "AVERAGE",
+    "SIGNALS",
+    "UNIT",
+    "FactorTable",
+    "FactorVersion",
+    "Pack",
+    "SourceDoc",
+    "annual_versions",
+    "known_on",
+    "shipped",
+]
 
 UNIT: Final = "kg/kWh"
-AVERAGE: Final = "average"  # the only signal that the location method takes
-SIGNALS: Final = (AVERAGE, "residual", "fossil", "marginal")
-# The lowest published province has 0.1073, the dirtiest coal grid about 1.2 kg/kWh; outside lies a slip of unit or digit.
-PLAUSIBLE_KG_PER_KWH: Final = (Decimal("0.02"), Decimal("1.3"))
-_BEIJING: Final = timezone(timedelta(hours=8))
-
-
-@dataclass(frozen=True, slots=True)
-class SourceDoc:
-    """Where a factor was published."""
-
-    id: str
-    title: str
-    issuer: str
-    number: str
-    published_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,75 +55,19 @@ class Pack:
 
 def shipped() -> Pack:
     """The official Chinese electricity factors of 2021 to 2023."""
-    text = resources.files("aggregator.emissions").joinpath("packs/cn_electricity.toml").read_text(encoding="utf-8")
-    return parse_pack(tomllib.loads(text))
+    pack = shipped_pack("cn_electricity")
+    return Pack(annual_versions(pack.entries), pack.grid_of)
 
 
-def parse_pack(content: Mapping[str, Any]) -> Pack:
-    """A pack from its TOML. Raises ValueError that names every fault of shape or plausibility."""
-    years: list[int] = content["years"]
-    if content["unit"] != UNIT:
-        raise ValueError(f"factor pack: unit must be {UNIT!r}, is {content['unit']!r}")
-    documents = {
-        row["data_year"]: SourceDoc(row["id"], row["title"], row["issuer"], row["number"], row["published_on"])
-        for row in content["source"]
-    }
-    if sorted(documents) != sorted(years):
-        raise ValueError(f"factor pack: sources are for {sorted(documents)}, years are {sorted(years)}")
-    versions: list[FactorVersion] = []
-    for factor in content["factor"]:
-        for region, values in factor["values"].items():
-            if len(values) != len(years):
-                raise ValueError(
-                    f"factor pack: {factor['id']} {region} has {len(values)} values for {len(years)} years"
-                )
-            for year, text in zip(years, values, strict=True):
-                source = documents[year]
-                known_ms = round(datetime.combine(source.published_on, time(), _BEIJING).timestamp() * 1000)
-                versions.append(
-                    FactorVersion(
-                        factor["id"],
-                        region,
-                        year,
-                        content["version"],
-                        Decimal(text),
-                        factor["signal"],
-                        known_ms,
-                        source,
-                        factor["table"],
-                    )
-                )
-    faults = lint(versions)
-    if faults:
-        raise ValueError("factor pack: " + "; ".join(faults))
-    return Pack(tuple(versions), {province: grid for grid, members in content["grids"].items() for province in members})
-
-
-def lint(versions: Iterable[FactorVersion]) -> list[str]:
-    """What a reader of the annex would stumble over: doubles, slips of digit, copied columns, data from the future."""
-    versions = list(versions)
-    low, high = PLAUSIBLE_KG_PER_KWH
-    faults: list[str] = []
-    for key, n in Counter((v.factor_id, v.region, v.data_year, v.version) for v in versions).items():
-        if n > 1:
-            faults.append(f"{' '.join(map(str, key))} stands {n} times")
-    series: defaultdict[tuple[str, str, int], list[FactorVersion]] = defaultdict(list)
-    for v in versions:
-        name = f"{v.factor_id} {v.region} {v.data_year}"
-        if not low <= v.kg_per_kwh <= high:
-            faults.append(f"{name}: {v.kg_per_kwh} is outside {low} to {high} {UNIT}")
-        if v.signal not in SIGNALS:
-            faults.append(f"{name}: signal {v.signal!r} is none of {', '.join(SIGNALS)}")
-        if v.source.published_on.year <= v.data_year:
-            faults.append(f"{name}: published on {v.source.published_on}, before its data year was over")
-        if not v.source.title or not v.table_ref:
-            faults.append(f"{name}: names no document or table")
-        series[v.factor_id, v.region, v.version].append(v)
-    for (factor_id, region, _), column in series.items():
-        for value, n in Counter(v.kg_per_kwh for v in column).items():
-            if n > 1:
-                faults.append(f"{factor_id} {region}: {value} stands for {n} years, which looks copied")
-    return faults
+def annual_versions(entries: Iterable[Entry]) -> tuple[FactorVersion, ...]:
+    """The annual electricity factors that are approved; what the pack has not given a version is the first."""
+    return tuple(
+        FactorVersion(
+            e.id, e.region, e.data_year, e.version or 1, e.value, e.signal, e.known_from_ms, e.source, e.table_ref
+        )
+        for e in entries
+        if e.kind == "electricity" and e.status == "approved" and e.data_year and not e.facility
+    )
 
 
 class FactorTable:

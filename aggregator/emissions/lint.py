@@ -12,8 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Final, NamedTuple
 
-from aggregator.emissions.entry import Entry
-from aggregator.emissions.factors import SIGNALS
+from aggregator.emissions.entry import SIGNALS, Entry
 from aggregator.emissions.packfile import FactorPack
 
 MARKS: Final = ("A", "B")

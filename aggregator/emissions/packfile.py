@@ -7,15 +7,14 @@ Two layouts of one thing: an annual table (a row of values per region, one for e
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.emissions.entry import INTERNATIONAL, KINDS, STATUSES, Entry, table_sha256
-from aggregator.emissions.factors import AVERAGE, SourceDoc
+from aggregator.emissions.entry import AVERAGE, INTERNATIONAL, KINDS, STATUSES, Entry, SourceDoc, table_sha256
 
 SHIPPED: Final = ("cn_electricity", "cn_fuels", "process_heat", "gwp")
 ROWS_MAX: Final = 100_000
@@ -35,19 +34,28 @@ class PackFaults(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FactorPack:
-    """The entries of one file, the reason that it gives for corrections, and for each table its hash as reviewed and as it is."""
+    """The entries of one file, the reason that it gives for corrections, and for each table its hash as reviewed and as it is.
+
+    `grid_of`: which grid a province draws from, where the file says so.
+    """
 
     name: str
     entries: tuple[Entry, ...]
     reason: str
     reviewed: Mapping[str, str]
     tables: Mapping[str, str]
+    grid_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def shipped_packs() -> list[FactorPack]:
     """The packs that come with the program."""
-    folder = resources.files("aggregator.emissions").joinpath("packs")
-    return [parse(name, tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))) for name in SHIPPED]
+    return [shipped_pack(name) for name in SHIPPED]
+
+
+def shipped_pack(name: str) -> FactorPack:
+    """One of SHIPPED."""
+    text = resources.files("aggregator.emissions").joinpath(f"packs/{name}.toml").read_text(encoding="utf-8")
+    return parse(name, tomllib.loads(text))
 
 
 def read(path: Path) -> FactorPack:
@@ -78,7 +86,8 @@ def parse(name: str, content: Mapping[str, Any]) -> FactorPack:
         raise PackFaults([f"{name}: {fault}" for fault in faults])
     hashes = _hashes(entries)
     hashed = tuple(replace(entry, table_sha256=hashes[_table(entry)]) for entry in entries)
-    return FactorPack(name, hashed, str(content.get("reason", "")), dict(content.get("reviewed", {})), hashes)
+    grid_of = {province: grid for grid, members in content.get("grids", {}).items() for province in members}
+    return FactorPack(name, hashed, str(content.get("reason", "")), dict(content.get("reviewed", {})), hashes, grid_of)
 
 
 def _said(error: Exception) -> str:

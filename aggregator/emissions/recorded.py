@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable
 
-from aggregator.emissions.entry import Entry
-from aggregator.emissions.factors import AVERAGE, FactorVersion, Pack, shipped
+from aggregator.emissions.entry import AVERAGE, Entry
+from aggregator.emissions.factors import Pack, annual_versions, shipped
 from aggregator.emissions.place import FactorOverride
 
 
 def electricity_pack(entries: Iterable[Entry]) -> Pack:
     """The annual electricity factors that are approved, with the grids of the shipped pack."""
-    versions = tuple(
-        FactorVersion(e.id, e.region, e.data_year, e.version, e.value, e.signal, e.known_from_ms, e.source, e.table_ref)
-        for e in entries
-        if e.kind == "electricity" and e.status == "approved" and e.data_year and not e.facility
-    )
-    return Pack(versions, shipped().grid_of)
+    return Pack(annual_versions(entries), shipped().grid_of)
 
 
 def own_factors(entries: Iterable[Entry], facility: str) -> tuple[FactorOverride, ...]:

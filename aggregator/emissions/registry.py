@@ -15,8 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.emissions.entry import Entry, Key, Status
-from aggregator.emissions.factors import SourceDoc
+from aggregator.emissions.entry import Entry, Key, SourceDoc, Status
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import FactorPack, shipped_packs
 

@@ -34,6 +34,8 @@ def test_what_the_program_ships_has_no_fault() -> None:
         ("carbon_content", ("fuel.lignite.carbon_content", "", "0.0202", "tC/GJ", "B"), "expected 0.0245 to 0.0315 tC/GJ"),
         # kJ/kg written where GJ/t stands
         ("ncv", ("fuel.diesel.ncv", "", "42652", "GJ/t", "B"), "looks 1,000 times too large"),
+        ("electricity", ("elec.cn.grid.avg", "CO2", "556.8", "kg/kWh", "B"), "looks 1,000 times too large"),
+        ("electricity", ("elec.cn.grid.avg", "CO2", "0.5568", "t/MWh", "B"), "expected the unit kg/kWh, got t/MWh"),
         ("process", ("process.limestone", "CO2", "0.00043971", "t/t", "B"), "looks 1,000 times too small"),
         # CO2 factors times 12/44
         ("process", ("process.limestone", "CO2", "0.11992", "t/t", "B"), "looks like carbon in place of CO2"),
@@ -140,3 +142,16 @@ def test_a_file_of_another_shape_gives_one_clear_error(tmp_path: Path, text: str
         read(path)
     assert len(refused.value.faults) == 1
     assert said in refused.value.faults[0]
+
+
+def test_an_annual_row_that_is_too_short_and_a_year_without_a_document_are_found() -> None:
+    with pytest.raises(PackFaults, match="CN-AH: expected 2 values, one per year, got 1"):
+        annual(["0.6782"], ["0.5580", "0.5554"])
+    content = {
+        "unit": "kg/kWh",
+        "years": [2022],
+        "source": [],
+        "factor": [{"id": "e", "signal": "average", "table": "t", "values": {"CN": ["1"]}}],
+    }
+    with pytest.raises(PackFaults, match=r"e CN 2022: expected a \[\[source\]\] for 2022, there is none"):
+        parse("e", content)
