@@ -18,6 +18,13 @@ DRIVERS: Final[dict[str, str]] = {
     "urbanisation": "U, urban share",
     "industry_structure": "I, e.g. tertiary share",
 }
+# At a facility the same product is output x energy per output x CO2 of fuels per energy x grid factor's change.
+FACILITY: Final[dict[str, str]] = {
+    "output": "product made",
+    "energy_per_output": "energy per product",
+    "fuel_mix": "CO2 per energy by what is burnt and bought, at unchanged factors",
+    "grid_factor": "CO2 per energy by the change of the grid's factor",
+}
 # The product of these telescopes: P x GDP/P x energy/GDP x CO2/energy = CO2.
 KAYA: Final = ("population", "gdp_per_head", "energy_intensity", "carbon_intensity")
 KAYA_MULTIPLIERS: Final = ("technology", "urbanisation", "industry_structure")
@@ -53,13 +60,13 @@ def checked_ratios(ratios: Mapping[str, Fraction]) -> None:
         )
 
 
-def checked_kaya(ratios: Mapping[str, Fraction]) -> None:
-    """Raises Impossible where the four factors of Kaya's product are not complete."""
+def checked_product(ratios: Mapping[str, Fraction], whole: Sequence[str]) -> None:
+    """Raises Impossible where a product that telescopes (Kaya's, a facility's) lacks one of its factors."""
     checked_ratios(ratios)
-    absent = [name for name in KAYA if name not in ratios]
+    absent = [name for name in whole if name not in ratios]
     if absent:
         raise Impossible(
-            f"kaya: expected all of {', '.join(KAYA)}, {', '.join(absent)} is missing; the product does not telescope"
+            f"expected all of {', '.join(whole)}, {', '.join(absent)} is missing; the product does not telescope"
         )
 
 

@@ -165,6 +165,20 @@ PROCESSES: Final = (
         (Input("cooling_kwh", "kWh", "cooling"), Input("performance_ratio", "", "COP of the whole plant"), _FACTOR),
         heat.cooling,
     ),
+    Formula(
+        "heat-and-power",
+        "emissions of combined heat and power, shared by efficiency",
+        "E_heat = E x (H / e_H) / (H / e_H + P / e_P)",
+        "GHG Protocol, Allocation of GHG Emissions from a Combined Heat and Power Plant (efficiency method)",
+        (
+            Input("emissions_t", "t", "emissions of the plant"),
+            Input("heat_gj", "GJ", "heat delivered"),
+            Input("electricity_gj", "GJ", "electricity delivered"),
+            Input("heat_efficiency_ratio", "1", "efficiency of making that heat alone"),
+            Input("electricity_efficiency_ratio", "1", "efficiency of making that electricity alone"),
+        ),
+        heat.heat_and_power,
+    ),
 )
 
 SINKS: Final = (

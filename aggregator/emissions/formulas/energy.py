@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Final
 
 from aggregator.emissions.formulas.guards import between, not_negative, same_length
 from aggregator.emissions.formulas.worked import Figure, Worked, shown
+
+SHOWN_TERMS: Final = 12
 
 
 def energy_emissions(energy_kwh: Sequence[Fraction | None], factor_kg_per_kwh: Sequence[Fraction | None]) -> Worked:
@@ -37,9 +40,7 @@ def energy_emissions(energy_kwh: Sequence[Fraction | None], factor_kg_per_kwh: S
             "%",
             f"{shown(covered_kwh)} kWh / {shown(total_kwh)} kWh",
         ),
-        Figure(
-            "emissions_kg", emissions_kg if has else None, "kg CO2e", " + ".join(terms) or "no interval has a factor"
-        ),
+        Figure("emissions_kg", emissions_kg if has else None, "kg CO2e", _sum_of(terms)),
         Figure(
             "intensity_kg_per_kwh",
             emissions_kg / covered_kwh if covered_kwh else None,
@@ -53,6 +54,12 @@ def energy_emissions(energy_kwh: Sequence[Fraction | None], factor_kg_per_kwh: S
     if covered_kwh != total_kwh:
         notes.append(f"incomplete: {shown(total_kwh - covered_kwh)} kWh have no factor, and no emissions")
     return Worked(figures, ("emissions_kg", "coverage_percent", "intensity_kg_per_kwh"), tuple(notes))
+
+
+def _sum_of(terms: Sequence[str]) -> str:
+    if len(terms) > SHOWN_TERMS:
+        return f"{' + '.join(terms[:SHOWN_TERMS])} + ... ({len(terms)} terms)"
+    return " + ".join(terms) or "no interval has a factor"
 
 
 def coal_equivalent(energy_kwh: Fraction, coefficient_kgce_per_kwh: Fraction) -> Worked:

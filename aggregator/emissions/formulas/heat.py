@@ -1,4 +1,4 @@
-"""Purchased heat: steam and hot water by enthalpy, cooling by the plant's coefficient of performance. Not fuel burnt on site.
+"""Heat: steam and hot water by enthalpy, cooling by the plant's coefficient of performance, heat and power by efficiency. Not fuel burnt.
 
 A chiller's or boiler's own output is an allocation of what its meter already counts, never an addition.
 """
@@ -6,7 +6,7 @@ A chiller's or boiler's own output is an allocation of what its meter already co
 from fractions import Fraction
 from typing import Final
 
-from aggregator.emissions.formulas.guards import between, not_negative
+from aggregator.emissions.formulas.guards import between, not_negative, positive
 from aggregator.emissions.formulas.worked import Figure, Worked, shown
 
 # Enthalpy of feed water at 20 degC as the sector guides print it (20 x 4.187); hot water is reckoned with 4.1868 there.
@@ -65,4 +65,45 @@ def cooling(cooling_kwh: Fraction, performance_ratio: Fraction, factor_kg_per_kw
             ),
         ),
         ("emissions_kg",),
+    )
+
+
+def heat_and_power(
+    emissions_t: Fraction,
+    heat_gj: Fraction,
+    electricity_gj: Fraction,
+    heat_efficiency_ratio: Fraction,
+    electricity_efficiency_ratio: Fraction,
+) -> Worked:
+    """Emissions of combined heat and power shared by efficiency: E_heat = E x (H / e_H) / (H / e_H + P / e_P), t CO2 (GHG Protocol,
+    Allocation of GHG Emissions from a Combined Heat and Power Plant, efficiency method). The shares sum to the whole. Raises Impossible.
+    """
+    not_negative("emissions_t", emissions_t)
+    not_negative("heat_gj", heat_gj)
+    not_negative("electricity_gj", electricity_gj)
+    between("heat_efficiency_ratio", heat_efficiency_ratio, "0.3", "1.1", "of making that heat alone, often 0.8")
+    between(
+        "electricity_efficiency_ratio", electricity_efficiency_ratio, "0.1", "0.7", "of making it alone, often 0.35"
+    )
+    fuel_of_heat_gj = heat_gj / heat_efficiency_ratio
+    fuel_of_electricity_gj = electricity_gj / electricity_efficiency_ratio
+    whole_gj = fuel_of_heat_gj + fuel_of_electricity_gj
+    positive("heat_gj + electricity_gj", whole_gj)
+    share = fuel_of_heat_gj / whole_gj
+    return Worked(
+        (
+            Figure("fuel_of_heat_gj", fuel_of_heat_gj, "GJ", f"{shown(heat_gj)} GJ / {shown(heat_efficiency_ratio)}"),
+            Figure(
+                "fuel_of_electricity_gj",
+                fuel_of_electricity_gj,
+                "GJ",
+                f"{shown(electricity_gj)} GJ / {shown(electricity_efficiency_ratio)}",
+            ),
+            Figure("heat_share_ratio", share, "", f"{shown(fuel_of_heat_gj)} GJ / {shown(whole_gj)} GJ"),
+            Figure("heat_t", emissions_t * share, "t CO2", f"{shown(emissions_t)} t x {shown(share)}"),
+            Figure(
+                "electricity_t", emissions_t * (1 - share), "t CO2", f"{shown(emissions_t)} t x (1 - {shown(share)})"
+            ),
+        ),
+        ("heat_t", "electricity_t"),
     )

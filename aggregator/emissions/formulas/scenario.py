@@ -12,10 +12,12 @@ from typing import Final
 
 from aggregator.emissions.formulas.bridge import logarithmic_shares
 from aggregator.emissions.formulas.drivers import (
+    FACILITY,
+    KAYA,
     KAYA_MULTIPLIERS,
     Elasticities,
     checked_elasticities,
-    checked_kaya,
+    checked_product,
     same_years,
 )
 from aggregator.emissions.formulas.guards import Impossible, positive
@@ -40,7 +42,7 @@ def kaya(
     further multipliers, and count as unchanged where they are not given.
     """
     positive("base_t", base_t)
-    checked_kaya(ratios)
+    checked_product(ratios, KAYA)
     one = {name: Fraction(1) for name in ratios}
     unchanged = [name for name in KAYA_MULTIPLIERS if name not in ratios]
     notes = ["mode kaya: every elasticity is 1"]
@@ -48,6 +50,17 @@ def kaya(
         notes.append(f"unchanged: {', '.join(unchanged)}")
     before = _backcast(history_t, history or {}, one)
     return before.with_more(_steps(base_t, ratios, one), ("factor", "forecast_t"), notes)
+
+
+def facility(
+    base_t: Fraction, ratios: Ratios, history_t: Sequence[Fraction] = (), history: History | None = None
+) -> Worked:
+    """The forecast of one facility: output x energy per output x fuel mix x grid factor, t CO2e. Raises Impossible."""
+    positive("base_t", base_t)
+    checked_product(ratios, tuple(FACILITY))
+    one = {name: Fraction(1) for name in ratios}
+    before = _backcast(history_t, history or {}, one)
+    return before.with_more(_steps(base_t, ratios, one), ("factor", "forecast_t"), ["every elasticity is 1"])
 
 
 def stirpat(
@@ -84,7 +97,7 @@ def scenarios(base_t: Fraction, of: Mapping[str, Ratios], elasticities: Elastici
     totals = {}
     for name in SCENARIOS:
         if elasticities is None:
-            checked_kaya(of[name])
+            checked_product(of[name], KAYA)
             exponents: Mapping[str, Fraction] = {driver: Fraction(1) for driver in drivers}
         else:
             checked_elasticities(of[name], elasticities)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aggregator.emissions.formulas import scenario
 from aggregator.emissions.formulas.declared import Formula, Input
-from aggregator.emissions.formulas.drivers import DRIVERS, KAYA, KAYA_MULTIPLIERS, Elasticities
+from aggregator.emissions.formulas.drivers import DRIVERS, FACILITY, KAYA, KAYA_MULTIPLIERS, Elasticities
 from aggregator.emissions.formulas.guards import Impossible
 from aggregator.emissions.formulas.worked import Worked
 
@@ -57,6 +57,12 @@ def _kaya(base_t: Fraction, history_t: Sequence[Fraction] = (), **given: Any) ->
     return scenario.kaya(base_t, _ratios(given), history_t, _histories(given))
 
 
+def _facility(base_t: Fraction, history_t: Sequence[Fraction] = (), **given: Any) -> Worked:
+    ratios = {name: given[name] for name in FACILITY}
+    history = {name: given[f"{name}_history"] for name in FACILITY if f"{name}_history" in given}
+    return scenario.facility(base_t, ratios, history_t, history)
+
+
 def _stirpat(base_t: Fraction, history_t: Sequence[Fraction] = (), **given: Any) -> Worked:
     return scenario.stirpat(base_t, _ratios(given), _elasticities(given), history_t, _histories(given))
 
@@ -85,6 +91,14 @@ SCENARIO_FORMULAS: Final = (
             *_history((*KAYA, *KAYA_MULTIPLIERS)),
         ),
         _kaya,
+    ),
+    Formula(
+        "scenario-facility",
+        "scenario forecast of one facility",
+        "GHG_f = GHG_h x output x energy/output x fuel mix x grid factor, as ratios to the base year",
+        f"{_PAPER}, at facility level",
+        (_BASE, *(_driver(name, text, optional=False) for name, text in FACILITY.items()), *_history(tuple(FACILITY))),
+        _facility,
     ),
     Formula(
         "scenario-stirpat",

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from itertools import starmap
 
 import pytest
 
-from aggregator.emissions.booking import Booker, Energy, total_kg
-from aggregator.emissions.factors import FactorTable, shipped
 from aggregator.emissions.formulas.bridge import lmdi, shapley
 from aggregator.emissions.formulas.carbon_price import carbon_cost
 from aggregator.emissions.formulas.combustion import (
@@ -34,7 +31,6 @@ from aggregator.emissions.formulas.uncertainty import (
 )
 from aggregator.emissions.formulas.units import convert
 from aggregator.emissions.formulas.worked import Worked
-from aggregator.emissions.place import Place
 
 F = Fraction
 
@@ -110,7 +106,7 @@ def test_example_5_all_gases_of_a_terajoule_of_diesel(ch4: str, n2o: str, report
     assert worked["emissions_kg"] == F(kg)
 
 
-# ---- 7, 38, 39: energy
+# ---- 7, 39: energy
 
 
 def test_example_7_the_sum_of_products_is_not_the_product_of_sum_and_mean() -> None:
@@ -120,15 +116,6 @@ def test_example_7_the_sum_of_products_is_not_the_product_of_sum_and_mean() -> N
     wrong = sum(energies) * sum(factors) / 3
     assert wrong == 180
     assert (wrong / worked["emissions_kg"] - 1) * 100 == near("38.46", "0.005")
-
-
-@pytest.mark.parametrize(("region", "t"), [("CN-YN", "133.3"), ("CN-TJ", "679.6")])
-def test_example_38_the_same_energy_in_yunnan_and_in_tianjin(region: str, t: str) -> None:
-    start_ms, end_ms = 1_685_577_600_000, 1_685_578_500_000  # 2023-06-01T00:00Z, a quarter of an hour
-    energy = Energy("incomer", start_ms, end_ms, Decimal(1_000_000), final=True)
-    booker = Booker(FactorTable.from_pack(shipped()))
-    booked = booker.book(Place("works", region, "Asia/Shanghai"), [energy], as_of_ms=1_780_272_000_000)
-    assert total_kg(one.kg for one in booked if one.kg is not None) == Decimal(t) * 1000
 
 
 def test_example_39_energy_without_a_factor_is_not_covered_and_thins_nothing() -> None:

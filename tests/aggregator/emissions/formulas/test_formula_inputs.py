@@ -17,7 +17,7 @@ from aggregator.emissions.formulas.data_centre import data_centre
 from aggregator.emissions.formulas.energy import coal_equivalent, energy_emissions
 from aggregator.emissions.formulas.given import from_file, number, read
 from aggregator.emissions.formulas.guards import Impossible
-from aggregator.emissions.formulas.heat import cooling, steam
+from aggregator.emissions.formulas.heat import cooling, heat_and_power, steam
 from aggregator.emissions.formulas.input_output import MAX_SECTORS, input_output
 from aggregator.emissions.formulas.intensity import area_intensity, sector_intensity
 from aggregator.emissions.formulas.process import carbon_balance, clinker, leaked_gas
@@ -87,6 +87,22 @@ def test_carbon_that_stays_in_the_product_is_not_emitted() -> None:
     whole = combustion(F(100), F("20.908"), F("0.0258"), F(1))["emissions_t"]
     part = combustion(F(100), F("20.908"), F("0.0258"), F(1), stored_ratio=F("0.25"))["emissions_t"]
     assert part == whole * F("0.75")
+
+
+def test_heat_and_power_share_the_whole_by_what_each_alone_would_burn() -> None:
+    # 80 GJ of heat at 0.8 and 35 GJ of electricity at 0.35 would each burn 100 GJ: half and half of 60 t
+    worked = heat_and_power(F(60), F(80), F(35), F("0.8"), F("0.35"))
+    assert (worked["heat_t"], worked["electricity_t"]) == (F(30), F(30))
+    only = heat_and_power(F(60), F(80), F(0), F("0.8"), F("0.35"))
+    assert (only["heat_t"], only["electricity_t"]) == (F(60), F(0))
+    with pytest.raises(Impossible, match=r"heat_gj \+ electricity_gj: expected more than 0"):
+        heat_and_power(F(60), F(0), F(0), F("0.8"), F("0.35"))
+
+
+def test_a_year_of_intervals_is_summed_exactly_and_told_in_short() -> None:
+    worked = energy_emissions([F("0.01")] * 35_040, [F("0.5306")] * 35_040)
+    assert worked["emissions_kg"] == F("350.4") * F("0.5306")
+    assert worked.figure("emissions_kg").made_of.endswith("+ ... (35040 terms)")
 
 
 def test_a_project_below_its_baseline_is_shown_and_not_cut_off() -> None:

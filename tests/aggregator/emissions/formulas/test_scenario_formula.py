@@ -7,7 +7,7 @@ import pytest
 
 from aggregator.emissions.formulas.drivers import Elasticities
 from aggregator.emissions.formulas.guards import Impossible
-from aggregator.emissions.formulas.scenario import kaya, scenarios, stirpat
+from aggregator.emissions.formulas.scenario import facility, kaya, scenarios, stirpat
 
 F = Fraction
 BASE_T = F(1_000_000)
@@ -140,6 +140,20 @@ def test_a_short_or_ragged_past_is_refused() -> None:
 
 def test_without_a_past_the_forecast_says_so() -> None:
     assert "not back-cast: no history is given" in kaya(BASE_T, KAYA).notes
+
+
+def test_a_facilitys_forecast_is_the_product_of_its_drivers() -> None:
+    # 10 % more output, 5 % less energy for it, an unchanged mix, and the grid's factor from 0.5366 to 0.5306
+    ratios = {
+        "output": F("1.1"),
+        "energy_per_output": F("0.95"),
+        "fuel_mix": F(1),
+        "grid_factor": F("0.5306") / F("0.5366"),
+    }
+    worked = facility(F("536.6"), ratios)
+    assert worked["forecast_t"] == 1000 * F("1.1") * F("0.95") * F("0.5306")
+    with pytest.raises(Impossible, match="grid_factor is missing"):
+        facility(F(1), {name: ratio for name, ratio in ratios.items() if name != "grid_factor"})
 
 
 def test_the_bridge_between_scenarios_sums_to_their_difference() -> None:
