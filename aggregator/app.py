@@ -19,6 +19,7 @@ from aggregator.routes import (
     counter_changes,
     edges,
     events,
+    evidence,
     facilities,
     figures,
     health,
@@ -78,6 +79,7 @@ def create_app(services: Services) -> FastAPI:
         set_points,
         sessions,
         audit_log,
+        evidence,
         session,
         health,
     ):

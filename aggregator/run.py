@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
+from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog, LogUnusable
 from aggregator.command_book import CommandBook
 from aggregator.commands import Commands, command_key
@@ -123,6 +124,7 @@ class Aggregator:
             commands=self.commands,
             overruling=Overruling(self.store, self.settler),
             audit=self.audit,
+            evidence=Exporter(self.audit, self.store, self.trust),
         )
 
     # Called from the committer's thread.

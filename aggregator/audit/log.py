@@ -372,6 +372,27 @@ class AuditLog:
                 raise NotInLog(f"expected index < size <= {self._signed_size}, got {index} and {size}")
             return tree.inclusion_proof(index, size, self._subtree)
 
+    def inclusions(self, indices: Sequence[int], size: int) -> Iterator[list[bytes]]:
+        """`inclusion` of many leaves; what neighbours share is read once. Raises NotInLog."""
+        known: dict[tuple[int, int], bytes] = {}
+
+        def subtree(level: int, index: int) -> bytes:
+            found = known.get((level, index))
+            if found is None:
+                found = known[level, index] = self._subtree(level, index)
+            return found
+
+        for index in indices:
+            with self._lock:
+                if not 0 <= index < size <= self._signed_size:
+                    raise NotInLog(f"expected index < size <= {self._signed_size}, got {index} and {size}")
+                proof = tree.inclusion_proof(index, size, subtree)
+            yield proof
+
+    def signed(self, text: str) -> str:
+        """The note of a text, signed with the log's key."""
+        return sign(text, self.verifier.name, self._key)
+
     def consistency(self, first: int, second: int) -> list[bytes]:
         """The proof that the tree of `second` leaves begins with that of `first`. Raises NotInLog."""
         with self._lock:
@@ -426,15 +447,21 @@ class AuditLog:
 
     # --- frames
 
-    def frames(self, facility: str, from_ms: int, to_ms: int, most: int) -> list[tuple[Entry, Place]]:
-        """Archived batches of a facility that were sealed in [from_ms, to_ms) and are under the newest checkpoint, at most `most`, as the log has them."""
+    def frames(
+        self, facility: str, from_ms: int, to_ms: int, most: int, every_ms: int = 0
+    ) -> list[tuple[Entry, Place]]:
+        """Archived batches of a facility that were sealed in [from_ms, to_ms) and are under the newest checkpoint, as the log has them, at most `most`.
+
+        Of each edge the first of every `every_ms`, or all.
+        """
         with self._lock:
             found = self._db.execute(
-                "select entry.at, facility, edge, epoch, seq, sha256, segment, start, length from segment"
+                "select min(entry.at), facility, edge, epoch, seq, sha256, segment, start, length from segment"
                 " join frame on frame.segment = segment.number join entry on entry.at = frame.at join spool on spool.id = entry.spool"
                 " where last_ms >= ? and first_ms < ? and sealed_at_ms >= ? and sealed_at_ms < ? and facility = ? and entry.at < ?"
-                " order by entry.at limit ?",
-                (from_ms, to_ms, from_ms, to_ms, facility, self._signed_size, most),
+                " group by case when ? then spool.id else entry.at end, case when ? then sealed_at_ms / ? end"
+                " order by 1 limit ?",
+                (from_ms, to_ms, from_ms, to_ms, facility, self._signed_size, every_ms, every_ms, every_ms, most),
             ).fetchall()
         return [
             (Entry(at, Spool(*names), int.from_bytes(seq, "big"), sha256), Place(*place))

@@ -1,0 +1,67 @@
+"""`wattline verify`: the verdict on an evidence bundle, for people and for programs. The checking is `aggregator.audit.verification`."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from aggregator.audit.note import Verifier
+from aggregator.audit.verification import Verdict, verify
+from wire.keys import KeyUnusable, PublicKey
+
+_SHOWN: Final = 20  # faults
+
+
+def run(options: argparse.Namespace, out: TextIO = sys.stdout) -> int:
+    """0 where everything holds, 1 where something was changed, 2 where file or keys cannot be used."""
+    try:
+        log_key = None if options.log_key is None else Verifier.from_text(options.log_key)
+        edge_keys = [PublicKey.from_text(text) for text in options.edge_key]
+        raw = options.file.read_bytes()
+    except (KeyUnusable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    verdict = verify(raw, log_key, edge_keys)
+    if options.json:
+        print(json.dumps({"holds": verdict.holds, **dataclasses.asdict(verdict)}), file=out)
+    else:
+        _print(verdict, pinned=(log_key is not None, bool(edge_keys)), out=out)
+    return 0 if verdict.holds else 1
+
+
+def _print(verdict: Verdict, pinned: tuple[bool, bool], out: TextIO) -> None:
+    def say(line: str) -> None:
+        print(line, file=out)
+
+    if verdict.origin:
+        say(f"facility {verdict.facility}, log {verdict.origin} at {verdict.size} leaves")
+    for name, fingerprint in verdict.keys.items():
+        given = pinned[0] if name.startswith("log ") else pinned[1]
+        say(f"  key {name}: {fingerprint}{'' if given else '  (from the bundle: compare it with what you noted)'}")
+    say(
+        f"  {verdict.batches} sealed batches, {verdict.linked} linked to the one before, {verdict.unlinked} behind a gap"
+    )
+    if verdict.unsigned:
+        say(f"  not proven: {verdict.unsigned} of them are unsigned")
+    for counter in verdict.counters:
+        falls = f", falls {counter.falls} times" if counter.falls else ""
+        say(
+            f"  {counter.edge}/{counter.device} {counter.quantity}: {counter.from_text} at {_utc(counter.from_ms)}"
+            f" to {counter.to_text} at {_utc(counter.to_ms)}, {counter.readings} readings{falls}"
+        )
+    for fault in verdict.faults[:_SHOWN]:
+        say(f"CHANGED {fault}")
+    if len(verdict.faults) > _SHOWN:
+        say(f"... and {len(verdict.faults) - _SHOWN} more")
+    say(
+        "everything holds" if verdict.holds else f"{len(verdict.faults)} faults: this is not what was sealed and logged"
+    )
+
+
+def _utc(at_ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):  # a clock beyond all calendars
+        return f"{at_ms} ms"
