@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -18,6 +20,7 @@ from aggregator.emissions.profiles import profile
 from aggregator.emissions.recorded import electricity_pack, own_factors
 from aggregator.emissions.registry import Registry
 from aggregator.emissions.resolution import Skipped, resolve
+from aggregator.settings import load
 
 ELECTRICITY: Final = "electricity"
 
@@ -52,7 +55,8 @@ def _electricity(options: argparse.Namespace, registry: Registry, at_ms: int, as
         raise ValueError(
             "--profile: expected a location-based profile, GHGP-MB takes certificates: wattline factors market"
         )
-    place = Place(options.facility, options.region, options.time_zone, own_factors(entries, options.facility))
+    place = _place(options)
+    place = replace(place, overrides=(*own_factors(entries, options.facility), *place.overrides))
     found = resolve(FactorTable.from_pack(electricity_pack(entries)), place, at_ms, as_of_ms, rules)
     said: dict[str, Any] = {
         "id": found.factor_id, "value": None if found.kg_per_kwh is None else f"{found.kg_per_kwh:f}", "unit": "kg/kWh", "tier": found.tier,
@@ -66,12 +70,21 @@ def _electricity(options: argparse.Namespace, registry: Registry, at_ms: int, as
     return said
 
 
+def _place(options: argparse.Namespace) -> Place:
+    """Where the facility is: as asked, else as the aggregator file has it, else China."""
+    known = load(options.config, os.environ).facility(options.facility) if options.config and options.facility else None
+    if options.config and options.facility and known is None:
+        raise ValueError(f"--facility: expected one of the aggregator file, got {options.facility!r}")
+    place = Place(options.facility, "CN", "Asia/Shanghai") if known is None else known.factor_place()
+    return replace(place, region=options.region or place.region, time_zone=options.time_zone or place.time_zone)
+
+
 def _parameter(options: argparse.Namespace, registry: Registry, at_ms: int, as_of_ms: int) -> dict[str, Any]:
     asked = Asked(
         options.id,
         at_ms,
         as_of_ms,
-        region=options.region,
+        region=_place(options).region,
         facility=options.facility,
         gas=options.gas,
         variant=options.variant,
@@ -100,7 +113,7 @@ def market(options: argparse.Namespace, registry: Registry, instruments: Instrum
     if use.start_ms >= use.end_ms or use.kwh < 0:
         raise ValueError("expected --to after --from, and --kwh of 0 or above")
     table = FactorTable.from_pack(electricity_pack(registry.entries(as_of_ms)))
-    place = Place(options.facility, options.region, options.time_zone)
+    place = _place(options)
     figure = market_based(table, place, [use], instruments.retired(options.facility), as_of_ms)
     total = figure.total
     if options.json:

@@ -15,7 +15,7 @@ from aggregator.emissions.factors import known_on
 from aggregator.emissions.instruments import Instruments, InstrumentsRefused
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import PackFaults, read, shipped_packs
-from aggregator.emissions.registry import Registry, RegistryRefused
+from aggregator.emissions.registry import Registry, RegistryRefused, fits
 from aggregator.open_books import REGISTRY_NAME
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import decide_instruments, instant_ms, market, which
@@ -82,7 +82,9 @@ def _import(options: argparse.Namespace) -> int:
 def _decide(options: argparse.Namespace) -> int:
     status: Status = "approved" if options.verb == "approve" else "withdrawn"
     with _registry(options) as registry:
-        decided = registry.decide(options.id, status, options.by, options.reason, Clock.from_environment()())
+        decided = registry.decide(
+            options.id, status, options.by, options.reason, Clock.from_environment()(), options.region
+        )
     for entry in decided:
         print(f"{entry.key} version {entry.version}: {entry.value} {entry.unit}, {status} by {options.by}")
     return 0
@@ -91,12 +93,7 @@ def _decide(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     with _registry(options) as registry:
         entries = registry.entries(None if options.as_of is None else instant_ms("--as-of", options.as_of, 0))
-    shown = [
-        entry
-        for entry in entries
-        if (entry.id.startswith(options.id[:-1]) if options.id.endswith("*") else entry.id == options.id)
-        and options.region in (None, entry.region)
-    ]  # fmt: skip
+    shown = [entry for entry in entries if fits(entry, options.id, options.region)]
     if options.json:
         print(json.dumps([as_json(entry) for entry in shown], ensure_ascii=False))
     else:

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         decide.add_argument("id", help="of the factor; a * at the end stands for the rest (fuel.diesel.*)")
         _add_registry(decide, needed=True)
         decide.add_argument("--by", required=True, metavar="NAME", help="who decides")
+        decide.add_argument("--region", help="of this place only, e.g. CN-JS")
         decide.add_argument("--reason", default="", help="why; a withdrawal needs one")
 
     show = verbs.add_parser("show", help="factors on record with their documents, hashes and standing")
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--region", default="CN", help="where, e.g. CN-JS or CN-GRID-EAST (default: %(default)s)")
+    parser.add_argument("--region", help="where, e.g. CN-JS or CN-GRID-EAST (default: the facility's place, else CN)")
     parser.add_argument("--facility", default="", help="for whom: its own values go first")
     parser.add_argument(
         "--time-zone", default="Asia/Shanghai", help="whose calendar year counts (default: %(default)s)"

@@ -83,6 +83,8 @@ def _of_one(entry: Entry) -> Iterator[str]:
         yield f"{name}: expected a document from after its data year, {entry.source.id} is of {entry.source.published_on}"
     if entry.facility and not entry.evidence:
         yield f"{name}: expected evidence for a value of a facility's own, there is none"
+    if entry.facility and entry.data_year:
+        yield f"{name}: expected valid_from and valid_to for a value of a facility's own, got the data year {entry.data_year}"
     if not entry.facility and entry.mark not in MARKS and entry.status == "approved":
         yield f"{name}: expected mark A (two public sources agree) or B (one), got {entry.mark!r}; without it only a draft"
     if entry.valid_from_ms is not None and entry.valid_to_ms is not None and entry.valid_from_ms >= entry.valid_to_ms:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from aggregator.emissions.entry import INTERNATIONAL, Entry
-from aggregator.emissions.factors import AVERAGE, known_on
+from aggregator.emissions.entry import AVERAGE, INTERNATIONAL, Entry, Key
+from aggregator.emissions.factors import known_on
 from aggregator.emissions.resolution import Skipped
 
 
@@ -58,8 +58,11 @@ def resolve_parameter(entries: Iterable[Entry], asked: Asked) -> Resolved:
             skipped.append(
                 Skipped(f"{tier} {facility or region}", f"has no {asked.id}{asked.gas and ' of '}{asked.gas}")
             )
+        in_force: dict[Key, int] = {}
         for entry in here:
-            why_not = _why_not(entry, asked)
+            usable = entry.status == "approved" and entry.known_from_ms <= asked.as_of_ms
+            newer = in_force.setdefault(entry.key, entry.version) if usable else entry.version
+            why_not = _why_not(entry, asked) or (f"version {newer} took its place" if newer != entry.version else "")
             if not why_not:
                 return Resolved(asked, tier, entry, tuple(skipped))
             skipped.append(Skipped(f"{tier} {entry.key} version {entry.version}", why_not))

@@ -13,17 +13,17 @@ def electricity_pack(entries: Iterable[Entry]) -> Pack:
 
 
 def own_factors(entries: Iterable[Entry], facility: str) -> tuple[FactorOverride, ...]:
-    """The approved electricity factors of a facility's own, the newest first; their evidence is their source."""
-    mine = [
-        e
+    """The approved electricity factors of a facility's own, the newest first and none that was corrected; their evidence is their source."""
+    newest = {
+        e.key: e
         for e in entries
         if facility
         and e.facility == facility
         and e.kind == "electricity"
         and e.status == "approved"
         and e.signal == AVERAGE
-    ]
-    mine.sort(key=lambda e: (e.known_from_ms, e.version), reverse=True)
+    }
+    mine = sorted(newest.values(), key=lambda e: (e.known_from_ms, e.version), reverse=True)
     return tuple(
         FactorOverride(
             e.value,

@@ -163,17 +163,19 @@ class Registry:
             if name in kept and kept[name] != (doc.title, doc.issuer, doc.number, doc.published_on.isoformat())
         ]
 
-    def decide(self, pattern: str, status: Status, by: str, reason: str, now_ms: int) -> list[Entry]:
-        """Approves drafts, or withdraws what is in force or a draft, whose id is `pattern` (or begins with it, where it ends in *).
+    def decide(
+        self, pattern: str, status: Status, by: str, reason: str, now_ms: int, region: str | None = None
+    ) -> list[Entry]:
+        """Approves drafts, or withdraws the newest version that is not withdrawn: then the one before it is in force again.
 
-        Whoever entered a version cannot approve it. Raises RegistryRefused.
+        Of the ids that are `pattern` (or begin with it, where it ends in *), in one region or all. Whoever entered a version cannot
+        approve it. Raises RegistryRefused.
         """
-        wanted = [
-            entry
-            for entry in self.entries()
-            if (entry.id.startswith(pattern[:-1]) if pattern.endswith("*") else entry.id == pattern)
-            and entry.status != status and (status == "withdrawn" or entry.status == "draft")
-        ]  # fmt: skip
+        named = [entry for entry in self.entries() if fits(entry, pattern, region)]
+        if status == "withdrawn":
+            wanted = list({entry.key: entry for entry in named if entry.status != "withdrawn"}.values())
+        else:
+            wanted = [entry for entry in named if entry.status == "draft"]
         faults = [] if wanted else [f"{pattern}: expected a version that can be {status}, there is none"]
         if not by.strip():
             faults.append("expected the name of who decides, got none")
@@ -226,6 +228,12 @@ class Registry:
             "INSERT INTO standing SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ? FROM standing WHERE factor = ?",
             (no, status, by, reason, at_ms, no),
         )
+
+
+def fits(entry: Entry, pattern: str, region: str | None) -> bool:
+    """Whether an id is `pattern`, or begins with it where it ends in *; and the region is `region`, where one is given."""
+    named = entry.id.startswith(pattern[:-1]) if pattern.endswith("*") else entry.id == pattern
+    return named and region in (None, entry.region)
 
 
 def _against_the_record(pack: FactorPack, entries: Iterable[Entry], latest: dict[Key, Entry]) -> list[str]:

@@ -146,6 +146,7 @@ def test_a_certificate_is_imported_retired_once_and_used(tmp_path: Path, capsys:
     [
         (["which", "electricity", "--profile", "GHGP-MB"], "takes certificates: wattline factors market"),
         (["which", "electricity", "--profile", "XX"], "profile: expected one of OPS"),
+        (["which", "electricity", "--facility", "works", "--config", "/nowhere.toml"], "/nowhere.toml"),
         (["which", "electricity", "--kwh", "many"], "--kwh: expected a number"),
         (["which", "electricity", "--time-zone", "Mars/Olympus"], "Mars/Olympus"),
     ],
@@ -155,3 +156,22 @@ def test_a_question_that_cannot_be_answered_gives_one_clear_error(
 ) -> None:
     assert main(["factors", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_aggregator_file_says_where_a_facility_is_and_what_its_own_factor_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "aggregator.toml"
+    file.write_text(
+        '[aggregator]\nstore_id = "x"\ndata_directory = "data"\n'
+        '[[facility]]\nid = "works"\ntime_zone = "Asia/Shanghai"\nplace = "CN-JS"\n'
+        '[[facility.factor]]\nkg_per_kwh = "0.4"\nsource = "contract"\nvalid_from = 2024-01-01\n',
+        encoding="utf-8",
+    )
+    for at, tier, value in (("2023-06-01", "province", "0.5827"), ("2024-06-01", "override", "0.4")):
+        asked = ["factors", "which", "electricity", "--config", str(file), "--facility", "works", "--at", at, "--json"]
+        assert main(asked) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert (said["tier"], said["value"]) == (tier, value)
+    assert main(["factors", "which", "electricity", "--config", str(file), "--facility", "mill"]) == 2
+    assert "expected one of the aggregator file, got 'mill'" in capsys.readouterr().err

@@ -130,6 +130,15 @@ def test_a_withdrawn_version_leaves_the_one_before_it(entries: list[Entry]) -> N
     ]
 
 
+def test_what_was_corrected_does_not_come_back_where_its_correction_has_ended(entries: list[Entry]) -> None:
+    shipped = ask(entries, "fuel.diesel.ncv").entry
+    assert shipped is not None
+    second = replace(shipped, version=2, value=D("43"), valid_to_ms=NOW)
+    found = ask([*entries, second], "fuel.diesel.ncv")
+    assert found.value is None
+    assert [s.reason for s in found.skipped[1:3]] == ["is no longer valid at this time", "version 2 took its place"]
+
+
 @pytest.mark.parametrize(
     ("asked", "why"),
     [

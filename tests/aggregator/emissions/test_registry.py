@@ -85,7 +85,19 @@ def test_what_was_known_earlier_is_still_told(registry: Registry) -> None:
     assert [e.version for e in of_diesel(registry, NOW - 1)] == [1]
     assert [e.status for e in of_diesel(registry, NOW)] == ["approved", "draft"]
     assert [e.status for e in of_diesel(registry, NOW + DAY)] == ["approved", "approved"]
-    assert [(e.status, e.note) for e in of_diesel(registry)] == [("withdrawn", "misread")] * 2
+    assert [(e.status, e.note) for e in of_diesel(registry)] == [
+        ("approved", "comes with the program"),
+        ("withdrawn", "misread"),
+    ]
+    registry.decide("fuel.diesel.ncv", "withdrawn", "cy", "misread too", NOW + 3 * DAY)
+    assert [(e.status, e.note) for e in of_diesel(registry)] == [("withdrawn", "misread too"), ("withdrawn", "misread")]
+    with pytest.raises(RegistryRefused, match="there is none"):
+        registry.decide("fuel.diesel.ncv", "withdrawn", "cy", "again", NOW + 4 * DAY)
+
+
+def test_a_decision_can_be_about_one_region(registry: Registry) -> None:
+    decided = registry.decide("elec.cn.grid.avg", "withdrawn", "cy", "misprint", NOW, region="CN-JS")
+    assert [(e.region, e.data_year) for e in decided] == [("CN-JS", 2021), ("CN-JS", 2022), ("CN-JS", 2023)]
 
 
 def test_the_same_file_again_changes_nothing(registry: Registry) -> None:
