@@ -38,7 +38,7 @@ class ControlServer:
         buses: Mapping[tuple[str, str], Bus] | None = None,
     ) -> None:
         self._plants = plants
-        self._buses = buses or {}
+        self._buses = {} if buses is None else buses  # those of a site that is being opened are still to come
         self._clock = clock
         self.port = port
         self._server: asyncio.Server | None = None
