@@ -35,6 +35,7 @@ from wire.reading import Event
 log = logging.getLogger(__name__)
 
 WRITES_WAITING: Final = 64  # per bus
+AWAITED_S: Final = 60.0  # piles try again within a minute, MQTT devices publish about as often
 _LONGEST_SLEEP_S: Final = 1.0  # real; a step of the wall clock moves the next boundary and is noticed within this
 
 
@@ -71,6 +72,7 @@ class BusTask:
         self._writes: deque[_Wanted] = deque()
         self._driver = driver
         self._rejected = rejected
+        self._awaited_until_s = 0.0  # real; until then nobody is lost who has only not called yet
         spoken = declared(bus.protocol)
         longest_s = BACK_OFF_ALONE_S if len(bus.device) == 1 else BACK_OFF_LAST_S
         # Devices of one bus start spread over their period, buses at random, so that a gateway's load is even.
@@ -90,6 +92,7 @@ class BusTask:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
+        self._awaited_until_s = begin + AWAITED_S
         for polled in self.devices:
             polled.due_s += begin
             polled.first_boundary(self._clock.now_ms())
@@ -218,7 +221,10 @@ class BusTask:
 
     def _lost(self, polled: Polled, fault: DriverError, spent_s: float) -> None:
         if self._driver.listens:  # asking again costs nothing
-            self._say_lost(polled.state, fault)
+            if polled.state.online is not None or asyncio.get_running_loop().time() >= self._awaited_until_s:
+                self._say_lost(polled.state, fault)
+            else:
+                polled.state.reason = str(fault)
             return
         polled.breaker.trip(asyncio.get_running_loop().time(), self._clock, spent_s)
         self._say_lost(polled.state, fault)

@@ -12,6 +12,7 @@ from statistics import median
 import pytest
 from event_bodies import faults
 
+from edge_agent import bus_task
 from edge_agent.breaker import BACK_OFF_FIRST_S
 from edge_agent.collect import Collection
 from edge_agent.drivers.declared import Bus
@@ -80,6 +81,8 @@ def collect(
     buses: Sequence[Sequence[Device]],
     behave: Callable[[str], Answer | None] = lambda device: None,
     clock: Clock | None = None,
+    *,
+    listens: bool = False,
 ) -> Run:
     clock = clock or Clock(START_MS, speed=100.0)
     edge = EdgeFile(
@@ -95,7 +98,7 @@ def collect(
     drivers: list[Scripted] = []
 
     def open_driver(bus: Bus, gateway: Gateway) -> Scripted:
-        drivers.append(Scripted(gateway.now_ms, behave))
+        drivers.append(Scripted(gateway.now_ms, behave, listens=listens))
         return drivers[-1]
 
     blocks: list[Block] = []
@@ -316,3 +319,39 @@ async def test_a_driver_that_fails_in_an_unforeseen_way_costs_its_device_and_not
     (lost,) = run.events
     assert lost.body["reason"] == "odd: ZeroDivisionError: never thought of"
     assert "read_failed device=odd" in caplog.text
+
+
+async def test_a_device_that_speaks_by_itself_is_not_lost_before_it_had_time_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = {"early": False}
+
+    def behave(name: str) -> Answer | None:
+        if not calls[name]:
+            raise DeviceUnreachable(f"{name}: not connected")
+        return None
+
+    run = collect([[device("early")]], behave, listens=True)
+    await run.until(lambda: run.drivers[0].count("early") >= 5)
+    assert run.events == []
+    (state,) = run.collection.states()
+    assert (state.online, state.reason) == (None, "early: not connected")
+
+    monkeypatch.setattr(bus_task, "AWAITED_S", 0.0)
+    run = collect([[device("early")]], behave, listens=True)
+    await run.until(lambda: bool(run.events))
+    assert [event.kind for event in run.events] == ["device_lost"]
+
+
+async def test_a_device_that_spoke_and_is_gone_is_lost_at_once() -> None:
+    calls = [True]
+
+    def behave(name: str) -> Answer | None:
+        if not calls[0]:
+            raise DeviceUnreachable(f"{name}: not connected")
+        calls[0] = False
+        return None
+
+    run = collect([[device("pile")]], behave, listens=True)
+    await run.until(lambda: bool(run.events))
+    assert [event.kind for event in run.events] == ["device_lost"]
