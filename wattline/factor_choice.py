@@ -13,6 +13,7 @@ from aggregator.emissions.amounts import MarginalKg
 from aggregator.emissions.entry import published_text
 from aggregator.emissions.factors import FactorTable
 from aggregator.emissions.instruments import Instruments, read_instruments
+from aggregator.emissions.intensity import GridIntensities
 from aggregator.emissions.market import Use, market_based
 from aggregator.emissions.parameter import Asked, resolve_parameter
 from aggregator.emissions.place import Place
@@ -25,10 +26,13 @@ from aggregator.settings import load
 ELECTRICITY: Final = "electricity"
 
 
-def which(options: argparse.Namespace, registry: Registry, now_ms: int) -> int:
+def which(options: argparse.Namespace, registry: Registry, series: GridIntensities, now_ms: int) -> int:
     """Exit status 0, or 1 where no factor is allowed."""
     at_ms, as_of_ms = instant_ms("--at", options.at, now_ms), instant_ms("--as-of", options.as_of, now_ms)
-    said = (_electricity if options.id == ELECTRICITY else _parameter)(options, registry, at_ms, as_of_ms)
+    if options.id == ELECTRICITY:
+        said = _electricity(options, registry, series, at_ms, as_of_ms)
+    else:
+        said = _parameter(options, registry, at_ms, as_of_ms)
     if options.json:
         print(json.dumps(said, ensure_ascii=False))
     else:
@@ -46,7 +50,9 @@ def which(options: argparse.Namespace, registry: Registry, now_ms: int) -> int:
     return 1 if said["value"] is None else 0
 
 
-def _electricity(options: argparse.Namespace, registry: Registry, at_ms: int, as_of_ms: int) -> dict[str, Any]:
+def _electricity(
+    options: argparse.Namespace, registry: Registry, series: GridIntensities, at_ms: int, as_of_ms: int
+) -> dict[str, Any]:
     entries = registry.entries(as_of_ms)
     rules = profile(options.profile)
     if options.place_level:
@@ -56,8 +62,10 @@ def _electricity(options: argparse.Namespace, registry: Registry, at_ms: int, as
             "--profile: expected a location-based profile, GHGP-MB takes certificates: wattline factors market"
         )
     place = _place(options)
-    place = replace(place, overrides=(*own_factors(entries, options.facility), *place.overrides))
-    found = resolve(FactorTable.from_pack(electricity_pack(entries)), place, at_ms, as_of_ms, rules)
+    place = replace(
+        place, overrides=(*own_factors(entries, options.facility), *place.overrides), grid_zone=options.zone
+    )
+    found = resolve(FactorTable.from_pack(electricity_pack(entries)), place, at_ms, as_of_ms, rules, series.at)
     said: dict[str, Any] = {
         "id": found.factor_id, "value": None if found.kg_per_kwh is None else f"{found.kg_per_kwh:f}", "unit": "kg/kWh", "tier": found.tier,
         "region": found.region, "version": found.version, "data_year": found.data_year, "source": found.source, "marks": list(found.marks),

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from aggregator.emissions.entry import Entry, Status, as_json, published_text
 from aggregator.emissions.factors import known_on
 from aggregator.emissions.instruments import Instruments, InstrumentsRefused
+from aggregator.emissions.intensity import GridIntensities, IntensityRefused, read_intensities
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import PackFaults, read, shipped_packs
 from aggregator.emissions.registry import Registry, RegistryRefused, fits
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     }  # fmt: skip
     try:
         return words[options.verb](options)
-    except (PackFaults, RegistryRefused, InstrumentsRefused) as error:
+    except (PackFaults, RegistryRefused, InstrumentsRefused, IntensityRefused) as error:
         for fault in error.faults:
             print(f"wattline factors: {fault}", file=sys.stderr)
         return 1
@@ -120,8 +121,14 @@ def _standing(entry: Entry) -> str:
 
 
 def _which(options: argparse.Namespace) -> int:
-    with _registry(options) as registry:
-        return which(options, registry, Clock.from_environment()())
+    with _registry(options) as registry, GridIntensities(_place(options)) as series:
+        return which(options, registry, series, Clock.from_environment()())
+
+
+def _intensity(options: argparse.Namespace) -> int:
+    with GridIntensities(_place(options)) as series:
+        print(f"{series.add(read_intensities(options.file), options.by, Clock.from_environment()())} new hours")
+    return 0
 
 
 def _market(options: argparse.Namespace) -> int:

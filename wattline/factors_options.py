@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """lint, import, approve, withdraw, show, which, market, instruments."""
+    """lint, import, approve, withdraw, show, which, market, intensity, instruments."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     lint = verbs.add_parser(
         "lint", help="look for slips in factor packs; without a file in those that come with the program"
@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--place-level", help="province, grid or national, as the reporting year's notice names it (CN-GBT)"
     )
     which.add_argument("--notice", help="that notice")
+    which.add_argument(
+        "--zone", default="", help="the grid zone whose hourly series goes first, where the profile takes one"
+    )
     which.add_argument("--gas", default="", help="CO2, CH4, HFC-32 and so on, where an id has several")
     which.add_argument("--variant", default="", help="equipment or table, where an id has several")
     which.add_argument("--kwh", help="show what this energy comes to")
@@ -60,6 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     market.add_argument("--from", dest="begin", required=True, metavar="TIME", help="a day (00:00 UTC) or a time")
     market.add_argument("--to", dest="end", required=True, metavar="TIME", help="the end, not included")
     market.add_argument("--kwh", required=True, help="the consumption")
+
+    series = verbs.add_parser("intensity", help="put hourly grid intensities of a CSV file on record")
+    series.add_argument("file", type=Path, help="columns: zone,signal,start,end,g_per_kwh,provider,published,estimated")
+    _add_registry(series, needed=True)
+    series.add_argument("--by", required=True, metavar="NAME", help="who imports it")
 
     instruments = verbs.add_parser("instruments", help="certificates and contracts: import, retire (once), show")
     deeds = instruments.add_subparsers(title="words", metavar="WORD", required=True, dest="deed")

@@ -33,9 +33,13 @@ class FactorOverride:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What decides a facility's factor: its region (CN, CN-GRID-EAST, CN-JS; "" where unknown), its zone and its overrides."""
+    """What decides a facility's factor: its region (CN, CN-GRID-EAST, CN-JS; "" where unknown), its time zone and its overrides.
+
+    `grid_zone` names the hourly series of its grid, "" where it has none.
+    """
 
     facility: str
     region: str
     time_zone: str
     overrides: tuple[FactorOverride, ...] = ()
+    grid_zone: str = ""

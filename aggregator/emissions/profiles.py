@@ -20,6 +20,7 @@ class Profile:
     years: tuple[str, ...]
     needs_notice: bool = False
     notice: str = ""
+    hourly: bool = False
 
     def noticed(self, level: str, notice: str) -> "Profile":
         """The profile once the year's notice is entered. Raises ValueError."""
@@ -36,7 +37,13 @@ def profiles() -> dict[str, Profile]:
     text = resources.files("aggregator.emissions").joinpath("packs/profiles.toml").read_text(encoding="utf-8")
     return {
         name: Profile(
-            name, row["method"], row["signal"], tuple(row["levels"]), tuple(row["years"]), row.get("notice", False)
+            name,
+            row["method"],
+            row["signal"],
+            tuple(row["levels"]),
+            tuple(row["years"]),
+            row.get("notice", False),
+            hourly=row.get("hourly", False),
         )
         for name, row in tomllib.loads(text).items()
     }

@@ -1,12 +1,12 @@
 """Which factor applies to a facility at an instant, and why. Not the multiplication (see `booking`).
 
-override valid at t -> province -> regional grid -> nation        (the place says where this starts)
+override valid at t -> hourly series of the zone, where the profile takes one -> province -> regional grid -> nation        (the place says where this starts)
 within a place: same data year -> latest earlier, marked `provisional, fallback_latest` -> earliest later, where the profile lets it
 nothing: no factor. There is no default. The profile says which signal, places and years are allowed; an average never stands in for a
 marginal, nor the other way round.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from aggregator.emissions.amounts import EXACT, AverageKg, MarginalKg
 from aggregator.emissions.factors import AVERAGE, SIGNALS, FactorTable, FactorVersion, known_on
+from aggregator.emissions.intensity import HOUR_MS, HourlyFactor
 from aggregator.emissions.place import FactorOverride, Place
 from aggregator.emissions.profiles import Profile, profile
 from aggregator.intervals.local_time import local_year, year_span_ms
@@ -23,6 +24,10 @@ LATER_MARKS: Final = ("provisional", "fallback_oldest")
 MARGINAL: Final = "marginal"
 PLACE_MARK: Final = "fallback_place"  # the place itself has no factor, a wider one stands in
 _GRID_PREFIX: Final = "CN-GRID-"
+
+
+# (zone, signal, at_ms, as_of_ms) -> what is on record of that hour
+HourlyLookup = Callable[[str, str, int, int], HourlyFactor | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Skipped:
 class Resolution:
     """The factor of a facility throughout [from_ms, to_ms) (UTC), or that there is none (`kg_per_kwh` None).
 
-    `tier` is override, province, grid, national or none; `data_year` is None for an override.
+    `tier` is override, zone, province, grid, national or none; `data_year` is None for an override and for an hour of a zone.
     """
 
     facility: str
@@ -71,7 +76,14 @@ class Resolution:
         )
 
 
-def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int, rules: Profile | None = None) -> Resolution:
+def resolve(
+    table: FactorTable,
+    place: Place,
+    at_ms: int,
+    as_of_ms: int,
+    rules: Profile | None = None,
+    hourly: HourlyLookup | None = None,
+) -> Resolution:
     """The location-based factor at `at_ms` as it was known at `as_of_ms`. Without `rules`: those of OPS."""
     rules = rules or profile("OPS")
     zone = ZoneInfo(place.time_zone)
@@ -97,6 +109,16 @@ def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int, rules: 
             from_ms = max(from_ms, ends_ms)
         else:
             to_ms = min(to_ms, starts_ms)
+    if place.grid_zone:
+        hour, why_not = _hour(place, at_ms, as_of_ms, rules, hourly)
+        if hour is not None:
+            return Resolution(
+                place.facility, "zone", hour.kg_per_kwh, f"elec.zone.{hour.signal}", 1, hour.zone, None, hour.source,
+                ("estimated",) if hour.estimated else (), tuple(skipped), max(from_ms, hour.start_ms), min(to_ms, hour.end_ms), rules.signal,
+            )  # fmt: skip
+        skipped.append(Skipped(f"zone {place.grid_zone}", why_not))
+        if rules.hourly:  # the next hour may have a value
+            from_ms, to_ms = max(from_ms, at_ms // HOUR_MS * HOUR_MS), min(to_ms, at_ms // HOUR_MS * HOUR_MS + HOUR_MS)
     if rules.needs_notice:
         skipped.append(Skipped(rules.name, "the reporting year's notice, which names the place level, is not entered"))
     for tier, region in _places(table, place.region) if not rules.needs_notice else ():
@@ -117,6 +139,18 @@ def resolve(table: FactorTable, place: Place, at_ms: int, as_of_ms: int, rules: 
         )  # fmt: skip
     return Resolution(
         place.facility, "none", None, "", 0, place.region, None, "", (), tuple(skipped), from_ms, to_ms, rules.signal
+    )
+
+
+def _hour(
+    place: Place, at_ms: int, as_of_ms: int, rules: Profile, hourly: HourlyLookup | None
+) -> tuple[HourlyFactor | None, str]:
+    if not rules.hourly:
+        return None, f"{rules.name} takes no hourly series"
+    found = hourly(place.grid_zone, rules.signal, at_ms, as_of_ms) if hourly is not None else None
+    return (
+        found,
+        "" if found is not None else f"no {rules.signal} value of this hour was on record on {known_on(as_of_ms)}",
     )
 
 

@@ -175,3 +175,22 @@ def test_the_aggregator_file_says_where_a_facility_is_and_what_its_own_factor_is
         assert (said["tier"], said["value"]) == (tier, value)
     assert main(["factors", "which", "electricity", "--config", str(file), "--facility", "mill"]) == 2
     assert "expected one of the aggregator file, got 'mill'" in capsys.readouterr().err
+
+
+def test_an_hourly_series_is_imported_and_used_where_a_zone_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--registry", str(tmp_path / "factors.sqlite")]
+    file = tmp_path / "hours.csv"
+    file.write_text(
+        "zone,signal,start,end,g_per_kwh,provider,published,estimated\n"
+        "CN-EAST,average,2023-06-01T00:00Z,2023-06-01T01:00Z,400,operator,2023-06-01T02:00Z,yes\n",
+        encoding="utf-8",
+    )
+    assert main(["factors", "intensity", str(file), *where, "--by", "ann"]) == 0
+    assert capsys.readouterr().out == "1 new hours\n"
+    asked = ["factors", "which", "electricity", *where, "--zone", "CN-EAST", "--json"]
+    for at, tier, value in (("2023-06-01T00:30Z", "zone", "0.400"), ("2023-06-01T01:30Z", "national", "0.5306")):
+        assert main([*asked, "--at", at]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert (said["tier"], said["value"]) == (tier, value)

@@ -1,0 +1,194 @@
+"""Hourly grid intensity on record: what a provider said of a zone's hours, and when. Not which factor applies (see `resolution`)."""
+
+import csv
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from aggregator.emissions.entry import SIGNALS
+
+COLUMNS: Final = ("zone", "signal", "start", "end", "g_per_kwh", "provider", "published", "estimated")
+ROWS_MAX: Final = 1_000_000
+HOUR_MS: Final = 3_600_000
+LOCK_TIMEOUT_S: Final = 20.0
+# A grid of brown coal alone has about 1.2 kg/kWh; marginal plants may be dirtier. Outside lies a slip of unit (lb/MWh, kg/MWh for g).
+HIGHEST_KG_PER_KWH: Final = Decimal(2)
+
+
+class IntensityRefused(Exception):
+    """Nothing was changed; `faults` says why, one line each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyFactor:
+    """The intensity of a zone in [start_ms, end_ms), at most an hour; `estimated` by the provider, published at `published_at_ms`."""
+
+    zone: str
+    signal: str
+    start_ms: int
+    end_ms: int
+    kg_per_kwh: Decimal
+    provider: str
+    published_at_ms: int
+    estimated: bool = False
+    boundary: str = "direct"
+
+    @property
+    def source(self) -> str:
+        published = datetime.fromtimestamp(self.published_at_ms / 1000, UTC).isoformat(timespec="minutes")
+        return f"{self.provider}, published {published}"
+
+
+class GridIntensities:
+    """The series of one registry file."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Raises sqlite3.Error, OSError."""
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.executescript(
+                resources.files("aggregator.emissions").joinpath("intensity.sql").read_text(encoding="utf-8")
+            )
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._db.close()
+
+    def __enter__(self) -> "GridIntensities":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, rows: Iterable[HourlyFactor], by: str, now_ms: int) -> int:
+        """Puts rows on record: all, or none; those on record already are passed over. Raises IntensityRefused."""
+        rows = list(rows)
+        faults = [] if by.strip() else ["expected the name of who imports them, got none"]
+        faults += [fault for row in rows for fault in _faults(row)]
+        new = 0
+        with self._transaction():
+            for row in rows:
+                kept = self._db.execute(
+                    "SELECT kg_per_kwh, end_ms FROM grid_intensity WHERE zone = ? AND signal = ? AND start_ms = ? AND provider = ?"
+                    " AND published_at_ms = ?",
+                    (row.zone, row.signal, row.start_ms, row.provider, row.published_at_ms),
+                ).fetchone()
+                if kept is None:
+                    self._db.execute(
+                        "INSERT INTO grid_intensity VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                        (row.zone, row.signal, row.start_ms, row.end_ms, row.provider, row.published_at_ms, str(row.kg_per_kwh),
+                         row.boundary, row.estimated, by, now_ms),
+                    )  # fmt: skip
+                    new += 1
+                elif (Decimal(kept[0]), kept[1]) != (row.kg_per_kwh, row.end_ms):
+                    faults.append(
+                        f"{row.zone} {_text(row.start_ms)}: on record {Decimal(kept[0]) * 1000} g/kWh, the file says {row.kg_per_kwh * 1000}"
+                        " under the same publication: a change needs a later one"
+                    )
+            if faults:
+                raise IntensityRefused(faults)
+        return new
+
+    def at(self, zone: str, signal: str, at_ms: int, as_of_ms: int) -> HourlyFactor | None:
+        """What was said last of the hour of `at_ms`, as it was on record at `as_of_ms`."""
+        row = self._db.execute(
+            "SELECT zone, signal, start_ms, end_ms, kg_per_kwh, provider, published_at_ms, estimated, boundary FROM grid_intensity"
+            " WHERE zone = ? AND signal = ? AND start_ms > ? AND start_ms <= ? AND end_ms > ? AND boundary = 'direct'"
+            " AND recorded_at_ms <= ? ORDER BY published_at_ms DESC, start_ms DESC, provider LIMIT 1",
+            (zone, signal, at_ms - HOUR_MS, at_ms, at_ms, as_of_ms),
+        ).fetchone()
+        if row is None:
+            return None
+        return HourlyFactor(
+            row[0], row[1], row[2], row[3], Decimal(row[4]), row[5], row[6], estimated=bool(row[7]), boundary=row[8]
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _faults(row: HourlyFactor) -> Iterator[str]:
+    name = f"{row.zone or 'no zone'} {_text(row.start_ms)}"
+    if not row.zone or not row.provider:
+        yield f"{name}: expected zone and provider, one is empty"
+    if row.signal not in SIGNALS:
+        yield f"{name}: expected the signal to be one of {', '.join(SIGNALS)}, got {row.signal!r}"
+    if not 0 < row.end_ms - row.start_ms <= HOUR_MS:
+        yield f"{name}: expected an end after the start and within an hour"
+    if not 0 <= row.kg_per_kwh <= HIGHEST_KG_PER_KWH:
+        yield f"{name}: expected 0 to {HIGHEST_KG_PER_KWH * 1000} g/kWh, got {row.kg_per_kwh * 1000}"
+
+
+def read_intensities(path: Path) -> list[HourlyFactor]:
+    """A CSV file with the columns of COLUMNS; every time has an offset, `estimated` is yes or no. Raises IntensityRefused, OSError."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise IntensityRefused(
+                [f"{path.name}: expected the columns {', '.join(COLUMNS)}, {', '.join(missing)} is missing"]
+            )
+        found: list[HourlyFactor] = []
+        faults: list[str] = []
+        for number, row in enumerate(reader, start=2):
+            if number > ROWS_MAX:
+                raise IntensityRefused([f"{path.name}: expected at most {ROWS_MAX} rows"])
+            try:
+                found.append(_row(row))
+            except ValueError as error:
+                faults.append(f"{path.name}:{number}: {error}")
+    if faults:
+        raise IntensityRefused(faults)
+    return found
+
+
+def _row(row: Mapping[str, str | None]) -> HourlyFactor:
+    text = {name: (row[name] or "").strip() for name in COLUMNS}
+    try:
+        grams = Decimal(text["g_per_kwh"])
+    except InvalidOperation as error:
+        raise ValueError(f"g_per_kwh: expected a number, got {text['g_per_kwh']!r}") from error
+    if not grams.is_finite():
+        raise ValueError(f"g_per_kwh: expected a finite number, got {text['g_per_kwh']!r}")
+    if text["estimated"] not in ("yes", "no"):
+        raise ValueError(f"estimated: expected yes or no, got {text['estimated']!r}")
+    return HourlyFactor(
+        text["zone"], text["signal"], _ms(text, "start"), _ms(text, "end"), grams.scaleb(-3), text["provider"], _ms(text, "published"),
+        text["estimated"] == "yes",
+    )  # fmt: skip
+
+
+def _ms(text: Mapping[str, str], name: str) -> int:
+    try:
+        instant = datetime.fromisoformat(text[name])
+    except ValueError as error:
+        raise ValueError(f"{name}: expected a time with its offset, got {text[name]!r}") from error
+    if instant.tzinfo is None:
+        raise ValueError(f"{name}: expected a time with its offset, got {text[name]!r}")
+    return round(instant.timestamp() * 1000)
+
+
+def _text(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="minutes")
