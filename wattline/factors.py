@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Exit status 0, 1 (a fault in a pack, or refused), 2 (bad use)."""
     words: dict[str, Callable[[argparse.Namespace], int]] = {
         "lint": _lint, "import": _import, "approve": _decide, "withdraw": _decide, "show": _show,
-        "which": _which, "market": _market, "instruments": _instruments,
+        "which": _which, "market": _market, "instruments": _instruments, "intensity": _intensity,
     }  # fmt: skip
     try:
         return words[options.verb](options)
