@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from aggregator.emissions.formulas.guards import Impossible, between, not_negative
+from aggregator.emissions.formulas.guards import Impossible, between
 
 # The data-bank paper's GDP, P, T, D, U, I, S; GDP per head stands in for GDP wherever population is a driver of its own.
 DRIVERS: Final[dict[str, str]] = {
@@ -83,7 +83,7 @@ def checked_elasticities(ratios: Mapping[str, Fraction], elasticities: Elasticit
     for name, value in elasticities.of.items():
         between(f"{name}_elasticity", value, "-10", "10", "% of emissions per % of the driver")
     for name, value in elasticities.standard_error.items():
-        not_negative(f"{name}_error", value)
+        between(f"{name}_error", value, "0", "2", "standard error of the elasticity, in its unit")
     for key, text in (
         ("source", elasticities.source),
         ("region", elasticities.region),

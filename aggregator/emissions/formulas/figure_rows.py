@@ -41,13 +41,15 @@ RATIOS: Final = (
     ),
     Formula(
         "product-intensity",
-        "emissions per unit of product",
+        "emissions, energy and standard coal per unit of product",
         "I = emissions / output",
         "data-bank paper: emissions beside business data; GB/T 32150",
         (
             Input("emissions_t", "t", "emissions"),
             Input("output", "", "output in the same period"),
             Input("output_unit", "", "what is counted, e.g. t or piece", "word"),
+            Input("energy_kwh", "kWh", "energy for it", optional=True),
+            Input("coal_tce", "tce", "its standard coal", optional=True),
         ),
         intensity.product_intensity,
     ),

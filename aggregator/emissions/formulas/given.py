@@ -125,7 +125,7 @@ def from_file(path: Path) -> dict[str, str]:
         raise Impossible(f"{path}: expected at most {MAX_BYTES} bytes, saw {len(content)}")
     try:
         table = tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:  # of TOML, UTF-8, or a number beyond reason
         raise Impossible(f"{path}: expected TOML, {error}") from error
     return dict(_flat("", table, path))
 

@@ -7,18 +7,37 @@ from aggregator.emissions.formulas.guards import not_negative, positive, same_le
 from aggregator.emissions.formulas.worked import Figure, Worked, shown
 
 
-def product_intensity(emissions_t: Fraction, output: Fraction, output_unit: str) -> Worked:
-    """I = emissions / output, t CO2e per unit of product (GB/T 32150; data-bank paper: emissions beside business data). Raises Impossible.
+def product_intensity(
+    emissions_t: Fraction,
+    output: Fraction,
+    output_unit: str,
+    energy_kwh: Fraction | None = None,
+    coal_tce: Fraction | None = None,
+) -> Worked:
+    """I = emissions / output, t CO2e per unit of product, and kWh and kgce per unit where they are given (GB/T 32150; white paper: kgce per
+    tonne of clinker, kWh per tonne of aluminium). Raises Impossible.
 
     No output gives no figure: neither infinity nor 0.
     """
     not_negative("output", output)
-    name, unit = "intensity_t_per_unit", f"t CO2e/{output_unit}"
-    if output == 0:
-        missing = Figure(name, None, unit, f"{shown(emissions_t)} t / 0 {output_unit}")
-        return Worked((missing,), (name,), ("no output, so no intensity",))
-    made_of = f"{shown(emissions_t)} t / {shown(output)} {output_unit}"
-    return Worked((Figure(name, emissions_t / output, unit, made_of),), (name,))
+    wanted = [("intensity_t_per_unit", emissions_t, Fraction(1), "t", "t CO2e")]
+    for key, name, value, scale, unit, per in (
+        ("energy_kwh", "energy_kwh_per_unit", energy_kwh, Fraction(1), "kWh", "kWh"),
+        ("coal_tce", "coal_kgce_per_unit", coal_tce, Fraction(1000), "tce", "kgce"),
+    ):
+        if value is not None:
+            not_negative(key, value)
+            wanted.append((name, value, scale, unit, per))
+    figures = tuple(
+        Figure(
+            name,
+            value * scale / output if output else None,
+            f"{per}/{output_unit}",
+            f"{shown(value)} {unit} / {shown(output)} {output_unit}",
+        )
+        for name, value, scale, unit, per in wanted
+    )
+    return Worked(figures, tuple(figure.name for figure in figures), () if output else ("no output, so no intensity",))
 
 
 def area_intensity(emissions_kg: Fraction, area_m2: Fraction, energy_kwh: Fraction | None = None) -> Worked:

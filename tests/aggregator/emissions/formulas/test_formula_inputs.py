@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.emissions.formulas.bridge import lmdi, shapley
@@ -19,7 +19,7 @@ from aggregator.emissions.formulas.given import from_file, number, read
 from aggregator.emissions.formulas.guards import Impossible
 from aggregator.emissions.formulas.heat import cooling, heat_and_power, steam
 from aggregator.emissions.formulas.input_output import MAX_SECTORS, input_output
-from aggregator.emissions.formulas.intensity import area_intensity, sector_intensity
+from aggregator.emissions.formulas.intensity import area_intensity, product_intensity, sector_intensity
 from aggregator.emissions.formulas.process import carbon_balance, clinker, leaked_gas
 from aggregator.emissions.formulas.sinks import sink, sink_forecast
 from aggregator.emissions.formulas.table import FORMULAS
@@ -103,6 +103,19 @@ def test_a_year_of_intervals_is_summed_exactly_and_told_in_short() -> None:
     worked = energy_emissions([F("0.01")] * 35_040, [F("0.5306")] * 35_040)
     assert worked["emissions_kg"] == F("350.4") * F("0.5306")
     assert worked.figure("emissions_kg").made_of.endswith("+ ... (35040 terms)")
+
+
+def test_a_process_that_loses_no_carbon_emits_none() -> None:
+    assert carbon_balance([F(10)], [F("0.5")], [F(5)], [F(1)], [F(0)], [F(0)])["emissions_t"] == 0
+
+
+def test_energy_and_coal_per_product_by_hand() -> None:
+    # 5,000 t of clinker with 490 tce and 300 MWh: 98 kgce/t (the white paper's 100 kept), 60 kWh/t
+    worked = product_intensity(F(4000), F(5000), "t", energy_kwh=F(300_000), coal_tce=F(490))
+    assert (worked["intensity_t_per_unit"], worked["energy_kwh_per_unit"]) == (F("0.8"), F(60))
+    assert worked["coal_kgce_per_unit"] == 98
+    none = product_intensity(F(1), F(0), "t", energy_kwh=F(1))
+    assert [figure.value for figure in none.figures] == [None, None]
 
 
 def test_a_project_below_its_baseline_is_shown_and_not_cut_off() -> None:
@@ -210,7 +223,18 @@ def test_a_file_is_read_as_if_it_had_been_typed(tmp_path: Path) -> None:
     assert from_file(path) == {"a": "0.1", "b": "1,2 MWh", "c": "1,2;3,4", "policy.population": "1.005"}
 
 
-@pytest.mark.parametrize("content", [b"a = ", b"a = true", b"a = 2020-01-01", b"\xff\xfe", b"a = " + b"[" * 5000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a = ",
+        b"a = true",
+        b"a = 2020-01-01",
+        b"\xff\xfe",
+        b"a = " + b"[" * 5000,
+        b"a = " + b"9" * 5000,
+        b"a = 1e" + b"9" * 30,
+    ],
+)
 def test_a_file_that_holds_no_inputs_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "inputs.toml"
     path.write_bytes(content)
@@ -222,6 +246,57 @@ def test_a_file_that_holds_no_inputs_is_refused(tmp_path: Path, content: bytes) 
 def test_any_text_is_a_number_or_refused(text: str, unit: str) -> None:
     with contextlib.suppress(Impossible):
         assert isinstance(number(text, unit), Fraction)
+
+
+NUMBERS = st.sampled_from(
+    [
+        "0",
+        "1",
+        "-1",
+        "0.5",
+        "0.98",
+        "1.01",
+        "7",
+        "20.908",
+        "0.0258",
+        "389.31",
+        "500",
+        "2030",
+        "1e40",
+        "1e-40",
+        "99999999",
+    ]
+)
+WORDS = st.sampled_from(["ocean", "CNY", "AR5", "kWh", "GJ", "t", "beijing", "x", "-"])
+
+
+def texts_for(kind: str) -> st.SearchStrategy[str]:
+    several = st.lists(NUMBERS, min_size=1, max_size=3).map(",".join)
+    return {
+        "number": NUMBERS,
+        "numbers": several,
+        "numbers with holes": st.lists(st.one_of(NUMBERS, st.just("-")), min_size=1, max_size=3).map(",".join),
+        "table": st.lists(several, min_size=1, max_size=3).map(";".join),
+        "word": WORDS,
+        "words": st.lists(WORDS, min_size=1, max_size=3).map(",".join),
+        "words with holes": st.lists(WORDS, min_size=1, max_size=3).map(",".join),
+    }[kind]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_whatever_is_given_a_formula_answers_or_says_what_is_impossible(data: st.DataObject) -> None:
+    formula = data.draw(st.sampled_from(list(FORMULAS.values())))
+    texts = {
+        one.name: data.draw(texts_for(one.kind))
+        for one in formula.inputs
+        if not one.optional or data.draw(st.booleans())
+    }
+    with contextlib.suppress(Impossible):
+        worked = formula.work(**read(formula, texts))
+        assert set(worked.results) <= {figure.name for figure in worked.figures}
+        for figure in worked.figures:
+            assert figure.value is None or shown(figure.value)
 
 
 # ---- units and showing
