@@ -6,7 +6,7 @@ what is imported is known from the moment at which a second person approves it.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -48,8 +48,8 @@ class Imported:
 class Registry:
     """One registry file; it begins with the packs that come with the program."""
 
-    def __init__(self, path: Path | str) -> None:
-        """`path` ":memory:" keeps nothing. Raises RegistryRefused where a shipped pack differs from the record, sqlite3.Error, OSError."""
+    def __init__(self, path: Path | str, packs: Sequence[FactorPack] | None = None) -> None:
+        """`path` ":memory:" keeps nothing. `packs`: what the program ships, where not its own. Raises RegistryRefused where a shipped pack differs from the record, sqlite3.Error, OSError."""
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
@@ -58,7 +58,7 @@ class Registry:
             self._db.executescript(
                 resources.files("aggregator.emissions").joinpath("registry.sql").read_text(encoding="utf-8")
             )
-            self._begin()
+            self._begin(shipped_packs() if packs is None else packs)
         except BaseException:
             self._db.close()
             raise
@@ -73,9 +73,9 @@ class Registry:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self) -> None:
+    def _begin(self, packs: Sequence[FactorPack]) -> None:
         with _transaction(self._db):
-            for pack in shipped_packs():
+            for pack in packs:
                 if faults := lint(pack):
                     raise RegistryRefused([f"{pack.name}: {fault}" for fault in faults])
                 self._ship(pack)
@@ -88,12 +88,9 @@ class Registry:
             versions = kept[entry.key]
             if any(version.content == entry.content for version in versions):
                 continue
-            if versions and not pack.reason:
-                raise RegistryRefused(
-                    [
-                        f"{entry.key}: the program ships {entry.value}, on record is {versions[-1].value}: a correction needs a reason"
-                    ]
-                )
+            if versions and (not pack.reason or entry.known_from_ms <= versions[-1].known_from_ms):
+                said = f"{entry.key}: the program ships {entry.value}, on record is {versions[-1].value}"
+                raise RegistryRefused([f"{said}: a correction is a pack of its own with a reason and a later document"])
             before = versions[-1] if versions else None
             version = 1 if before is None else before.version + 1
             no = self._insert(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,26 @@ def test_it_begins_with_what_the_program_ships_and_stays_so(tmp_path: Path) -> N
             assert [str(e.value) for e in of_diesel(registry)] == ["42.652"]
             assert all(len(e.table_sha256) == 64 and e.source.title and e.table_ref for e in entries)
     assert [str(e.key) for e in entries if e.status == "draft"] == ["gwp.ar6 SF6 INT"]
+
+
+def test_the_program_corrects_what_it_shipped_by_a_later_document_only(tmp_path: Path) -> None:
+    first, same_document = diesel("42.652"), diesel("42.7", "misread")
+    erratum = diesel("42.7", "erratum")
+    later = replace(erratum.entries[0], source=replace(erratum.entries[0].source, id="erratum"), known_from_ms=NOW)
+    path = tmp_path / "factors.sqlite"
+    for packs in ([first], [first, replace(erratum, entries=(later,))], [first, replace(erratum, entries=(later,))]):
+        with Registry(path, packs) as registry:
+            kept = of_diesel(registry)
+            assert [str(e.value) for e in of_diesel(registry, NOW - 1)] == ["42.652"]
+    assert [(e.version, str(e.value), e.status, e.reason) for e in kept] == [
+        (1, "42.652", "approved", ""),
+        (2, "42.7", "approved", "erratum"),
+    ]
+    for packs in ([first, same_document], [first, diesel("42.7")]):
+        with pytest.raises(RegistryRefused, match=r"the program ships 42\.7, on record is 42\.652"):
+            Registry(":memory:", packs)
+    with pytest.raises(RegistryRefused, match="expected mark A"):
+        Registry(":memory:", [diesel("42.652", mark="Z")])
 
 
 def test_a_correction_needs_a_reason_and_says_when_digits_were_swapped(registry: Registry) -> None:
