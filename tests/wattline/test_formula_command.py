@@ -132,8 +132,19 @@ def test_any_emissions_can_be_carried_on_to_their_cost(capsys: pytest.CaptureFix
         *("--price", "68.38", "--currency", "CNY", "--price-source", "national market, as printed"),
     )
     assert status == 0
-    assert "cost = 132.65 t x 68.38 CNY/t = 9070.607 CNY" in out
+    assert "cost_of_emissions_kg = 132.65 t x 68.38 CNY/t = 9070.607 CNY" in out
     assert "note: price: national market, as printed" in out
+
+
+def test_each_of_several_figures_has_its_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(
+        capsys,
+        *("data-centre", "total_kwh=1555", "it_kwh=1000", "factor_kg_per_kwh=0.5", "previous_pue=1.655"),
+        *("--price", "100", "--currency", "EUR", "--price-source", "a market", "--json"),
+    )
+    answer = json.loads(out)
+    # 100 kWh saved x 0.5 = 50 kg; the ratios have no cost
+    assert (status, answer["results"][-1], answer["figures"][-1]["value"]) == (0, "cost_of_saved_kg", "5")
 
 
 def test_a_file_and_the_command_line_go_together(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import re
 from fractions import Fraction
+from typing import Final
 
 from aggregator.emissions.formulas.guards import Impossible, not_negative
 from aggregator.emissions.formulas.worked import Figure, Worked, shown
+
+_PER_T: Final = {"t CO2": 1, "t CO2e": 1, "kg CO2": 1000, "kg CO2e": 1000}
 
 
 def carbon_cost(emissions_t: Fraction, price_per_t: Fraction, currency: str, price_source: str) -> Worked:
@@ -24,10 +27,14 @@ def carbon_cost(emissions_t: Fraction, price_per_t: Fraction, currency: str, pri
 
 
 def priced(worked: Worked, price_per_t: Fraction, currency: str, price_source: str) -> Worked:
-    """A calculation carried on to its cost. Raises Impossible where it did not end in emissions."""
-    for name in ("emissions_t", "emissions_kg", "forecast_t"):
-        if name in worked.results:
-            value = worked[name]
-            cost = carbon_cost(value / 1000 if name.endswith("_kg") else value, price_per_t, currency, price_source)
-            return worked.with_more(cost.figures, cost.results, cost.notes)
-    raise Impossible(f"price: expected a formula that gives emissions, saw {', '.join(worked.results)}")
+    """A calculation carried on to the cost of each of its emissions (and sinks, savings). Raises Impossible where it has none."""
+    costs = []
+    for name in worked.results:
+        figure = worked.figure(name)
+        if figure.value is not None and figure.unit in _PER_T:
+            cost = carbon_cost(figure.value / _PER_T[figure.unit], price_per_t, currency, price_source)["cost"]
+            made_of = f"{shown(figure.value / _PER_T[figure.unit])} t x {shown(price_per_t)} {currency}/t"
+            costs.append(Figure(f"cost_of_{name}", cost, currency, made_of))
+    if not costs:
+        raise Impossible(f"price: expected a formula that gives emissions, saw {', '.join(worked.results)}")
+    return worked.with_more(costs, [cost.name for cost in costs], [f"price: {price_source}"])
