@@ -3,7 +3,8 @@
 import argparse
 import difflib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final, TextIO
 
@@ -13,7 +14,6 @@ from aggregator.emissions.formulas.given import from_file, number, read, said
 from aggregator.emissions.formulas.guards import Impossible
 from aggregator.emissions.formulas.table import FORMULAS
 from aggregator.emissions.formulas.worked import Figure, Worked, shown
-from wattline.formula_factors import looked_up
 
 BAD_USE: Final = 2
 
@@ -34,18 +34,27 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         return 0
     try:
         texts = {**({} if options.file is None else from_file(options.file)), **_pairs(options.values)}
-        found = looked_up(texts, options)
-        worked = formula.work(**read(formula, found.texts))
+        numbers, factors = _with_factors(texts, options)
+        worked = formula.work(**read(formula, numbers))
         if options.price is not None:
             worked = _priced(worked, options)
     except (Impossible, OSError) as error:
         for line in str(error).splitlines():
             print(f"formula {formula.name}: {line}", file=err)
         return BAD_USE
-    factors = list(found.factors)
     answer = _answer(formula, texts, factors, worked) if options.json else _told(formula, factors, worked)
     _print(out, answer, as_json=options.json)
     return 0
+
+
+def _with_factors(texts: Mapping[str, str], options: argparse.Namespace) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """The inputs with every factor on record that they name, and what stands behind each."""
+    if not any(re.search(r"(?:^|[,;])\s*@", text) for text in texts.values()):
+        return texts, ()
+    from wattline.formula_factors import looked_up  # what a plain calculation need not have installed
+
+    found = looked_up(texts, options)
+    return found.texts, found.factors
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:

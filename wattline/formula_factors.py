@@ -38,9 +38,7 @@ class LookedUp:
 
 
 def looked_up(texts: Mapping[str, str], options: argparse.Namespace) -> LookedUp:
-    """Raises Impossible where a name has no value that may be used, OSError and sqlite3.Error with the registry."""
-    if not any(_names(text) for text in texts.values()):
-        return LookedUp(texts, ())
+    """`texts`: with a name in one of them at least. Raises Impossible where a name has no value that may be used, OSError and sqlite3.Error with the registry."""
     if options.region is None:
         raise Impossible(f"--region: expected beside {MARK}, e.g. --region CN; it is missing and there is no default")
     try:

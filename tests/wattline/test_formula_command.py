@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,11 +138,30 @@ def test_any_emissions_can_be_carried_on_to_their_cost(capsys: pytest.CaptureFix
     assert "note: price: national market, as printed" in out
 
 
+def test_a_calculation_needs_none_of_the_aggregators_packages() -> None:
+    heavy = "import sys; sys.modules.update(dict.fromkeys('numpy duckdb pydantic fastapi uvicorn prometheus_client'.split()))"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{heavy}\nfrom wattline.command import main\nsys.exit(main(sys.argv[1:]))",
+            "formula",
+            *COAL,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "= 1938.338864 t CO2" in done.stdout
+
+
 def test_each_of_several_figures_has_its_cost(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(
         capsys,
         *("data-centre", "total_kwh=1555", "it_kwh=1000", "factor_kg_per_kwh=0.5", "previous_pue=1.655"),
-        *("--price", "100", "--currency", "EUR", "--price-source", "a market", "--json"),
+        *("--price", "100", "--currency", "EUR", "--price-source", "market@example", "--json"),
     )
     answer = json.loads(out)
     # 100 kWh saved x 0.5 = 50 kg; the ratios have no cost
