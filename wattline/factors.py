@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from aggregator.emissions.entry import Entry, Status, as_json, published_text
 from aggregator.emissions.factors import known_on
+from aggregator.emissions.formulas.worked import shown
 from aggregator.emissions.instruments import Instruments, InstrumentsRefused
 from aggregator.emissions.intensity import GridIntensities, IntensityRefused, read_intensities
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import PackFaults, read, shipped_packs
 from aggregator.emissions.registry import Registry, RegistryRefused, fits
+from aggregator.emissions.sink_record import Sinks, SinksRefused, net, read_sinks
 from aggregator.open_books import REGISTRY_NAME
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import decide_instruments, instant_ms, market, which
@@ -28,10 +30,11 @@ def run(options: argparse.Namespace) -> int:
     words: dict[str, Callable[[argparse.Namespace], int]] = {
         "lint": _lint, "import": _import, "approve": _decide, "withdraw": _decide, "show": _show,
         "which": _which, "market": _market, "instruments": _instruments, "intensity": _intensity,
+        "sinks": _sinks,
     }  # fmt: skip
     try:
         return words[options.verb](options)
-    except (PackFaults, RegistryRefused, InstrumentsRefused, IntensityRefused) as error:
+    except (PackFaults, RegistryRefused, InstrumentsRefused, IntensityRefused, SinksRefused) as error:
         for fault in error.faults:
             print(f"wattline factors: {fault}", file=sys.stderr)
         return 1
@@ -139,3 +142,26 @@ def _market(options: argparse.Namespace) -> int:
 def _instruments(options: argparse.Namespace) -> int:
     with Instruments(_place(options)) as instruments:
         return decide_instruments(options, instruments, Clock.from_environment()())
+
+
+def _sinks(options: argparse.Namespace) -> int:
+    with Sinks(_place(options)) as sinks:
+        if options.deed == "import":
+            print(
+                f"{sinks.add(read_sinks(options.file), options.by, Clock.from_environment()())} new or corrected sinks"
+            )
+            return 0
+        standing = sinks.standing(None if options.as_of is None else instant_ms("--as-of", options.as_of, 0))
+    if not standing:
+        print("wattline factors: no sinks on record", file=sys.stderr)
+        return 1
+    worked = net(standing)
+    for one, figure in zip(standing, worked.figures, strict=False):
+        assert figure.value is not None
+        print(
+            f"{one.project} {one.vintage} version {one.version}: {shown(figure.value)} t CO2 = {figure.made_of}; {one.evidence}"
+        )
+    print(f"all: {shown(worked['sink_t'])} t CO2")
+    for note in worked.notes:
+        print(f"  {note}")
+    return 0

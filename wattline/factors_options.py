@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """lint, import, approve, withdraw, show, which, market, intensity, instruments."""
+    """lint, import, approve, withdraw, show, which, market, intensity, sinks, instruments."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     lint = verbs.add_parser(
         "lint", help="look for slips in factor packs; without a file in those that come with the program"
@@ -68,6 +68,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     series.add_argument("file", type=Path, help="columns: zone,signal,start,end,g_per_kwh,provider,published,estimated")
     _add_registry(series, needed=True)
     series.add_argument("--by", required=True, metavar="NAME", help="who imports it")
+
+    sinks = verbs.add_parser("sinks", help="uptake, baseline and leakage of sink projects: import, show")
+    sink_deeds = sinks.add_subparsers(title="words", metavar="WORD", required=True, dest="deed")
+    bring = sink_deeds.add_parser("import", help="put sinks of a CSV file on record")
+    bring.add_argument(
+        "file",
+        type=Path,
+        help="columns: project,methodology,from,to,project_t,baseline_t,leakage_t,vintage,evidence,reason",
+    )
+    bring.add_argument("--by", required=True, metavar="NAME", help="who does it")
+    net = sink_deeds.add_parser("show", help="what is left of each project and of all")
+    net.add_argument("--as-of", metavar="TIME", help="as it was known then (default: now)")
+    for deed in (bring, net):
+        _add_registry(deed, needed=True)
 
     instruments = verbs.add_parser("instruments", help="certificates and contracts: import, retire (once), show")
     deeds = instruments.add_subparsers(title="words", metavar="WORD", required=True, dest="deed")

@@ -194,3 +194,21 @@ def test_an_hourly_series_is_imported_and_used_where_a_zone_is_named(
         assert main([*asked, "--at", at]) == 0
         said = json.loads(capsys.readouterr().out)
         assert (said["tier"], said["value"]) == (tier, value)
+
+
+def test_sinks_are_imported_and_what_is_left_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--registry", str(tmp_path / "factors.sqlite")]
+    file = tmp_path / "sinks.csv"
+    file.write_text(
+        "project,methodology,from,to,project_t,baseline_t,leakage_t,vintage,evidence,reason\n"
+        "A,forest-management,2025-01-01,2026-01-01,12000,3000,600,2025,report 1,\n"
+        "B,ocean,2025-01-01,2026-01-01,5000,1200,0,2025,report 2,\n",
+        encoding="utf-8",
+    )
+    assert main(["factors", "sinks", "show", *where]) == 1
+    assert "no sinks on record" in capsys.readouterr().err
+    assert main(["factors", "sinks", "import", str(file), *where, "--by", "ann"]) == 0
+    assert main(["factors", "sinks", "show", *where]) == 0
+    said = capsys.readouterr().out
+    assert "A 2025 version 1: 8400 t CO2 = 12000 - 3000 - 600 (forest-management); report 1" in said
+    assert "all: 12200 t CO2" in said  # worked example 17
