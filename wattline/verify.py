@@ -14,20 +14,21 @@ from wire.keys import KeyUnusable, PublicKey
 _SHOWN: Final = 20  # faults
 
 
-def run(options: argparse.Namespace, out: TextIO = sys.stdout) -> int:
+def run(options: argparse.Namespace) -> int:
     """0 where everything holds, 1 where something was changed, 2 where file or keys cannot be used."""
     try:
         log_key = None if options.log_key is None else Verifier.from_text(options.log_key)
         edge_keys = [PublicKey.from_text(text) for text in options.edge_key]
         raw = options.file.read_bytes()
+        noted = None if options.noted is None else options.noted.read_bytes()
     except (KeyUnusable, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    verdict = verify(raw, log_key, edge_keys)
+    verdict = verify(raw, log_key, edge_keys, noted)
     if options.json:
-        print(json.dumps({"holds": verdict.holds, **dataclasses.asdict(verdict)}), file=out)
+        print(json.dumps({"holds": verdict.holds, **dataclasses.asdict(verdict)}), file=sys.stdout)
     else:
-        _print(verdict, pinned=(log_key is not None, bool(edge_keys)), out=out)
+        _print(verdict, pinned=(log_key is not None, bool(edge_keys)), out=sys.stdout)
     return 0 if verdict.holds else 1
 
 
@@ -43,6 +44,8 @@ def _print(verdict: Verdict, pinned: tuple[bool, bool], out: TextIO) -> None:
     say(
         f"  {verdict.batches} sealed batches, {verdict.linked} linked to the one before, {verdict.unlinked} behind a gap"
     )
+    if verdict.since is not None:
+        say(f"  the log begins with the {verdict.since} leaves of the noted checkpoint")
     if verdict.unsigned:
         say(f"  not proven: {verdict.unsigned} of them are unsigned")
     for counter in verdict.counters:

@@ -61,6 +61,13 @@ class CounterEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     readings: int
 
 
+class SinceEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The proof that the log of `size` leaves is the beginning of the checkpoint's; `proof` in base64."""
+
+    size: int
+    proof: list[str]
+
+
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Batches of a facility that were sealed in [from_ms, to_ms) and kept: all, or of each edge the first of every `every_ms`.
 
@@ -77,6 +84,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hashes: list[str]
     batches: list[BatchEvidence]
     counters: list[CounterEvidence]
+    since: SinceEvidence | None
 
     def encoded(self) -> bytes:
         """The one spelling in a bundle."""

@@ -15,6 +15,7 @@ from aggregator.audit.evidence import (
     CounterEvidence,
     EdgeKey,
     Evidence,
+    SinceEvidence,
     contents_text,
     frame_name,
     zipped,
@@ -43,10 +44,11 @@ class Exporter:
     def __init__(self, log: AuditLog, store: Store, trust: Trust) -> None:
         self._log, self._store, self._trust = log, store, trust
 
-    def bundle(self, facility: str, from_ms: int, to_ms: int, every_ms: int = 0) -> bytes:
+    def bundle(self, facility: str, from_ms: int, to_ms: int, every_ms: int = 0, since: int | None = None) -> bytes:
         """The bundle of the facility's counter and event batches that were sealed in [from_ms, to_ms): all, or of each edge the first of every `every_ms`.
 
-        Raises TooMuch, NothingKept, StoreError.
+        `since`: the size of a checkpoint that somebody noted, which the bundle's is proven to go on from.
+        Raises TooMuch, NothingKept, NotInLog (a size beyond the log's), StoreError.
         """
         self._log.keep_up()
         note = self._log.checkpoint()
@@ -82,9 +84,12 @@ class Exporter:
             every_ms,
             self._log.verifier.to_text(),
             self._keys(facility, frames),
-            [base64.b64encode(found).decode() for found in hashes],
+            [_text(found) for found in hashes],
             batches,
             [self._counter(facility, name, run) for name, run in runs.items()],
+            None
+            if since is None
+            else SinceEvidence(since, [_text(found) for found in self._log.consistency(since, size)]),
         )
         files = {CHECKPOINT: note.encode(), EVIDENCE: evidence.encoded()}
         files |= {frame_name(entry.index): frame for entry, frame in frames}
@@ -132,3 +137,7 @@ class Exporter:
         ends = dict(zip(kept.at_ms.tolist(), kept.value.tolist(), strict=True))
         first, last = ((at_ms, ends.get(at_ms)) for at_ms in (run.from_ms, run.to_ms))
         return CounterEvidence(*name, first, last, len(kept))
+
+
+def _text(hashed: bytes) -> str:
+    return base64.b64encode(hashed).decode()

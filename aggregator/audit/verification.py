@@ -71,6 +71,7 @@ class Verdict:
     batches: int = 0
     unsigned: int = 0
     linked: int = 0  # whose predecessor in the chain is in the bundle and fits
+    since: int | None = None  # leaves of the noted checkpoint that this log goes on from
     unlinked: int = 0  # whose predecessor is not in the log: a named gap of the edge, or it was lost
     keys: dict[str, str] = field(default_factory=dict)  # fingerprint by name
     counters: list[CounterSeen] = field(default_factory=list)
@@ -83,8 +84,16 @@ class Verdict:
         self.faults.append(Fault(file, batch, expected, seen))
 
 
-def verify(raw: bytes, log_key: Verifier | None = None, edge_keys: Iterable[PublicKey] = ()) -> Verdict:
-    """The verdict on a bundle. `log_key` and `edge_keys` are what the caller trusts; without them the bundle's own are taken."""
+def verify(
+    raw: bytes,
+    log_key: Verifier | None = None,
+    edge_keys: Iterable[PublicKey] = (),
+    noted: bytes | None = None,
+) -> Verdict:
+    """The verdict on a bundle. `log_key` and `edge_keys` are what the caller trusts; without them the bundle's own are taken.
+
+    `noted` is an older checkpoint of the same log, which the bundle's must go on from.
+    """
     verdict = Verdict()
     try:
         files = unzipped(raw)
@@ -98,6 +107,8 @@ def verify(raw: bytes, log_key: Verifier | None = None, edge_keys: Iterable[Publ
         verdict.keys[f"log {verifier.name}"] = verifier.key.fingerprint
         _check_contents(files, verifier, evidence, verdict)
         checkpoint = _checkpoint(files, verifier, verdict)
+    if verifier is not None and checkpoint is not None and noted is not None:
+        _check_since(noted, verifier, evidence, checkpoint, verdict)
     if evidence is not None:
         _check_batches(files, evidence, checkpoint, tuple(edge_keys), verdict)
     if verdict.holds and (at := _first_difference(raw, zipped(files))) is not None:
@@ -167,6 +178,29 @@ def _checkpoint(files: Mapping[str, bytes], verifier: Verifier, verdict: Verdict
         return None
     verdict.origin, verdict.size = found.origin, found.size
     return found
+
+
+def _check_since(
+    noted: bytes, verifier: Verifier, evidence: Evidence | None, checkpoint: Checkpoint, verdict: Verdict
+) -> None:
+    """Whether the log that somebody noted before is the beginning of this one."""
+    try:
+        before = Checkpoint.from_text(opened(noted, verifier))
+    except NoteUnproven as error:
+        verdict.fault("(the noted checkpoint)", "a checkpoint signed with the log's key", str(error))
+        return
+    since = None if evidence is None else evidence.since
+    if before.size not in {0, checkpoint.size} and (since is None or since.size != before.size):
+        seen = "no proof" if since is None else f"one from {since.size} leaves"
+        verdict.fault(EVIDENCE, f"a proof from the noted {before.size} leaves on (made with since={before.size})", seen)
+        return
+    proof = [_unbase64(text) for text in since.proof] if since is not None and since.size == before.size else []
+    try:
+        tree.check_consistency(before.size, checkpoint.size, before.root, checkpoint.root, proof)
+    except tree.ProofBroken as error:
+        verdict.fault(CHECKPOINT, "a log that begins as the noted one", str(error))
+    else:
+        verdict.since = before.size
 
 
 def _check_batches(

@@ -49,7 +49,8 @@ def pinned(client: httpx.Client) -> Checkpoint:
 def test_each_committed_batch_is_proven_under_the_checkpoint_by_its_digest(client: httpx.Client) -> None:
     found = pinned(client)
     assert (found.origin, found.size) == ("wattline/store-1", COUNT)
-    for seq, (_, sha256) in enumerate(FRAMES, 1):
+    for seq in (1, 7, 16, COUNT):
+        sha256 = FRAMES[seq - 1][1]
         answer = given(client, "proof/inclusion", facility="steel", edge="gw", epoch="e1", seq=seq)
         assert (answer["sha256"], answer["seq"], answer["size"]) == (sha256, seq, COUNT)
         proof = [base64.b64decode(text) for text in answer["proof"]]

@@ -15,7 +15,7 @@ from audit_chain import COUNT, FRAMES, KEY, NOW, TOPIC, started
 from live_plant import Server
 
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, EVIDENCE, contents_text, frame_name, unzipped, zipped
-from aggregator.audit.note import Verifier, opened, sign
+from aggregator.audit.note import Checkpoint, Verifier, opened, sign
 from aggregator.audit.verification import CounterSeen, Verdict, verify
 from aggregator.run import Aggregator
 from wattline.command import main
@@ -177,6 +177,31 @@ def test_keys_that_were_noted_elsewhere_decide(bundle: bytes, log_key: Verifier)
     assert CHECKPOINT in found
     assert "expected a trusted key for edge gw" in faults(verify(bundle, log_key, [stranger.public]))
     assert opened(unzipped(bundle)[CHECKPOINT], log_key).startswith(log_key.name)
+
+
+def test_a_checkpoint_that_was_noted_is_the_beginning_of_the_log_or_the_log_was_rewritten(
+    tmp_path: Path, aggregator: Aggregator, client: httpx.Client, bundle: bytes, log_key: Verifier
+) -> None:
+    """The log as it was at 7 leaves, and one with the same key whose 7 leaves are others."""
+    key = aggregator.audit._key
+    noted = sign(Checkpoint(log_key.name, 7, aggregator.audit.root(7)).to_text(), log_key.name, key).encode()
+    going_on = client.get(PATH, params={**SPAN, "since": 7}).content
+    verdict = verify(going_on, log_key, [KEY.public], noted)
+    assert (verdict.faults, verdict.since) == ([], 7)
+    assert verify(going_on, log_key, noted=unzipped(going_on)[CHECKPOINT]).since == COUNT
+
+    rewritten = sign(Checkpoint(log_key.name, 7, bytes(32)).to_text(), log_key.name, key).encode()
+    assert "expected a log that begins as the noted one" in faults(verify(going_on, log_key, noted=rewritten))
+    assert "expected a proof from the noted 7 leaves on (made with since=7), got no proof" in faults(
+        verify(bundle, log_key, noted=noted)
+    )
+    assert "(the noted checkpoint)" in faults(verify(going_on, log_key, noted=noted[:-5]))
+
+    file, checkpoint = tmp_path / "bundle.zip", tmp_path / "noted.txt"
+    file.write_bytes(going_on)
+    checkpoint.write_bytes(rewritten)
+    assert main(["verify", str(file), "--noted", str(checkpoint)]) == 1
+    assert client.get(PATH, params={**SPAN, "since": COUNT + 1}).status_code == 422
 
 
 def test_the_command_says_what_it_found_and_by_its_status(
