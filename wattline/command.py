@@ -436,7 +436,9 @@ def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument(
         "--edge-key", action="append", default=[], metavar="BASE64", help="a gateway's public key to trust; repeat it"
     )
-    parser.add_argument("--noted", type=Path, metavar="CHECKPOINT", help="an older checkpoint of the log as you noted it")
+    parser.add_argument(
+        "--noted", type=Path, metavar="CHECKPOINT", help="an older checkpoint of the log as you noted it"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=_run_verify)
 
