@@ -19,13 +19,25 @@ INTERNATIONAL: Final = "INT"  # the widest place there is
 
 @dataclass(frozen=True, slots=True)
 class SourceDoc:
-    """Where a factor was published."""
+    """Where a factor was published. `sha256`: of the document's file, where whoever transcribed it had it."""
 
     id: str
     title: str
     issuer: str
     number: str
     published_on: date
+    url: str = ""
+    sha256: str = ""
+    transcribed_by: str = ""
+    checked_by: str = ""
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """As it is kept."""
+        return (
+            self.id, self.title, self.issuer, self.number, self.published_on.isoformat(), self.url, self.sha256, self.transcribed_by,
+            self.checked_by,
+        )  # fmt: skip
 
 
 class Key(NamedTuple):
@@ -117,4 +129,10 @@ def as_json(entry: Entry) -> dict[str, str | int | None]:
                      "valid_to_ms", "known_from_ms", "table_ref", "table_sha256", "mark", "reason", "evidence", "status", "entered_by",
                      "approved_by", "note")
     }  # fmt: skip
-    return said | {"value": f"{entry.value:f}", "source": entry.source.id, "document": published_text(entry.source)}
+    return said | {
+        "value": f"{entry.value:f}",
+        "source": entry.source.id,
+        "document": published_text(entry.source),
+        "url": entry.source.url,
+        "document_sha256": entry.source.sha256,
+    }

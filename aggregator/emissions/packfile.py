@@ -4,6 +4,7 @@ Two layouts of one thing: an annual table (a row of values per region, one for e
 (`columns` and `rows`). `[reviewed]` holds the hash of each table as somebody has read it against its document.
 """
 
+import re
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -159,7 +160,15 @@ def _plain(content: Mapping[str, Any], faults: list[str]) -> Iterator[tuple[str,
 
 
 def _document(name: str, row: Mapping[str, Any]) -> SourceDoc:
-    return SourceDoc(name, row.get("title", ""), row.get("issuer", ""), row.get("number", ""), _published(row))
+    said = {
+        key: row.get(key, "") for key in ("title", "issuer", "number", "url", "sha256", "transcribed_by", "checked_by")
+    }
+    for key, text in said.items():
+        if not isinstance(text, str):
+            raise PackFaults([f"source {name}: expected {key} to be text, got {text!r}"])
+    if said["sha256"] and not re.fullmatch("[0-9a-f]{64}", said["sha256"]):
+        raise PackFaults([f"source {name}: expected sha256 to be 64 hexadecimal digits, got {said['sha256']!r}"])
+    return SourceDoc(id=name, published_on=_published(row), **said)
 
 
 def _published(row: Mapping[str, Any]) -> date:

@@ -21,6 +21,7 @@ from aggregator.emissions.packfile import FactorPack, shipped_packs
 
 PROGRAM: Final = "wattline"  # who entered and approved what comes with the program
 LOCK_TIMEOUT_S: Final = 20.0
+LAYOUT: Final = 1  # of the file's tables
 _COLUMNS: Final = (
     "no", "id", "gas", "region", "facility", "variant", "data_year", "version", "kind", "value", "unit", "signal", "boundary", "valid_from_ms",
     "valid_to_ms", "known_from_ms", "source_doc", "table_ref", "table_sha256", "low", "high", "u95_percent", "mark", "supersedes", "reason",
@@ -55,6 +56,12 @@ class Registry:
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("PRAGMA foreign_keys = ON")
+            (layout,) = self._db.execute("PRAGMA user_version").fetchone()
+            if layout > LAYOUT:
+                raise RegistryRefused(
+                    [f"{path}: expected a registry of layout {LAYOUT} or before, it is of {layout}, a later program's"]
+                )
+            self._db.execute(f"PRAGMA user_version = {LAYOUT}")
             self._db.executescript(
                 resources.files("aggregator.emissions").joinpath("registry.sql").read_text(encoding="utf-8")
             )
@@ -106,7 +113,7 @@ class Registry:
             f"SELECT {', '.join(_COLUMNS)} FROM factor ORDER BY facility, id, gas, region, variant, data_year, begins_ms, version"  # noqa: S608
         ).fetchall()
         documents = {
-            row[0]: SourceDoc(row[0], row[1], row[2], row[3], date.fromisoformat(row[4]))
+            row[0]: SourceDoc(row[0], row[1], row[2], row[3], date.fromisoformat(row[4]), *row[5:])
             for row in self._db.execute("SELECT * FROM source_doc")
         }
         standing: dict[int, tuple[Status, str, str, int]] = {}
@@ -155,9 +162,9 @@ class Registry:
         kept = {row[0]: row[1:] for row in self._db.execute("SELECT * FROM source_doc")}
         documents = {entry.source.id: entry.source for entry in pack.entries}
         return [
-            f"source {name}: on record it is {' / '.join(kept[name])}, the file says otherwise: give it an id of its own"
+            f"source {name}: on record it is {' / '.join(filter(None, kept[name]))}, the file says otherwise: give it an id of its own"
             for name, doc in documents.items()
-            if name in kept and kept[name] != (doc.title, doc.issuer, doc.number, doc.published_on.isoformat())
+            if name in kept and kept[name] != doc.row[1:]
         ]
 
     def decide(
@@ -200,14 +207,10 @@ class Registry:
         return int(found[0])
 
     def _insert(self, entry: Entry, before: Entry | None, now_ms: int) -> int:
-        doc = entry.source
-        self._db.execute(
-            "INSERT OR IGNORE INTO source_doc VALUES (?,?,?,?,?)",
-            (doc.id, doc.title, doc.issuer, doc.number, doc.published_on.isoformat()),
-        )
+        self._db.execute("INSERT OR IGNORE INTO source_doc VALUES (?,?,?,?,?,?,?,?,?)", entry.source.row)
         row: tuple[Any, ...] = (
             *entry.key, entry.version, entry.kind, str(entry.value), entry.unit, entry.signal, entry.boundary, entry.valid_from_ms,
-            entry.valid_to_ms, entry.known_from_ms, doc.id, entry.table_ref, entry.table_sha256, _text(entry.low), _text(entry.high),
+            entry.valid_to_ms, entry.known_from_ms, entry.source.id, entry.table_ref, entry.table_sha256, _text(entry.low), _text(entry.high),
             _text(entry.u95_percent), entry.mark, None if before is None else self._number(before), entry.reason, entry.evidence,
             entry.entered_by, now_ms,
         )  # fmt: skip

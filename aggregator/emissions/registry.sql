@@ -5,7 +5,11 @@ CREATE TABLE IF NOT EXISTS source_doc (
     title TEXT NOT NULL,
     issuer TEXT NOT NULL,
     number TEXT NOT NULL,
-    published_on TEXT NOT NULL
+    published_on TEXT NOT NULL,
+    url TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    transcribed_by TEXT NOT NULL,
+    checked_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS factor (

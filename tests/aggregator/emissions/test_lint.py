@@ -122,6 +122,8 @@ def test_a_row_that_stands_twice_and_a_source_without_a_number_are_found() -> No
         ("not toml", "expected TOML"),
         ("x = 1", "expected 'table'"),
         ('[[table]]\nkind = "ncv"\ntable = "1"\ncolumns = []\nrows = []', "expected source to name one of []"),
+        ('table = []\n[source.a]\npublished = "2020"\nsha256 = "abc"', "expected sha256 to be 64 hexadecimal digits"),
+        ('table = []\n[source.a]\npublished = "2020"\ntitle = 7', "expected title to be text, got 7"),
         ('[source.a]\ntitle = "x"', "expected published_on as a day or published as a year"),
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "value"]\nrows = [["x", 1.5]]',
          'expected text such as "0.5306"'),

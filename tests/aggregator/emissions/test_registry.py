@@ -202,3 +202,21 @@ def test_a_decision_that_says_too_little_is_refused(
 ) -> None:
     with pytest.raises(RegistryRefused, match=said):
         registry.decide(pattern, status, by, reason, NOW)
+
+
+def test_a_registry_of_a_later_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "factors.sqlite"
+    Registry(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 9")
+    db.close()
+    with pytest.raises(RegistryRefused, match="expected a registry of layout 1 or before, it is of 9"):
+        Registry(path)
+
+
+def test_a_document_keeps_its_address_its_hash_and_who_transcribed_it(registry: Registry) -> None:
+    pack = diesel("43.1", "yearbook")
+    told = {"url": "https://example.org/7.pdf", "sha256": "ab" * 32, "transcribed_by": "ann", "checked_by": "bo"}
+    entries = tuple(replace(entry, source=replace(entry.source, **told)) for entry in pack.entries)
+    registry.add(replace(pack, entries=entries), "ann", NOW)
+    assert of_diesel(registry)[-1].source == entries[0].source
