@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,9 @@ from aggregator.emissions.entry import AVERAGE, INTERNATIONAL, KINDS, STATUSES, 
 
 SHIPPED: Final = ("cn_electricity", "cn_fuels", "process_heat", "gwp")
 ROWS_MAX: Final = 100_000
+TEXT_MAX: Final = 200
+_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+_YEAR: Final = re.compile(r"0|199[0-9]|20[0-9]{2}")
 _BEIJING: Final = timezone(timedelta(hours=8))
 _NEEDED: Final = ("id", "value", "unit", "mark")
 _COLUMNS: Final = (*_NEEDED, "gas", "region", "facility", "variant", "data_year", "valid_from", "valid_to", "u95_percent",
@@ -81,19 +84,28 @@ def parse(name: str, content: Mapping[str, Any]) -> FactorPack:
     for where, row, source in rows:
         try:
             entries.append(_entry(row, source))
-        except (KeyError, ValueError, TypeError, InvalidOperation) as error:
+        except (KeyError, ValueError, TypeError) as error:
             faults.append(f"{where}: {_said(error)}")
     if faults:
         raise PackFaults([f"{name}: {fault}" for fault in faults])
     hashes = _hashes(entries)
     hashed = tuple(replace(entry, table_sha256=hashes[_table(entry)]) for entry in entries)
-    grid_of = {province: grid for grid, members in content.get("grids", {}).items() for province in members}
-    return FactorPack(name, hashed, str(content.get("reason", "")), dict(content.get("reviewed", {})), hashes, grid_of)
+    reason, reviewed, grids = content.get("reason", ""), content.get("reviewed", {}), content.get("grids", {})
+    if not isinstance(reason, str):
+        raise PackFaults([f"{name}: reason: expected text, got {reason!r}"])
+    if not isinstance(reviewed, dict) or not all(isinstance(digest, str) for digest in reviewed.values()):
+        raise PackFaults([f"{name}: reviewed: expected the hash of each table as text, got {reviewed!r}"])
+    if not isinstance(grids, dict) or not all(_are_texts(members) for members in grids.values()):
+        raise PackFaults([f"{name}: grids: expected a list of provinces for each grid, got {grids!r}"])
+    grid_of = {province: grid for grid, members in grids.items() for province in members}
+    return FactorPack(name, hashed, reason, reviewed, hashes, grid_of)
+
+
+def _are_texts(given: object) -> bool:
+    return isinstance(given, list) and all(isinstance(one, str) for one in given)
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, InvalidOperation):
-        return "value: expected a decimal number as text"
     return f"expected {error}, which the row lacks" if isinstance(error, KeyError) else str(error)
 
 
@@ -159,7 +171,9 @@ def _plain(content: Mapping[str, Any], faults: list[str]) -> Iterator[tuple[str,
             yield f"{where} row {number} ({row.get('id', 'no id')})", row, source
 
 
-def _document(name: str, row: Mapping[str, Any]) -> SourceDoc:
+def _document(name: object, row: Mapping[str, Any]) -> SourceDoc:
+    if not isinstance(name, str):
+        raise PackFaults([f"source: expected its id to be text, got {name!r}"])
     said = {
         key: row.get(key, "") for key in ("title", "issuer", "number", "url", "sha256", "transcribed_by", "checked_by")
     }
@@ -187,34 +201,45 @@ def _entry(row: Mapping[str, Any], source: SourceDoc) -> Entry:
     value = row["value"]
     if not isinstance(value, str):
         raise ValueError(f'value: expected text such as "0.5306", so that no digit is lost, got {value!r}')
-    number = Decimal(value)
-    if not number.is_finite():
-        raise ValueError(f"value: expected a finite number, got {value!r}")
     kind, status = row["kind"], row.get("status", "approved")
     if kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     if status not in STATUSES[:2]:
         raise ValueError(f"status: expected draft or approved, got {status!r}")
+    number = _number(row, "value")
+    assert number is not None
     return Entry(
         id=_text(row, "id"), kind=kind, value=number, unit=_text(row, "unit"), source=source, table_ref=_text(row, "table"), table_sha256="",
-        gas=row.get("gas", ""), region=row.get("region", INTERNATIONAL), facility=row.get("facility", ""), variant=row.get("variant", ""),
-        data_year=int(row.get("data_year") or 0), valid_from_ms=_instant(row, "valid_from"), valid_to_ms=_instant(row, "valid_to"),
-        signal=row.get("signal", AVERAGE), boundary=row.get("boundary", "direct"), u95_percent=_number(row, "u95_percent"),
-        mark=_text(row, "mark"), evidence=row.get("evidence", ""), low=_number(row, "low"), high=_number(row, "high"), status=status,
+        gas=_text(row, "gas", ""), region=_text(row, "region", INTERNATIONAL), facility=_text(row, "facility", ""),
+        variant=_text(row, "variant", ""), data_year=_year(row), valid_from_ms=_instant(row, "valid_from"), valid_to_ms=_instant(row, "valid_to"),
+        signal=_text(row, "signal", AVERAGE), boundary=_text(row, "boundary", "direct"), u95_percent=_number(row, "u95_percent"),
+        mark=_text(row, "mark"), evidence=_text(row, "evidence", ""), low=_number(row, "low"), high=_number(row, "high"), status=status,
         known_from_ms=round(datetime.combine(source.published_on, time(), _BEIJING).timestamp() * 1000),
     )  # fmt: skip
 
 
-def _text(row: Mapping[str, Any], name: str) -> str:
-    given = row[name]
-    if not isinstance(given, str) or len(given) > 200:
-        raise ValueError(f"{name}: expected text of at most 200 characters, got {given!r}")
+def _text(row: Mapping[str, Any], name: str, otherwise: str | None = None) -> str:
+    given = row[name] if otherwise is None else row.get(name, otherwise)
+    if not isinstance(given, str) or len(given) > TEXT_MAX:
+        raise ValueError(f"{name}: expected text of at most {TEXT_MAX} characters, got {str(given)[:TEXT_MAX]!r}")
     return given
 
 
 def _number(row: Mapping[str, Any], name: str) -> Decimal | None:
-    given = row.get(name) or None
-    return None if given is None else Decimal(str(given))
+    """A decimal as text; empty, where the column may be, is None."""
+    given = row.get(name, "")
+    if given == "" and name != "value":
+        return None
+    if not isinstance(given, str) or not _NUMBER.fullmatch(given):
+        raise ValueError(f"{name}: expected a decimal number as text such as 42.652, got {str(given)[:TEXT_MAX]!r}")
+    return Decimal(given)
+
+
+def _year(row: Mapping[str, Any]) -> int:
+    given = str(row.get("data_year", "") or "0")
+    if not _YEAR.fullmatch(given):
+        raise ValueError(f"data_year: expected a year from 1990 to 2099, got {given[:TEXT_MAX]!r}")
+    return int(given)
 
 
 def _instant(row: Mapping[str, Any], name: str) -> int | None:

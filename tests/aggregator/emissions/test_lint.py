@@ -1,5 +1,12 @@
 """Errors that stand in published factor tables are found in a pack. Each case is one that was seen in public."""
 
+import copy
+import random
+import time as clock
+import tomllib
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +135,7 @@ def test_a_row_that_stands_twice_and_a_source_without_a_number_are_found() -> No
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "value"]\nrows = [["x", 1.5]]',
          'expected text such as "0.5306"'),
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "value"]\nrows = [["x", "4,2"]]',
-         "expected a decimal number as text"),
+         "value: expected a decimal number as text such as 42.652, got '4,2'"),
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "prize"]\nrows = []',
          "got 'prize'"),
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "value"]\nrows = [["x"]]',
@@ -157,3 +164,42 @@ def test_an_annual_row_that_is_too_short_and_a_year_without_a_document_are_found
     }
     with pytest.raises(PackFaults, match=r"e CN 2022: expected a \[\[source\]\] for 2022, there is none"):
         parse("e", content)
+
+
+ODD: list[Any] = [None, 0, -1, 10**30, 1.5, float("nan"), "", "x", "NaN", "1e999999", "٣", "9" * 5000, [], [[]], {}, {"a": 1}, True,
+                  date(2020, 1, 1), time(1), datetime(2020, 1, 1), "2020-01-01", "9999-12-31", [1], ["a", "a"]]  # fmt: skip  # noqa: DTZ001
+
+
+def places(given: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    inner = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
+    for key, value in inner:
+        yield from places(value, (*path, key))
+
+
+def test_whatever_a_file_holds_is_read_or_named() -> None:
+    """Seeded, 1.5 s: keys of two good packs taken away or given odd values."""
+    chance, until = random.Random(7), clock.monotonic() + 1.5
+    folder = resources.files("aggregator.emissions").joinpath("packs")
+    good = [
+        tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")) for name in ("gwp", "cn_electricity")
+    ]
+    good[1]["factor"] = good[1]["factor"][:2]
+    refused = 0
+    while clock.monotonic() < until:
+        content = copy.deepcopy(chance.choice(good))
+        for _ in range(chance.randint(1, 3)):
+            *way, last = chance.choice(list(places(content)))
+            holder = content
+            for key in way:
+                holder = holder[key]
+            if isinstance(holder, dict) and chance.random() < 0.3:
+                del holder[last]
+            else:
+                holder[last] = copy.deepcopy(chance.choice(ODD))
+        try:
+            lint(parse("p", content))
+        except PackFaults:
+            refused += 1
+    assert refused > 20
