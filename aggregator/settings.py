@@ -102,13 +102,19 @@ class Settings:
         return next((facility for facility in self.facilities if facility.id == facility_id), None)
 
 
+_LARGEST: Final = 8 << 20  # bytes
+
+
 def load(path: Path, environment: Mapping[str, str]) -> Settings:
     """The settings of a file. Relative paths in it start at its folder. Raises SettingsFaults with all faults at once."""
     name = str(path)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST + 1)
     except OSError as error:
         raise SettingsFaults([Fault(name, "(file)", "a readable file", error.strerror or str(error))]) from error
+    if len(raw) > _LARGEST:
+        raise SettingsFaults([Fault(name, "(file)", f"at most {_LARGEST >> 20} MiB of TOML", "more")])
     try:
         table = tomllib.loads(raw.decode())
     except UnicodeDecodeError as error:

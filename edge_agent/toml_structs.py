@@ -32,10 +32,17 @@ class EdgeFileFaults(Exception):
         self.faults = faults
 
 
+_LARGEST: Final = 8 << 20  # bytes; a gateway of ten thousand devices has 2 MiB
+
+
 def parse(path: Path) -> dict[str, Any]:
     """The file's tree. Raises EdgeFileFaults where it is no TOML."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST + 1)
+        if len(raw) > _LARGEST:
+            raise EdgeFileFaults([Fault(str(path), "file", f"at most {_LARGEST >> 20} MiB of TOML", "more")])
+        return tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
         raise EdgeFileFaults(
             [Fault(str(path), "file", "a readable edge file", error.strerror or repr(error))]

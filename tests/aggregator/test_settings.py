@@ -127,6 +127,11 @@ def test_a_missing_file_is_one_clear_fault(tmp_path: Path) -> None:
     assert fault == f"{tmp_path}/none.toml: (file): expected a readable file, got No such file or directory"
 
 
+def test_a_file_without_an_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(SettingsFaults, match="expected at most 8 MiB of TOML"):
+        load(Path("/dev/zero"), {})
+
+
 def test_a_file_that_is_no_text_is_one_clear_fault(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes(b'[aggregator]\nstore_id = "\xff"\n')
     (fault,) = faults_of(tmp_path / "a.toml", {})

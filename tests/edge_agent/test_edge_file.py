@@ -113,6 +113,11 @@ def test_a_fault_in_a_meter_of_ones_own_names_its_file_and_row(tmp_path: Path) -
         load(write(tmp_path, SOUND.replace("schneider_pm5560", "oven.toml")))
 
 
+def test_a_file_without_an_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(EdgeFileFaults, match="/dev/zero: file: expected at most 8 MiB of TOML, saw more"):
+        load("/dev/zero")
+
+
 def test_a_file_that_is_not_there_is_a_fault_like_any_other(tmp_path: Path) -> None:
     with pytest.raises(EdgeFileFaults, match="expected a readable edge file, saw No such file"):
         load(tmp_path / "none.toml")
