@@ -5,12 +5,12 @@ import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from aggregator.emissions.amounts import MarginalKg
-from aggregator.emissions.entry import published_text
+from aggregator.emissions.entry import decimal_of, published_text
 from aggregator.emissions.factors import FactorTable
 from aggregator.emissions.instruments import Instruments, read_instruments
 from aggregator.emissions.intensity import GridIntensities
@@ -172,12 +172,9 @@ def _day(at_ms: int) -> str:
 
 def _decimal(name: str, text: str) -> Decimal:
     try:
-        number = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError(f"{name}: expected a number, got {text!r}") from error
-    if not number.is_finite():
-        raise ValueError(f"{name}: expected a finite number, got {text!r}")
-    return number
+        return decimal_of(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def instant_ms(name: str, text: str | None, otherwise_ms: int) -> int:
@@ -188,4 +185,6 @@ def instant_ms(name: str, text: str | None, otherwise_ms: int) -> int:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"{name}: expected a day or a time such as 2025-01-01, got {text!r}") from error
+    if not 1970 <= instant.year <= 2100:
+        raise ValueError(f"{name}: expected a year from 1970 to 2100, got {text!r}")
     return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,6 +15,7 @@ KINDS: Final = (
 )  # fmt: skip
 AVERAGE: Final = "average"  # the only signal that the location method takes
 SIGNALS: Final = (AVERAGE, "residual", "fossil", "marginal")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 INTERNATIONAL: Final = "INT"  # the widest place there is
 
 
@@ -136,3 +138,10 @@ def as_json(entry: Entry) -> dict[str, str | int | None]:
         "url": entry.source.url,
         "document_sha256": entry.source.sha256,
     }
+
+
+def decimal_of(text: str) -> Decimal:
+    """A plain decimal number of at most 15 digits on either side of its point. Raises ValueError."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"expected a decimal number such as 42.652, got {text[:60]!r}")
+    return Decimal(text)

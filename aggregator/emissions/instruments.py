@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
+
+from aggregator.emissions.entry import decimal_of
 
 # In the order in which the market method takes them.
 TYPES: Final = ("gc_hourly", "gec", "rec", "go", "ppa", "direct_line", "supplier_mix")
@@ -210,25 +212,18 @@ def read_instruments(path: Path) -> list[Instrument]:
 def _instrument(row: Mapping[str, str | None]) -> Instrument:
     text = {name: (row[name] or "").strip() for name in COLUMNS}
     return Instrument(
-        text["id"], text["type"], _read(text, "mwh", _number), _read(text, "from", _ms), _read(text, "to", _ms), text["zone"],
-        _read(text, "kg_per_kwh", _number), text["owner"], text["registry_ref"], text["evidence"],
+        text["id"], text["type"], _read(text, "mwh", decimal_of), _read(text, "from", _ms), _read(text, "to", _ms), text["zone"],
+        _read(text, "kg_per_kwh", decimal_of), text["owner"], text["registry_ref"], text["evidence"],
     )  # fmt: skip
 
 
 def _read(text: Mapping[str, str], name: str, how: Callable[[str], T]) -> T:
     try:
         return how(text[name])
-    except (ValueError, InvalidOperation) as error:
+    except ValueError as error:
         raise ValueError(
-            f"{name}: expected {'a number' if how is _number else 'a day or a time'}, got {text[name]!r}"
+            f"{name}: expected {'a number' if how is decimal_of else 'a day or a time'}, got {text[name]!r}"
         ) from error
-
-
-def _number(text: str) -> Decimal:
-    number = Decimal(text)
-    if not number.is_finite():
-        raise ValueError(text)
-    return number
 
 
 def _ms(text: str) -> int:

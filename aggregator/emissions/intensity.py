@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from aggregator.emissions.entry import SIGNALS
+from aggregator.emissions.entry import SIGNALS, decimal_of
 
 COLUMNS: Final = ("zone", "signal", "start", "end", "g_per_kwh", "provider", "published", "estimated")
 ROWS_MAX: Final = 1_000_000
@@ -167,11 +167,9 @@ def read_intensities(path: Path) -> list[HourlyFactor]:
 def _row(row: Mapping[str, str | None]) -> HourlyFactor:
     text = {name: (row[name] or "").strip() for name in COLUMNS}
     try:
-        grams = Decimal(text["g_per_kwh"])
-    except InvalidOperation as error:
-        raise ValueError(f"g_per_kwh: expected a number, got {text['g_per_kwh']!r}") from error
-    if not grams.is_finite():
-        raise ValueError(f"g_per_kwh: expected a finite number, got {text['g_per_kwh']!r}")
+        grams = decimal_of(text["g_per_kwh"])
+    except ValueError as error:
+        raise ValueError(f"g_per_kwh: {error}") from error
     if text["estimated"] not in ("yes", "no"):
         raise ValueError(f"estimated: expected yes or no, got {text['estimated']!r}")
     return HourlyFactor(

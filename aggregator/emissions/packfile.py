@@ -15,12 +15,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.emissions.entry import AVERAGE, INTERNATIONAL, KINDS, STATUSES, Entry, SourceDoc, table_sha256
+from aggregator.emissions.entry import (
+    AVERAGE,
+    INTERNATIONAL,
+    KINDS,
+    STATUSES,
+    Entry,
+    SourceDoc,
+    decimal_of,
+    table_sha256,
+)
 
 SHIPPED: Final = ("cn_electricity", "cn_fuels", "process_heat", "gwp")
 ROWS_MAX: Final = 100_000
 TEXT_MAX: Final = 200
-_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _YEAR: Final = re.compile(r"0|199[0-9]|20[0-9]{2}")
 _BEIJING: Final = timezone(timedelta(hours=8))
 _NEEDED: Final = ("id", "value", "unit", "mark")
@@ -230,9 +238,10 @@ def _number(row: Mapping[str, Any], name: str) -> Decimal | None:
     given = row.get(name, "")
     if given == "" and name != "value":
         return None
-    if not isinstance(given, str) or not _NUMBER.fullmatch(given):
-        raise ValueError(f"{name}: expected a decimal number as text such as 42.652, got {str(given)[:TEXT_MAX]!r}")
-    return Decimal(given)
+    try:
+        return decimal_of(str(given))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _year(row: Mapping[str, Any]) -> int:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from aggregator.emissions.entry import decimal_of
 from aggregator.emissions.formulas.sinks import METHODOLOGIES, sink
 from aggregator.emissions.formulas.worked import Worked
 
@@ -189,12 +190,9 @@ def _row(row: Mapping[str, str | None]) -> Sink:
 
 def _t(text: Mapping[str, str], name: str) -> Decimal:
     try:
-        number = Decimal(text[name])
-    except InvalidOperation as error:
-        raise ValueError(f"{name}: expected a number, got {text[name]!r}") from error
-    if not number.is_finite() or abs(number.adjusted()) > 18:
-        raise ValueError(f"{name}: expected a number of at most 18 digits, got {text[name]!r}")
-    return number
+        return decimal_of(text[name])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _ms(text: Mapping[str, str], name: str) -> int:

@@ -147,7 +147,8 @@ def test_a_certificate_is_imported_retired_once_and_used(tmp_path: Path, capsys:
         (["which", "electricity", "--profile", "GHGP-MB"], "takes certificates: wattline factors market"),
         (["which", "electricity", "--profile", "XX"], "profile: expected one of OPS"),
         (["which", "electricity", "--facility", "works", "--config", "/nowhere.toml"], "/nowhere.toml"),
-        (["which", "electricity", "--kwh", "many"], "--kwh: expected a number"),
+        (["which", "electricity", "--at", "9999-12-31"], "--at: expected a year from 1970 to 2100"),
+        (["which", "electricity", "--kwh", "many"], "--kwh: expected a decimal number"),
         (["which", "electricity", "--time-zone", "Mars/Olympus"], "Mars/Olympus"),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_series_is_read_from_a_csv_file(tmp_path: Path) -> None:
     good = "CN-EAST,average,2023-06-01T08:00+08:00,2023-06-01T09:00+08:00,400,grid operator,2023-06-01T00:00Z,no\n"
     path.write_text(head + good, encoding="utf-8")
     assert read_intensities(path) == [hour(0, "0.400")]
-    for bad, said in ((good.replace("400", "many"), "hours.csv:2: g_per_kwh: expected a number, got 'many'"),
+    for bad, said in ((good.replace("400", "many"), "hours.csv:2: g_per_kwh: expected a decimal number such as 42.652, got 'many'"),
                       (good.replace("08:00+08:00", "08:00"), "start: expected a time with its offset"),
                       (good.replace(",no", ",perhaps"), "estimated: expected yes or no")):  # fmt: skip
         path.write_text(head + bad, encoding="utf-8")

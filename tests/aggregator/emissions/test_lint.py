@@ -135,7 +135,7 @@ def test_a_row_that_stands_twice_and_a_source_without_a_number_are_found() -> No
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "value"]\nrows = [["x", 1.5]]',
          'expected text such as "0.5306"'),
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "value"]\nrows = [["x", "4,2"]]',
-         "value: expected a decimal number as text such as 42.652, got '4,2'"),
+         "value: expected a decimal number such as 42.652, got '4,2'"),
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "prize"]\nrows = []',
          "got 'prize'"),
         ('[source.a]\npublished = "2020"\n[[table]]\nkind = "ncv"\nsource = "a"\ntable = "1"\ncolumns = ["id", "value"]\nrows = [["x"]]',

@@ -172,6 +172,9 @@ def test_instruments_are_read_from_a_csv_file(tmp_path: Path) -> None:
     path.write_text(head + "g1,gec,a dozen,2023-06-01,2023-07-01,CN,0,works,GEC-5,statement\n", encoding="utf-8")
     with pytest.raises(InstrumentsRefused, match=r"bought.csv:2: mwh: expected a number, got 'a dozen'"):
         read_instruments(path)
+    path.write_text(head + "g1,gec,1e999999,2023-06-01,2023-07-01,CN,0,works,GEC-5,statement\n", encoding="utf-8")
+    with pytest.raises(InstrumentsRefused, match=r"bought.csv:2: mwh: expected a number, got '1e999999'"):
+        read_instruments(path)
     path.write_text("id,type\n", encoding="utf-8")
     with pytest.raises(InstrumentsRefused, match="mwh, from, to"):
         read_instruments(path)
