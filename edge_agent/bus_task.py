@@ -233,7 +233,7 @@ class BusTask:
             for other in self.devices:
                 if other is not polled and (other.breaker.bus_down or not other.breaker.open):
                     other.breaker.follow(polled.breaker)
-                    self._say_lost(other.state, fault)
+                    self._say_lost(other.state, BusUnreachable(f"{other.device.name}: its bus is gone: {fault}"))
 
     def _say_lost(self, state: DeviceState, fault: DriverError) -> None:
         state.reason = str(fault)

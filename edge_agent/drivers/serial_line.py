@@ -292,7 +292,10 @@ class Line:
     def _incomplete(self, request: bytes) -> str:
         seen = self._buffer[len(request) if self._echo else 0 :]
         more = "" if len(seen) <= 32 else f" and {len(seen) - 32} bytes more"
-        return f"{self.wiring.place}: expected a whole answer, saw {seen[:32].hex(' ')}{more}"
+        hint = (
+            " (our own request: does the adapter echo? then echo = true)" if not self._echo and seen == request else ""
+        )
+        return f"{self.wiring.place}: expected a whole answer, saw {seen[:32].hex(' ')}{more}{hint}"
 
 
 class _GapError(Exception):

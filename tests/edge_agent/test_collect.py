@@ -207,6 +207,10 @@ async def test_when_the_bus_is_down_one_device_probes_and_all_come_back_together
         await asyncio.sleep(0.002)
     assert sorted(event.device for event in run.events) == ["a", "b", "c"]
     assert {event.kind for event in run.events} == {"device_lost"}
+    first, *others = run.events
+    assert first.body["reason"] == "10.0.0.0:502: no connection"
+    for other in others:
+        assert other.body["reason"] == f"{other.device}: its bus is gone: 10.0.0.0:502: no connection"
     down = False
     while len(run.events) < 6:
         await asyncio.sleep(0.002)

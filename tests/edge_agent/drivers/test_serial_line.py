@@ -218,6 +218,15 @@ async def test_the_echo_of_a_two_wire_adapter_is_no_answer() -> None:
         await line.close()
 
 
+async def test_an_echo_that_nobody_told_of_is_guessed() -> None:
+    async with on_pty(lambda request: [(0, request)]) as end:
+        line = Line(Wiring(serial=end.path))
+        with pytest.raises(DeviceMisanswered, match="our own request: does the adapter echo") as raised:
+            await line.exchange(b"nobody", complete, 0.2)
+        assert "echo = true" in str(raised.value)
+        await line.close()
+
+
 async def test_another_echo_than_what_was_sent_is_a_collision() -> None:
     async with on_pty(lambda _: [(0, b"xyz123")]) as end:
         line = Line(Wiring(serial=end.path), echo=True)
