@@ -43,7 +43,9 @@ def test_the_page_of_the_demo_shows_the_plant_as_it_is(make_system: Any, system_
     assert "0.5827" in page.text("body")
     assert "2023" in page.text("body")
     page.until(lambda: (page.value("emissions_today_kg") or 0) > 0, "emissions of today grow", 30)
-    page.until(lambda: len(page.all('[data-device][data-state="online"]')) == 5, "five devices are online")
+    page.until(
+        lambda: len(page.all('[data-device][data-state="online"]')) == 6, "five devices and the gateway are online", 30
+    )
 
     told(system, plant="works", device="pv", fault="silence", for_s=120)
     page.until(
