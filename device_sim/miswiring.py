@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from device_sim.electrical import Counters, Measured
-from device_sim.registers import Image
+from device_sim.modbus.registers import Image
 
 _RATIOS: Final = ("current_ratio", "voltage_ratio", "power_ratio", "energy_ratio")
 _FIXED: Final = ("frequency_hz", "frozen_voltage_v")

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from device_sim import cjt188, dlt645_frames, mbus_frames
-from device_sim.modbus_rtu import Rtu, crc
+from device_sim import cjt188
+from device_sim.dlt645 import frames as dlt645_frames
+from device_sim.mbus import frames as mbus_frames
+from device_sim.modbus.rtu import Rtu, crc
 
 Split = Callable[[bytes], tuple[bytes | None, int]]
 _MBUS_FCB: Final = 0x20

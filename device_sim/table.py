@@ -9,14 +9,14 @@ from device_sim.device import Kind
 
 # family -> module with KINDS; light to import
 FAMILIES: Final[dict[str, str]] = {
-    "modbus": "device_sim.modbus_kinds",
+    "modbus": "device_sim.modbus.kinds",
     "ocpp": "device_sim.ocpp.kinds",
-    "mqtt": "device_sim.mqtt_kinds",
-    "opcua": "device_sim.opcua_kinds",
-    "bacnet": "device_sim.bacnet_kinds",
-    "dlt645": "device_sim.dlt645_kinds",
+    "mqtt": "device_sim.mqtt.kinds",
+    "opcua": "device_sim.opcua.kinds",
+    "bacnet": "device_sim.bacnet.kinds",
+    "dlt645": "device_sim.dlt645.kinds",
     "cjt188": "device_sim.cjt188",
-    "mbus": "device_sim.mbus_kinds",
+    "mbus": "device_sim.mbus.kinds",
 }
 
 
@@ -29,14 +29,14 @@ class Served(NamedTuple):
 
 # The first protocol of a family is what a bus of its devices speaks where the site file says nothing.
 PROTOCOLS: Final[dict[str, Served]] = {
-    "modbus_tcp": Served("modbus", "device_sim.modbus_tcp"),
-    "modbus_rtu": Served("modbus", "device_sim.modbus_rtu"),
-    "mqtt": Served("mqtt", "device_sim.mqtt"),
-    "opcua": Served("opcua", "device_sim.opcua"),
-    "bacnet_ip": Served("bacnet", "device_sim.bacnet"),
-    "dlt645": Served("dlt645", "device_sim.dlt645"),
+    "modbus_tcp": Served("modbus", "device_sim.modbus.tcp"),
+    "modbus_rtu": Served("modbus", "device_sim.modbus.rtu"),
+    "mqtt": Served("mqtt", "device_sim.mqtt.bus"),
+    "opcua": Served("opcua", "device_sim.opcua.bus"),
+    "bacnet_ip": Served("bacnet", "device_sim.bacnet.bus"),
+    "dlt645": Served("dlt645", "device_sim.dlt645.bus"),
     "cjt188": Served("cjt188", "device_sim.cjt188"),
-    "mbus": Served("mbus", "device_sim.mbus"),
+    "mbus": Served("mbus", "device_sim.mbus.bus"),
     "ocpp": Served("ocpp", "device_sim.ocpp.bus"),
 }
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_sim.device import Device
-from device_sim.modbus_answers import answer as answer_of
+from device_sim.modbus.answers import answer as answer_of
 from device_sim.plan import Site
 from device_sim.site import SITES, load_site
 

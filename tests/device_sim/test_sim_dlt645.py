@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from device_sim import cjt188, dlt645
+from device_sim import cjt188
 from device_sim.device import Device
+from device_sim.dlt645 import bus as dlt645
 from device_sim.faults import Fault, FaultKind
 from device_sim.site import load_site
 

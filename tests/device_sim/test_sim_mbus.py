@@ -12,9 +12,9 @@ from mbus_peer import meterbus
 
 from device_sim.answer_log import AnswerLog
 from device_sim.faults import Fault, FaultKind
-from device_sim.mbus import Meters, open_bus
-from device_sim.mbus_frames import date_time, header, modulus, overlaid, record, split
-from device_sim.mbus_kinds import KINDS, parted
+from device_sim.mbus.bus import Meters, open_bus
+from device_sim.mbus.frames import date_time, header, modulus, overlaid, record, split
+from device_sim.mbus.kinds import KINDS, parted
 from device_sim.site import load_site
 
 START_MS = 1_700_000_000_000

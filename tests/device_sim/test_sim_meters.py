@@ -6,10 +6,10 @@ import struct
 import pytest
 
 from device_sim.electrical import Counters, measure
-from device_sim.meters import METER_KINDS
+from device_sim.modbus.meters import METER_KINDS
+from device_sim.modbus.registers import Image
 from device_sim.plant import Flow
 from device_sim.profile import UJ_PER_KWH
-from device_sim.registers import Image
 
 INSTANT_MS = 1_520_175_600_000
 # 30 kW and 40 kvar are 50 kVA; 12.345678 kWh in, 2 kWh out, 5 and 1 kvarh, 16 kVAh.

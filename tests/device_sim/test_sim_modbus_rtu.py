@@ -14,7 +14,7 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
-from device_sim.modbus_rtu import crc
+from device_sim.modbus.rtu import crc
 from device_sim.site_table import SiteFaults
 
 METERS = [("process", "siemens_pac3200", "load", 2), ("charging", "eastron_sdm630", "ev", 3)]

@@ -9,11 +9,11 @@ import pytest
 import sunspec2
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
-from device_sim.inverters import BatteryInverter, PvInverter
-from device_sim.sunspec import Chain, scale_exponent, size
-from device_sim.sunspec_der import DerBattery
-from device_sim.sunspec_layouts import MODELS as LAYOUTS
-from device_sim.sunspec_layouts import VENDOR_MODEL
+from device_sim.modbus.inverters import BatteryInverter, PvInverter
+from device_sim.modbus.sunspec import Chain, scale_exponent, size
+from device_sim.modbus.sunspec_der import DerBattery
+from device_sim.modbus.sunspec_layouts import MODELS as LAYOUTS
+from device_sim.modbus.sunspec_layouts import VENDOR_MODEL
 
 MODELS = Path(sunspec2.__file__).parent / "models" / "json"
 HOUR_S = 3600

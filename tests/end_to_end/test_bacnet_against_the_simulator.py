@@ -111,8 +111,8 @@ async def test_subscriptions_that_a_device_drops_are_noticed_from_the_polls(towe
 
 
 async def test_two_devices_of_a_bus_may_not_have_one_instance() -> None:
-    from device_sim.bacnet import open_bus
-    from device_sim.bacnet_kinds import KINDS
+    from device_sim.bacnet.bus import open_bus
+    from device_sim.bacnet.kinds import KINDS
     from device_sim.device import Device
 
     def device(name: str) -> Device:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from device_sim import cjt188 as sim_cjt188
-from device_sim import dlt645_frames as sim_dlt645
+from device_sim.dlt645 import frames as sim_dlt645
 from edge_agent import meter
 from edge_agent.drivers.cjt188 import frame as cjt188
 from edge_agent.drivers.cjt188.layout import Mismatch as LayoutMismatch

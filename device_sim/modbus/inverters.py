@@ -10,12 +10,12 @@ from device_sim.battery import FULL_RATE, Battery
 from device_sim.cells import PPM
 from device_sim.device import Device
 from device_sim.electrical import Measured, View
-from device_sim.modbus_answers import listed
+from device_sim.modbus.answers import listed
+from device_sim.modbus.registers import Image
+from device_sim.modbus.sunspec import Chain, Value, scale_exponent
+from device_sim.modbus.sunspec_layouts import VENDOR_MODEL
 from device_sim.plant import Curtailment, Node
 from device_sim.profile import UJ_PER_WH
-from device_sim.registers import Image
-from device_sim.sunspec import Chain, Value, scale_exponent
-from device_sim.sunspec_layouts import VENDOR_MODEL
 
 _ACC32_UJ: Final = 2**32 * UJ_PER_WH
 _DC_NOMINAL_V: Final = 800.0

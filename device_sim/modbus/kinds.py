@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from device_sim.inverters import BatteryInverter, PvInverter
-from device_sim.meters import METER_KINDS
-from device_sim.modbus_answers import RegisterKind
-from device_sim.sunspec_der import DerBattery, DerPv
-from device_sim.sunspec_meters import SunSpecMeter
+from device_sim.modbus.answers import RegisterKind
+from device_sim.modbus.inverters import BatteryInverter, PvInverter
+from device_sim.modbus.meters import METER_KINDS
+from device_sim.modbus.sunspec_der import DerBattery, DerPv
+from device_sim.modbus.sunspec_meters import SunSpecMeter
 
 KINDS: Final[dict[str, RegisterKind]] = {
     **METER_KINDS,

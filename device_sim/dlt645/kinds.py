@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 from device_sim.device import Device
-from device_sim.dlt645_frames import decimal
+from device_sim.dlt645.frames import decimal
 from device_sim.electrical import Counters, Measured, View
 from device_sim.profile import UJ_PER_KWH
 

@@ -10,7 +10,7 @@ from bacpypes3.local import analog, binary, cov, multistate
 from bacpypes3.local import device as local_device
 from bacpypes3.local.object import Object
 
-from device_sim.bacnet_kinds import ObjectId, Thing
+from device_sim.bacnet.kinds import ObjectId, Thing
 
 
 class _Accumulator(Object, standard.AccumulatorObject):  # type: ignore[misc]

@@ -22,8 +22,8 @@ from asyncua.server.server import Server
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
 from device_sim.faults import Fault, FaultKind
-from device_sim.opcua_front import Front
-from device_sim.opcua_kinds import SERIAL, OpcUaKind, Variable
+from device_sim.opcua.front import Front
+from device_sim.opcua.kinds import SERIAL, OpcUaKind, Variable
 
 ua: Final[Any] = _ua
 log = logging.getLogger(__name__)

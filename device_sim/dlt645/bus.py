@@ -12,8 +12,8 @@ from typing import Any, Final
 from device_sim import line
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
-from device_sim.dlt645_frames import Heard, decimal, hear, say, split, wire_address
-from device_sim.dlt645_kinds import Image, MeterKind, address
+from device_sim.dlt645.frames import Heard, decimal, hear, say, split, wire_address
+from device_sim.dlt645.kinds import Image, MeterKind, address
 from device_sim.faults import Fault, FaultKind
 from device_sim.line import Line, Said
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from device_sim.carriers import NL_PER_M3, Carrier
 from device_sim.electrical import View
-from device_sim.mbus_frames import modulus
+from device_sim.mbus.frames import modulus
 from device_sim.profile import UJ_PER_KWH
 
 Image = Mapping[str, int]

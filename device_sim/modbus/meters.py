@@ -11,9 +11,9 @@ from typing import Final
 from device_sim import miswiring
 from device_sim.device import Device
 from device_sim.electrical import Counters, Measured, View
-from device_sim.modbus_answers import listed
+from device_sim.modbus.answers import listed
+from device_sim.modbus.registers import Image
 from device_sim.profile import UJ_PER_KWH, UJ_PER_WH
-from device_sim.registers import Image
 
 _NOT_SIMULATED: Final = 0xFFFF  # a word of what the map does not define: NaN as a float, never a plausible 0
 # Distortion does not follow from the plant's physics here; it is a constant of the ordinary kind.

@@ -11,13 +11,13 @@ from device_sim.battery import FULL_RATE, Battery
 from device_sim.cells import PPM
 from device_sim.device import Device
 from device_sim.electrical import View
-from device_sim.inverters import common, rounded, timer
-from device_sim.modbus_answers import listed
+from device_sim.modbus.answers import listed
+from device_sim.modbus.inverters import common, rounded, timer
+from device_sim.modbus.registers import Image
+from device_sim.modbus.sunspec import Chain, Value, scale_exponent
+from device_sim.modbus.sunspec_layouts import VENDOR_MODEL
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_WH
-from device_sim.registers import Image
-from device_sim.sunspec import Chain, Value, scale_exponent
-from device_sim.sunspec_layouts import VENDOR_MODEL
 
 _UINT64_UJ: Final = 2**64 * UJ_PER_WH
 _DC_NOMINAL_V: Final = 800.0

@@ -6,11 +6,12 @@ Frames as in "MODBUS over Serial Line V1.02", 2.5.1: unit, function, content, CR
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from device_sim import line, modbus_answers
+from device_sim import line
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
 from device_sim.faults import FaultKind
 from device_sim.line import Line, Said
+from device_sim.modbus import answers as modbus_answers
 
 OPTIONS: Final = line.OPTIONS
 _LONGEST: Final = 256

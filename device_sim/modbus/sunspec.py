@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from device_sim.registers import Image
-from device_sim.sunspec_layouts import MODELS, VENDOR_MODEL
+from device_sim.modbus.registers import Image
+from device_sim.modbus.sunspec_layouts import MODELS, VENDOR_MODEL
 
 BASE: Final = 40_000
 Value = int | float | str

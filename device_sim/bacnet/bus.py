@@ -29,9 +29,9 @@ from bacpypes3.netservice import NetworkServiceAccessPoint, NetworkServiceElemen
 from bacpypes3.pdu import IPv4Address
 
 from device_sim.answer_log import AnswerLog
-from device_sim.bacnet_kinds import SERIAL, ObjectId, Thing, instance_of, room_temperature_degc
-from device_sim.bacnet_objects import Station, made
-from device_sim.bacnet_wire import Entry, Wire
+from device_sim.bacnet.kinds import SERIAL, ObjectId, Thing, instance_of, room_temperature_degc
+from device_sim.bacnet.objects import Station, made
+from device_sim.bacnet.wire import Entry, Wire
 from device_sim.device import Device
 from device_sim.faults import FaultKind
 

@@ -14,8 +14,8 @@ from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
 from device_sim.faults import Fault, FaultKind
 from device_sim.line import Line, Said
-from device_sim.mbus_frames import ACK, answer, date_time, error, header, overlaid, record, split
-from device_sim.mbus_kinds import Image, MeterKind, parted, primary, secondary
+from device_sim.mbus.frames import ACK, answer, date_time, error, header, overlaid, record, split
+from device_sim.mbus.kinds import Image, MeterKind, parted, primary, secondary
 
 OPTIONS: Final = line.OPTIONS
 _NKE, _SND_UD, _REQ_UD1, _REQ_UD2 = 0x40, 0x53, 0x5A, 0x5B

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
-from device_sim.modbus_reply import Replies
+from device_sim.modbus.reply import Replies
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
 from device_sim.faults import Fault, FaultKind
-from device_sim.mqtt_kinds import Message, MqttKind
+from device_sim.mqtt.kinds import Message, MqttKind
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from device_sim import modbus_answers
 from device_sim.answer_log import AnswerLog
 from device_sim.device import Device
 from device_sim.faults import FaultKind
-from device_sim.modbus_answers import Answer
+from device_sim.modbus import answers as modbus_answers
+from device_sim.modbus.answers import Answer
 
 _SILENT = (FaultKind.SILENCE, FaultKind.REBOOT)
 

@@ -1,0 +1,1 @@
+"""Simulated BACnet/IP devices: objects, services and the wire below them."""

@@ -1,0 +1,1 @@
+"""Simulated electricity meters of DL/T 645."""

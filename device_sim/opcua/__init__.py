@@ -1,0 +1,1 @@
+"""Simulated machines behind an OPC UA server."""
