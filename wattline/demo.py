@@ -27,7 +27,9 @@ from wire.clock import Clock
 
 POLLS_PER_REAL_S: Final = 10.0
 PROFILE_ZONE: Final = ZoneInfo("Asia/Seoul")  # of the steel plant's CSV, whose local time knows no daylight saving
-STARTING_REAL_S: Final = 8.0  # how long the parts take to start at most; so much earlier a profile run begins
+STARTING_REAL_S: Final = (
+    16.0  # how long the parts take to start at most, on a busy machine; so much earlier a profile run begins
+)
 LEAD_POLLS: Final = 3
 LEAST_POLL_S: Final = 0.1  # of the edge file
 ANSWERS_WITHIN_S: Final = 5.0
