@@ -34,6 +34,7 @@ class Seen:
     Neither: good values come as ever. `whole_bus`: the fault is the server's, so the neighbour is away with it. `asked`: the error that a
     question to the device gives, where the device sends its values by itself. `quiet`: nothing comes that could be stored, and no error.
     `repeats`: the old answer cannot be told from a new one, so that the values stand still; their serials say so here. `perhaps`: the error, or good values as ever.
+    `once_more`: of several questions the one that was answered last before the fault may get that answer again, beside the error of the others.
     """
 
     errors: tuple[type[DriverError], ...] = ()
@@ -44,6 +45,7 @@ class Seen:
     perhaps: bool = False
     quiet: bool = False
     repeats: bool = False
+    once_more: bool = False
 
 
 UNHARMED = Seen()
@@ -59,7 +61,9 @@ SERIAL_LINE = {
     "silence": GONE, "delay": LATE, "exception": REFUSED, "wrong_unit": STRANGER, "reboot": GONE, "half_frame": HALF,
     "wrong_checksum": BROKEN, "stale": OLD,
 }  # fmt: skip
-MODBUS_TCP = {**SERIAL_LINE, "wrong_checksum": UNHARMED}
+# Modbus answers say neither which registers they hold nor when they were made: only their length does not fit.
+RTU = {**SERIAL_LINE, "stale": Seen((DeviceMisanswered,), "expected", once_more=True)}
+MODBUS_TCP = {**RTU, "wrong_checksum": UNHARMED}
 OCPP = {
     "silence": Seen((DeviceUnreachable,), "has said nothing", asked=DeviceUnreachable),
     "delay": Seen(asked=DeviceUnreachable),
@@ -73,8 +77,8 @@ OCPP = {
 }
 SEEN: dict[str, dict[str, Seen]] = {
     "modbus_tcp": MODBUS_TCP,
-    "modbus_rtu": SERIAL_LINE,
-    "modbus_rtu_tcp": SERIAL_LINE,
+    "modbus_rtu": RTU,
+    "modbus_rtu_tcp": RTU,
     "sunspec": {**MODBUS_TCP, "stale": Seen(repeats=True)},  # one question, so an old answer is as long as a new one
     "dlt645": SERIAL_LINE,
     "cjt188": SERIAL_LINE,
@@ -157,7 +161,8 @@ class Cells:
             )
         heard.readings += heard_after.readings
         serials = heard.good(SERIAL)
-        if not SEEN[name].get(fault, UNHARMED).repeats:
+        seen = SEEN[name].get(fault, UNHARMED)
+        if not seen.repeats and not seen.once_more:
             assert len(serials) == len(set(serials)), "an answer was taken twice for a good one"
 
     async def _under(self, name: str, fault: str, seen: Seen) -> Heard:
