@@ -94,7 +94,8 @@ def _tcp(device: Listed) -> list[str]:
 
 def _serial(device: Listed) -> list[str]:
     way = [f"serial = {json.dumps(device['serial'])}"] if "serial" in device else _tcp(device)
-    return [*way, f"baud = {BAUD}", f"turnaround_ms = {TURNAROUND_MS}"]
+    # Long enough for a machine that starts everything at once: an answer that nobody waits for any more would count as lost.
+    return [*way, f"baud = {BAUD}", f"turnaround_ms = {TURNAROUND_MS}", "timeout_s = 5"]
 
 
 def _rows(rows: Sequence[Mapping[str, object]]) -> list[str]:
