@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 Listed = Mapping[str, Any]  # a device's line of the simulator's `ready`
@@ -45,14 +46,21 @@ ALLOWED: Final[Mapping[str, tuple[str, int, int]]] = {
 }
 
 
-def bus_lines(name: str, devices: Sequence[Listed], poll_s: float, broker: tuple[str, int] | None = None) -> list[str]:
-    """One [[bus]] with its devices. `broker`: where MQTT devices publish, if there are any."""
+def bus_lines(
+    name: str,
+    devices: Sequence[Listed],
+    poll_s: float,
+    broker: tuple[str, int] | None = None,
+    keys: Mapping[str, object] = MappingProxyType({}),
+) -> list[str]:
+    """One [[bus]] with its devices. `broker`: where MQTT devices publish, if there are any. `keys` of the bus stand instead of its own."""
     protocol = devices[0]["protocol"]
     lines = ["", "[[bus]]", f'name = "{name}"', f'protocol = "{protocol}"']
     if protocol == "mqtt" and broker is not None:
         lines += [f'host = "{broker[0]}"', f"port = {broker[1]}", "plain = true"]
     else:
-        lines += _WAYS[protocol](devices[0])
+        lines += [line for line in _WAYS[protocol](devices[0]) if line.split(" = ")[0] not in keys]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     for device in devices:
         model = MODELS.get(device["kind"], device["kind"])
         period_s = max(poll_s, LEAST_POLL_S.get(protocol, 0.0))

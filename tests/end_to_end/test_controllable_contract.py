@@ -179,10 +179,9 @@ async def bench_of(case: Case, directory: Path) -> AsyncIterator[Bench]:
         await serving
     listed = (await ready)["devices"]
     lines = ['facility = "works"', 'edge = "gw-01"', 'mqtt = { host = "127.0.0.1", plain = true }']
-    lines += ['spool = { directory = "spool" }', *bus_lines("field", listed, 2.0)]
+    lines += ['spool = { directory = "spool" }', *bus_lines("field", listed, 2.0, keys={"timeout_s": 0.5})]
     if "[[bus.device.allow]]" in lines:
         del lines[lines.index("[[bus.device.allow]]") :]
-    lines.insert(lines.index("[[bus.device]]"), "timeout_s = 0.5")
     lines += ["[[bus.device.allow]]", f'point = "{case.point}"', f"low = {case.low}", f"high = {case.high}"]
     lines += ["harmless = true", "pause_s = 0.2"]
     (directory / "edge.toml").write_text("\n".join(lines))

@@ -126,17 +126,17 @@ def edge_lines(ready: Mapping[str, Any]) -> list[str]:
     lines.append('spool = { directory = "spool" }')
     for name, link in LINKS.items():
         listed = [device for device in ready["devices"] if device["bus"] == name]
-        own = _mqtt(name, listed) if link.protocol == "mqtt" else bus_lines(name, listed, 1.0)
+        keys = {key: value for key, value in link.edge.items() if key != "sample_s"}
+        own = _mqtt(name, listed, keys) if link.protocol == "mqtt" else bus_lines(name, listed, 1.0, keys=keys)
         if "[[bus.device.allow]]" in own:
             raise AssertionError(f"{name}: expected devices that are only read")
-        at = own.index(f'name = "{name}"') + 1
-        own[at:at] = [f"{key} = {json.dumps(value)}" for key, value in link.edge.items() if key != "sample_s"]
         lines += [line.replace("sample_s = 10", "sample_s = 1") for line in own]
     return lines
 
 
-def _mqtt(name: str, listed: list[dict[str, Any]]) -> list[str]:
+def _mqtt(name: str, listed: list[dict[str, Any]], keys: Mapping[str, Any]) -> list[str]:
     lines = ["[[bus]]", f'name = "{name}"', 'protocol = "mqtt"', 'host = "127.0.0.1"', f"port = {listed[0]['port']}"]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     for device in listed:
         lines += [
             "[[bus.device]]",

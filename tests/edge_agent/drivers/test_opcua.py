@@ -259,11 +259,11 @@ async def test_a_machine_clock_that_jumps_and_is_set_right_is_told_both_times(
 ) -> None:
     reader = Reader(driver(), plan(POWER))
     await reader.once()
-    for watts, ahead_s in ((1000.0, 0), (2000.0, 86_400), (3000.0, -86_400), (4000.0, 0)):
+    for watts, ahead_s in ((1001.0, 0), (2002.0, 86_400), (3003.0, -86_400), (4004.0, 0)):  # each new: waited for
         stamp = datetime.now(UTC) + timedelta(seconds=ahead_s)
         await plant.write("Power", ua.Variant(watts, ua.VariantType.Float), source=stamp)
         await reader.until(lambda kw=watts / 1000: kw in reader.values("active_power_kw"))  # type: ignore[misc]
-        if watts == 1000.0:  # what the plant's last stamp was does not matter
+        if watts == 1001.0:  # what the plant's last stamp was does not matter
             reader.events.clear()
     told = [(event.kind, event.body["state"], round(event.body["offset_s"] / 60)) for event in reader.events]
     assert told == [("device_clock", "ahead", 1440), ("device_clock", "right", 0)]
