@@ -1,0 +1,46 @@
+"""What a statement is made from: a facility, a profile, a span and a knowledge time, with the energies and factors as they stood. Not the lines."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from aggregator.accounts.line import Line
+from aggregator.emissions.entry import Entry
+from aggregator.emissions.profiles import Profile
+from aggregator.emissions.resolution import Resolution
+from aggregator.facility import Facility
+from aggregator.intervals.local_time import day_span_ms, local_day
+from aggregator.ledger import IntervalRow
+
+Intervals = Callable[[str, str], Sequence[IntervalRow]]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One facility's [from_ms, to_ms) (UTC) under one profile, as known at `as_of_ms`.
+
+    `intervals(device, quantity)` gives the interval energies of the span as they stood then, ordered; `resolve(at_ms)` the facility's electricity
+    factor under the profile; `entries` every factor that was approved and known then.
+    """
+
+    facility: Facility
+    profile: Profile
+    from_ms: int
+    to_ms: int
+    as_of_ms: int
+    intervals: Intervals
+    resolve: Callable[[int], Resolution]
+    entries: Sequence[Entry] = ()
+
+    def days(self) -> Iterator[tuple[date, int, int]]:
+        """The local days that the span touches, each with its part of the span in ms: 23, 24 or 25 hours of a whole day."""
+        at_ms = self.from_ms
+        while at_ms < self.to_ms:
+            day = local_day(at_ms, self.facility.zone)
+            end_ms = min(day_span_ms(day, self.facility.zone)[1], self.to_ms)
+            yield day, at_ms, end_ms
+            at_ms = end_ms
+
+
+# Makes the lines of one kind: metered electricity, activities, pools. It reads the period and keeps nothing.
+Maker = Callable[[Period], Iterable[Line]]

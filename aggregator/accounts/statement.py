@@ -1,0 +1,114 @@
+"""What a facility's period comes to under one profile: lines, and sums that say what they cover. Not how the lines are made (see `compile`)."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any, Final
+
+from aggregator.accounts.line import SCOPES, Counts, Line
+from aggregator.emissions.amounts import EXACT
+
+ZERO: Final = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """`covered` of `expected` intervals have a figure; `substituted` were not measured well, `provisional` are not final yet."""
+
+    expected: int
+    covered: int
+    substituted: int
+    provisional: int
+
+    @property
+    def percent(self) -> Decimal | None:
+        return None if not self.expected else Decimal(self.covered) / self.expected * 100
+
+    @property
+    def substituted_percent(self) -> Decimal | None:
+        return None if not self.expected else Decimal(self.substituted) / self.expected * 100
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Lines of [from_ms, to_ms) of one facility under one profile, as known at `as_of_ms`. Without a profile there is no total.
+
+    `expected`: how many intervals the meters that count should have had. Lines are ordered by `line_order`.
+    """
+
+    facility: str
+    profile: str
+    from_ms: int
+    to_ms: int
+    as_of_ms: int
+    lines: tuple[Line, ...]
+    expected: int = 0
+    notes: tuple[str, ...] = ()
+
+    def of(self, *counts: Counts) -> Iterator[Line]:
+        """The lines that count there."""
+        return (line for line in self.lines if line.counts in counts)
+
+    def kg(self, *counts: Counts) -> Decimal | None:
+        """Exact sum of what has a figure; None where nothing has. Without arguments: of all scopes."""
+        return total_kg(self.of(*(counts or SCOPES)))
+
+    @property
+    def coverage(self) -> Coverage:
+        metered = [line for line in self.of(*SCOPES) if line.intervals]
+        return Coverage(
+            self.expected,
+            sum(line.intervals for line in metered if line.kg is not None),
+            sum(line.intervals for line in metered if line.quality != "good"),
+            sum(line.provisional for line in metered),
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected interval and every recorded activity has a figure."""
+        return self.coverage.covered >= self.expected and all(line.kg is not None for line in self.of(*SCOPES))
+
+    def encoded(self) -> bytes:
+        """Canonical JSON lines, UTF-8: a head, then one line each. The same inputs give the same bytes."""
+        head = {
+            name: getattr(self, name)
+            for name in ("facility", "profile", "from_ms", "to_ms", "as_of_ms", "expected", "notes")
+        }
+        rows = [head, *(_plain(line) for line in self.lines)]
+        return b"".join(
+            json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n" for row in rows
+        )
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.encoded()).hexdigest()
+
+
+def total_kg(lines: Iterable[Line]) -> Decimal | None:
+    """Exact sum of what has a figure; None where nothing has."""
+    total: Decimal | None = None
+    for line in lines:
+        if line.kg is not None:
+            total = line.kg if total is None else EXACT.add(total, line.kg)
+    return total
+
+
+def line_order(line: Line) -> tuple[object, ...]:
+    """By where it counts, source, carrier and time; then by factor and grade, so that the order is one only."""
+    return (
+        line.counts, line.activity, line.source, line.carrier, line.gas, line.start_ms, line.end_ms, str(line.factor or ""), line.quality,
+        line.reason, line.marks, line.why,
+    )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """Decimals as text, dataclasses as objects."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value
