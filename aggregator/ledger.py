@@ -26,6 +26,7 @@ from wire.reading import Quality
 LOCK_TIMEOUT_S: Final = 20.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 _INSTRUCTIONS_BETWEEN_LOOKS: Final = 50_000
+ESTIMATE: Final = "estimate"  # the source of interval energies that nobody measured
 CHECKPOINTS_KEPT: Final = 8  # per series, besides the first of each day for a week and of each 30 days for good
 _DAY_MS: Final = 86_400_000
 _WEEK_MS: Final = 7 * _DAY_MS
@@ -61,7 +62,7 @@ class IntervalRow:
     energy_kwh: Decimal
     grade: Grade
     final: bool
-    source: str  # measured | import
+    source: str  # measured | import | manual | estimate
     version: int = 1
 
 
@@ -371,14 +372,23 @@ class _DecimalSum:
 
 
 def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
-    """Whether a figure takes the place of one that stands: not the measured one of an imported one, nor the reverse once it is final."""
+    """Whether a figure takes the place of one that stands: not the measured one of an imported one, nor the reverse once it is final.
+
+    An estimate gives way to any final figure and takes the place of estimates only.
+    """
+    if ESTIMATE in (row.source, kept.source):
+        return (row.final or not kept.final) and kept.source == ESTIMATE and _content(row) != _content(kept)
     if kept.source != row.source and (kept.source == "import" or kept.final):
         return False
     if kept.final and kept.grade.reason == "imported" != row.grade.reason:
         return False  # an energy that was imported as such, against one from imported counter readings
     if kept.final and not row.final:
         return False
-    return (row.energy_kwh, row.grade, row.final, row.source) != (kept.energy_kwh, kept.grade, kept.final, kept.source)
+    return _content(row) != _content(kept)
+
+
+def _content(row: IntervalRow) -> tuple[object, ...]:
+    return row.energy_kwh, row.grade, row.final, row.source
 
 
 def _alarm(row: Sequence[Any]) -> Alarm:

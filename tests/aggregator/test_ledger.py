@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -210,7 +211,7 @@ def test_a_file_of_a_later_version_is_not_touched(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(LedgerUnusable, match="ledger version 99 is newer than this program, which knows 5"):
+    with pytest.raises(LedgerUnusable, match="ledger version 99 is newer than this program, which knows 6"):
         Ledger(path)
 
 
@@ -228,3 +229,34 @@ def test_opening_twice_changes_nothing(tmp_path: Path) -> None:
     first.close()
     with closing(Ledger(path)) as second:
         assert len(standing(second)) == 1
+
+
+def test_an_estimate_gives_way_to_any_final_figure_and_takes_the_place_of_none(ledger: Ledger) -> None:
+    guess = Grade(Quality.SUBSTITUTED, "gap-linear")
+    ledger.put_intervals([interval(0, "5"), interval(1, "5", source="import")], 10)
+    estimates = [interval(n, "9", grade=guess, source="estimate") for n in range(4)]
+    assert [row.start_ms // QUARTER_MS for row in ledger.put_intervals(estimates, 20)] == [2, 3]
+    ledger.put_intervals([interval(2, "1", final=False), interval(3, "6", source="import")], 30)
+    ledger.put_intervals([interval(3, "8", grade=guess, source="estimate")], 40)
+    assert standing(ledger) == [(0, D(5), True, 1), (1, D(5), True, 1), (2, D(9), True, 1), (3, D(6), True, 2)]
+    ledger.put_intervals([interval(2, "7")], 50)
+    assert standing(ledger)[2] == (2, D(7), True, 2)
+    assert standing(ledger, as_of_ms=49)[2] == (2, D(9), True, 1)
+
+
+def test_a_ledger_from_before_estimates_keeps_every_version_and_its_guards(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    steps = sorted(resources.files("aggregator").joinpath("migrations").iterdir(), key=lambda entry: entry.name)[:5]
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("".join(step.read_text() for step in steps) + "PRAGMA user_version = 5;")
+        row = ("works", "incomer", "energy_import_kwh", 0, QUARTER_MS)
+        with db:
+            db.execute("INSERT INTO interval_energy VALUES (?,?,?,?,?,1,'1.50',0,'','final','measured',10,20)", row)
+            db.execute("INSERT INTO interval_energy VALUES (?,?,?,?,?,2,'1.75',0,'','final','import',20,NULL)", row)
+    with closing(Ledger(path)) as opened:
+        assert standing(opened) == [(0, D("1.75"), True, 2)]
+        assert standing(opened, as_of_ms=19) == [(0, D("1.50"), True, 1)]
+        with pytest.raises(sqlite3.IntegrityError, match="superseded, not edited"), opened.transaction() as db:
+            db.execute("UPDATE interval_energy SET energy_kwh = '2'")
+        with pytest.raises(sqlite3.IntegrityError, match="never deleted"), opened.transaction() as db:
+            db.execute("DELETE FROM interval_energy")
