@@ -37,7 +37,7 @@ class Lost:
 
 @dataclass(slots=True)
 class Verdict:
-    """`answers` carried a serial; `readings_short` lack beside others of the same request; `unknown` serials nobody gave."""
+    """`answers` carried a serial; `readings_short`, serials apart, lack beside others of the same request; `unknown` serials nobody gave."""
 
     answers: int = 0
     readings: int = 0
@@ -137,7 +137,8 @@ def _judge_device(
         history = store.history(key, *_FOR_EVER)
         verdict.readings += len(history)
         instants = history.at_ms.tolist()
-        readings_at.update(instants)
+        if key.quantity not in SERIALS:
+            readings_at.update(instants)
         verdict.duplicates += len(instants) - len(set(instants))
         if key.quantity in SERIALS:
             serials = history.value.tolist()
@@ -154,7 +155,10 @@ def _judge_device(
 def _short(
     given: dict[int, tuple[int, tuple[int, int]]], stored_at: dict[int, set[int]], readings_at: Counter[int]
 ) -> int:
-    """Readings that lack beside answers to the same request. Two answers stored at one instant are compared as a pair."""
+    """Readings that lack beside answers to the same request.
+
+    Answers stored at one instant are compared together, with those of the same requests and of fewer: more answers leave no fewer readings.
+    """
     requests_at: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for serial, instants in stored_at.items():
         if serial in given:
@@ -163,7 +167,9 @@ def _short(
     counts: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
     for at_ms, requests in requests_at.items():
         counts[tuple(sorted(requests))].append(readings_at[at_ms])
-    return sum(max(found) - count for found in counts.values() for count in found)
+    most = {asked: max(found) for asked, found in counts.items()}
+    whole = {asked: max(most[fewer] for fewer in most if not Counter(fewer) - Counter(asked)) for asked in most}
+    return sum(whole[asked] - count for asked, found in counts.items() for count in found)
 
 
 def power_balance_error_ratio(store: Store, grid: SeriesKey, parts: Sequence[SeriesKey]) -> float | None:

@@ -76,3 +76,17 @@ def test_of_a_pile_the_register_must_be_there_with_its_instant_and_its_wh(bench:
         bench.answered("pile", serial, import_wh=wh, export_wh=0)
     bench.stored("pile", "energy_import_kwh", (T0 + 1, 0.0), (T0 + 2, 0.032), (T0 + 30, 0.062), (T0 + 4, 0.093))
     assert [lost.serial for lost in bench.lost()] == [2, 3]
+
+
+def test_of_two_answers_at_one_instant_the_gauges_that_one_leaves_elsewhere_must_be_there_too(bench: Bench) -> None:
+    whole, counters = {"address": 0, "count": 40}, {"address": 30, "count": 10}
+    bench.answered("meter", 1, **whole)
+    bench.answered("meter", 2, **whole)
+    bench.answered("meter", 3, **counters)
+    bench.stored("meter", "answer_serial_1", (T0 + 1, 1.0), (T0 + 2, 2.0))
+    bench.stored("meter", "answer_serial_2", (T0 + 2, 3.0))  # no other instant has both requests
+    bench.stored("meter", "energy_import_kwh", (T0 + 1, 5.0), (T0 + 2, 5.0))
+    for gauge in ("active_power_kw", "current_l1_a"):
+        bench.stored("meter", gauge, (T0 + 1, 5.0))
+    verdict = judge(bench.log, bench.store)
+    assert (verdict.lost, verdict.readings_short) == ([], 2)
