@@ -1,6 +1,5 @@
 """Rows of a CSV file as instants and energies, with a fault for each row that is none. Not what becomes of them (`imports`)."""
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from aggregator.emissions.csv_table import ColumnMissing, Torn, cells
 
 IMPORTABLE: Final = ("energy_import_kwh", "energy_export_kwh", "heat_energy_kwh", "cooling_energy_kwh")
 # Exact: powers of ten only. (Heat in GJ is no finite number of kWh; convert it before.)
@@ -112,37 +113,29 @@ def csv_rows(
     progress: Callable[[int, int], None],
 ) -> Iterator[CsvRow]:
     """The good rows in the file's order; lines that start with # are comments. Raises FileUnusable where a column lacks."""
-    size, comments, done = path.stat().st_size, 0, 0
+    size, done = path.stat().st_size, 0
 
     def lines() -> Iterator[str]:
-        nonlocal comments, done
+        nonlocal done
         for line in file:
             done += len(line)
-            if line.startswith("#"):
-                comments += 1
-            else:
-                yield line
+            yield line
 
-    reader = csv.reader(lines(), delimiter=options.delimiter, strict=True)
-    header = [name.strip() for name in next(reader, [])]
-    missing = [column for column in (options.time_column, options.value_column) if column not in header]
-    if missing:
-        seen = ", ".join(map(repr, header)) or "an empty file"
-        raise FileUnusable(f"{path.name}: expected a column {missing[0]!r}, got {seen}")
-    time_at, value_at = header.index(options.time_column), header.index(options.value_column)
     cells_to_row = _Cells(options)
-    for number, cells in enumerate(reader, start=1):
-        if number % 1000 == 0:
-            progress(min(done, size), size)
-        if not cells:
-            continue
-        line = reader.line_num + comments
-        try:
-            if len(cells) != len(header):
-                raise _NotARow("row", f"{len(header)} columns", f"{len(cells)}")
-            yield CsvRow(line, *cells_to_row(cells[time_at], cells[value_at]))
-        except _NotARow as error:
-            fault(RowFault(path.name, line, error.column, error.expected, error.seen))
+    columns = (options.time_column, options.value_column)
+    try:
+        for number, (line, row) in enumerate(cells(lines(), path.name, columns, options.delimiter), start=1):
+            if number % 1000 == 0:
+                progress(min(done, size), size)
+            if isinstance(row, Torn):
+                fault(RowFault(path.name, line, "row", f"{row.expected} columns", f"{row.seen}"))
+                continue
+            try:
+                yield CsvRow(line, *cells_to_row(*row))
+            except _NotARow as error:
+                fault(RowFault(path.name, line, error.column, error.expected, error.seen))
+    except ColumnMissing as error:
+        raise FileUnusable(str(error)) from error
     progress(size, size)
 
 

@@ -1,24 +1,20 @@
 """Market instruments on record: certificates and contracts for electricity, each retired once. Not what they make of a figure (see `market`)."""
 
-import csv
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from aggregator.emissions.entry import decimal_of
+from aggregator.emissions.csv_table import TableRefused, decimal_cell, instant_cell, table_file
 
 # In the order in which the market method takes them.
 TYPES: Final = ("gc_hourly", "gec", "rec", "go", "ppa", "direct_line", "supplier_mix")
 COLUMNS: Final = ("id", "type", "mwh", "from", "to", "zone", "kg_per_kwh", "owner", "registry_ref", "evidence")
-ROWS_MAX: Final = 1_000_000
 LOCK_TIMEOUT_S: Final = 20.0
-T = TypeVar("T")
 
 
 class InstrumentsRefused(Exception):
@@ -188,44 +184,14 @@ def _faults(instrument: Instrument) -> Iterator[str]:
 
 def read_instruments(path: Path) -> list[Instrument]:
     """A CSV file with the columns of COLUMNS; times have an offset, days begin at 00:00 UTC. Raises InstrumentsRefused, OSError."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise InstrumentsRefused(
-                [f"{path.name}: expected the columns {', '.join(COLUMNS)}, {', '.join(missing)} is missing"]
-            )
-        found: list[Instrument] = []
-        faults: list[str] = []
-        for number, row in enumerate(reader, start=2):
-            if number > ROWS_MAX:
-                raise InstrumentsRefused([f"{path.name}: expected at most {ROWS_MAX} rows"])
-            try:
-                found.append(_instrument(row))
-            except ValueError as error:
-                faults.append(f"{path.name}:{number}: {error}")
-    if faults:
-        raise InstrumentsRefused(faults)
-    return found
-
-
-def _instrument(row: Mapping[str, str | None]) -> Instrument:
-    text = {name: (row[name] or "").strip() for name in COLUMNS}
-    return Instrument(
-        text["id"], text["type"], _read(text, "mwh", decimal_of), _read(text, "from", _ms), _read(text, "to", _ms), text["zone"],
-        _read(text, "kg_per_kwh", decimal_of), text["owner"], text["registry_ref"], text["evidence"],
-    )  # fmt: skip
-
-
-def _read(text: Mapping[str, str], name: str, how: Callable[[str], T]) -> T:
     try:
-        return how(text[name])
-    except ValueError as error:
-        raise ValueError(
-            f"{name}: expected {'a number' if how is decimal_of else 'a day or a time'}, got {text[name]!r}"
-        ) from error
+        return table_file(path, COLUMNS, _instrument)
+    except TableRefused as error:
+        raise InstrumentsRefused(error.faults) from error
 
 
-def _ms(text: str) -> int:
-    instant = datetime.fromisoformat(text)
-    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+def _instrument(row: Mapping[str, str]) -> Instrument:
+    return Instrument(
+        row["id"], row["type"], decimal_cell(row, "mwh"), instant_cell(row, "from", day=True), instant_cell(row, "to", day=True),
+        row["zone"], decimal_cell(row, "kg_per_kwh"), row["owner"], row["registry_ref"], row["evidence"],
+    )  # fmt: skip

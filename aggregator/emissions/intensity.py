@@ -1,6 +1,5 @@
 """Hourly grid intensity on record: what a provider said of a zone's hours, and when. Not which factor applies (see `resolution`)."""
 
-import csv
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from aggregator.emissions.entry import SIGNALS, decimal_of
+from aggregator.emissions.csv_table import TableRefused, decimal_cell, instant_cell, table_file
+from aggregator.emissions.entry import SIGNALS
 
 COLUMNS: Final = ("zone", "signal", "start", "end", "g_per_kwh", "provider", "published", "estimated")
-ROWS_MAX: Final = 1_000_000
 HOUR_MS: Final = 3_600_000
 LOCK_TIMEOUT_S: Final = 20.0
 # A grid of brown coal alone has about 1.2 kg/kWh; marginal plants may be dirtier. Outside lies a slip of unit (lb/MWh, kg/MWh for g).
@@ -143,49 +142,20 @@ def _faults(row: HourlyFactor) -> Iterator[str]:
 
 def read_intensities(path: Path) -> list[HourlyFactor]:
     """A CSV file with the columns of COLUMNS; every time has an offset, `estimated` is yes or no. Raises IntensityRefused, OSError."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise IntensityRefused(
-                [f"{path.name}: expected the columns {', '.join(COLUMNS)}, {', '.join(missing)} is missing"]
-            )
-        found: list[HourlyFactor] = []
-        faults: list[str] = []
-        for number, row in enumerate(reader, start=2):
-            if number > ROWS_MAX:
-                raise IntensityRefused([f"{path.name}: expected at most {ROWS_MAX} rows"])
-            try:
-                found.append(_row(row))
-            except ValueError as error:
-                faults.append(f"{path.name}:{number}: {error}")
-    if faults:
-        raise IntensityRefused(faults)
-    return found
-
-
-def _row(row: Mapping[str, str | None]) -> HourlyFactor:
-    text = {name: (row[name] or "").strip() for name in COLUMNS}
     try:
-        grams = decimal_of(text["g_per_kwh"])
-    except ValueError as error:
-        raise ValueError(f"g_per_kwh: {error}") from error
-    if text["estimated"] not in ("yes", "no"):
-        raise ValueError(f"estimated: expected yes or no, got {text['estimated']!r}")
+        return table_file(path, COLUMNS, _row)
+    except TableRefused as error:
+        raise IntensityRefused(error.faults) from error
+
+
+def _row(row: Mapping[str, str]) -> HourlyFactor:
+    grams = decimal_cell(row, "g_per_kwh")
+    if row["estimated"] not in ("yes", "no"):
+        raise ValueError(f"estimated: expected yes or no, got {row['estimated']!r}")
     return HourlyFactor(
-        text["zone"], text["signal"], _ms(text, "start"), _ms(text, "end"), grams.scaleb(-3), text["provider"], _ms(text, "published"),
-        text["estimated"] == "yes",
+        row["zone"], row["signal"], instant_cell(row, "start"), instant_cell(row, "end"), grams.scaleb(-3), row["provider"],
+        instant_cell(row, "published"), row["estimated"] == "yes",
     )  # fmt: skip
-
-
-def _ms(text: Mapping[str, str], name: str) -> int:
-    try:
-        instant = datetime.fromisoformat(text[name])
-    except ValueError as error:
-        raise ValueError(f"{name}: expected a time with its offset, got {text[name]!r}") from error
-    if instant.tzinfo is None:
-        raise ValueError(f"{name}: expected a time with its offset, got {text[name]!r}")
-    return round(instant.timestamp() * 1000)
 
 
 def _text(at_ms: int) -> str:

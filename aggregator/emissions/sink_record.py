@@ -1,6 +1,5 @@
 """Sinks on record: uptake, baseline and leakage of projects, with their evidence. Not the formula (see `formulas.sinks`), and never part of emissions."""
 
-import csv
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from aggregator.emissions.entry import decimal_of
+from aggregator.emissions.csv_table import TableRefused, decimal_cell, instant_cell, table_file
 from aggregator.emissions.formulas.sinks import METHODOLOGIES, sink
 from aggregator.emissions.formulas.worked import Worked
 
@@ -157,50 +156,20 @@ def _faults(one: Sink) -> Iterator[str]:
 
 def read_sinks(path: Path) -> list[Sink]:
     """A CSV file with the columns of COLUMNS; days begin at 00:00 UTC. Raises SinksRefused, OSError."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise SinksRefused(
-                [f"{path.name}: expected the columns {', '.join(COLUMNS)}, {', '.join(missing)} is missing"]
-            )
-        found: list[Sink] = []
-        faults: list[str] = []
-        for number, row in enumerate(reader, start=2):
-            if number > ROWS_MAX:
-                raise SinksRefused([f"{path.name}: expected at most {ROWS_MAX} rows"])
-            try:
-                found.append(_row(row))
-            except ValueError as error:
-                faults.append(f"{path.name}:{number}: {error}")
-    if faults:
-        raise SinksRefused(faults)
-    return found
+    try:
+        return table_file(path, COLUMNS, _row, ROWS_MAX)
+    except TableRefused as error:
+        raise SinksRefused(error.faults) from error
 
 
-def _row(row: Mapping[str, str | None]) -> Sink:
-    text = {name: (row[name] or "").strip() for name in COLUMNS}
-    if not (text["vintage"].isdecimal() and text["vintage"].isascii() and len(text["vintage"]) == 4):
-        raise ValueError(f"vintage: expected a year, got {text['vintage']!r}")
+def _row(row: Mapping[str, str]) -> Sink:
+    if not (row["vintage"].isdecimal() and row["vintage"].isascii() and len(row["vintage"]) == 4):
+        raise ValueError(f"vintage: expected a year, got {row['vintage']!r}")
     return Sink(
-        text["project"], text["methodology"], _ms(text, "from"), _ms(text, "to"), _t(text, "project_t"), _t(text, "baseline_t"),
-        _t(text, "leakage_t"), int(text["vintage"]), text["evidence"], text["reason"],
+        row["project"], row["methodology"], instant_cell(row, "from", day=True), instant_cell(row, "to", day=True),
+        decimal_cell(row, "project_t"), decimal_cell(row, "baseline_t"), decimal_cell(row, "leakage_t"), int(row["vintage"]),
+        row["evidence"], row["reason"],
     )  # fmt: skip
-
-
-def _t(text: Mapping[str, str], name: str) -> Decimal:
-    try:
-        return decimal_of(text[name])
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-
-
-def _ms(text: Mapping[str, str], name: str) -> int:
-    try:
-        instant = datetime.fromisoformat(text[name])
-    except ValueError as error:
-        raise ValueError(f"{name}: expected a day or a time, got {text[name]!r}") from error
-    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _day(at_ms: int) -> str:
