@@ -19,7 +19,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "aggregator.stores": ("wire",),
     "aggregator.intervals": ("wire",),
     "aggregator.emissions": ("wire", "aggregator.stores", "aggregator.intervals"),
-    "aggregator.flexibility": ("wire", "aggregator.stores", "aggregator.intervals", "aggregator.emissions"),
+    "aggregator.forecasts": ("wire", "aggregator.stores", "aggregator.intervals", "aggregator.emissions"),
+    "aggregator.flexibility": (
+        "wire",
+        "aggregator.stores",
+        "aggregator.intervals",
+        "aggregator.emissions",
+        "aggregator.forecasts",
+    ),
     "aggregator": ("wire", "aggregator"),
     "wattline": PACKAGES,
 }

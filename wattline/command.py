@@ -86,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(words)
     _add_factors(words)
     _add_formula(words)
+    _add_statement(words)
+    _add_forecast(words)
     _add_certs(words)
     _add_verify(words)
     return parser
@@ -391,6 +393,25 @@ def _run_factors(options: argparse.Namespace) -> int:
     return factors.run(options)
 
 
+def _add_statement(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import statement_options
+
+    parser = _word(
+        words,
+        "statement",
+        "what a facility's period comes to under a profile",
+        "wattline statement --config aggregator.toml --profile GHGP-MB --from 2026-01-01 --to 2027-01-01",
+    )
+    statement_options.add_arguments(parser)
+    parser.set_defaults(run=_run_statement)
+
+
+def _run_statement(options: argparse.Namespace) -> int:
+    from wattline import statement
+
+    return statement.run(options)
+
+
 def _add_formula(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from wattline import formula_options
 
@@ -408,6 +429,25 @@ def _run_formula(options: argparse.Namespace) -> int:
     from wattline import formula
 
     return formula.run(options, sys.stdout, sys.stderr)
+
+
+def _add_forecast(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import forecast_options
+
+    parser = _word(
+        words,
+        "forecast",
+        "the load of the next day, and how well such forecasts have done",
+        "wattline forecast backtest energy.csv --time-zone Asia/Seoul",
+    )
+    forecast_options.add_arguments(parser)
+    parser.set_defaults(run=_run_forecast)
+
+
+def _run_forecast(options: argparse.Namespace) -> int:
+    from wattline import forecast
+
+    return forecast.run(options)
 
 
 def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
