@@ -24,6 +24,7 @@ CHECKPOINT: Final = "checkpoint.txt"
 EVIDENCE: Final = "evidence.json"
 MOST_BATCHES: Final = 10_000
 MOST_BYTES: Final = 256 << 20  # of a bundle that is read
+MOST_CONTENTS_BYTES: Final = 4 << 20  # of its list of files: some 100 bytes for each batch
 _NAME: Final = re.compile(r"contents\.txt|checkpoint\.txt|evidence\.json|frames/\d{9,19}\.wlb")
 
 

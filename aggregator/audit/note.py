@@ -10,7 +10,7 @@ from typing import Final
 from aggregator.audit.tree import HASH_BYTES
 from wire.keys import KeyUnusable, PublicKey, SigningKey
 
-MOST_BYTES: Final = 64 << 10  # of a note that is read
+MOST_BYTES: Final = 64 << 10  # of a note that is read, where nothing else is said
 _ED25519: Final = b"\x01"
 _NAME: Final = re.compile(r"[^\s+]{1,200}")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -59,10 +59,10 @@ def sign(text: str, name: str, key: SigningKey) -> str:
     return f"{text}\n\u2014 {name} {base64.b64encode(signature).decode()}\n"
 
 
-def opened(note: bytes, verifier: Verifier) -> str:
+def opened(note: bytes, verifier: Verifier, most_bytes: int = MOST_BYTES) -> str:
     """The text of a note, once the verifier's signature holds. Signatures of others are passed over. Raises NoteUnproven."""
-    if len(note) > MOST_BYTES:
-        raise NoteUnproven(f"note: expected at most {MOST_BYTES} bytes, got {len(note)}")
+    if len(note) > most_bytes:
+        raise NoteUnproven(f"note: expected at most {most_bytes} bytes, got {len(note)}")
     try:
         whole = note.decode()
     except UnicodeDecodeError as error:

@@ -17,6 +17,7 @@ from aggregator.audit.evidence import (
     CONTENTS,
     EVIDENCE,
     FORMAT,
+    MOST_CONTENTS_BYTES,
     BatchEvidence,
     BundleUnreadable,
     Evidence,
@@ -147,7 +148,7 @@ def _check_contents(
 ) -> None:
     """Each file against the signed list; a frame by the batch that it is said to be."""
     try:
-        text = opened(files.get(CONTENTS, b""), verifier)
+        text = opened(files.get(CONTENTS, b""), verifier, MOST_CONTENTS_BYTES)
     except NoteUnproven as error:
         verdict.fault(CONTENTS, "a list signed with the log's key", str(error))
         return

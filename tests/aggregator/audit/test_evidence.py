@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from audit_chain import COUNT, FRAMES, KEY, NOW, TOPIC, started
+from audit_chain import COUNT, FRAMES, KEY, NOW, TOPIC, sealed, started
 from live_plant import Server
 
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, EVIDENCE, contents_text, frame_name, unzipped, zipped
@@ -78,6 +78,20 @@ def test_a_long_span_is_proven_by_one_batch_of_each_part(client: httpx.Client) -
     verdict = verify(client.get(PATH, params={"from": NOW, "to": NOW + 60_000, "every_s": 5}).content)
     assert (verdict.faults, verdict.batches, verdict.linked) == ([], 5, 4)
     assert (verdict.counters[0].from_text, verdict.counters[0].to_text) == ("1000.5", "1010.0")
+
+
+def test_the_list_of_a_thousand_batches_is_read_too(tmp_path: Path) -> None:
+    """A month of quarter hours is 2,976 batches; the list of 1,000 is some 90 kB."""
+    made, many = started(tmp_path), sealed(1_000)
+    with made.ingest:
+        for frame, _ in many:
+            assert made.ingest.offer(TOPIC, frame)
+        assert made.ingest.drain(20)
+    evidence = made.services().evidence
+    assert evidence is not None
+    verdict = verify(evidence.bundle("steel", NOW, NOW + 2_000_000), made.audit.verifier, [KEY.public])
+    made._close()
+    assert (verdict.faults, verdict.batches, verdict.linked) == ([], 1_000, 999)
 
 
 def test_the_same_evidence_is_the_same_bytes(client: httpx.Client, bundle: bytes) -> None:
