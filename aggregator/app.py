@@ -30,6 +30,7 @@ from aggregator.routes import (
     session,
     sessions,
     set_points,
+    statement,
 )
 from aggregator.routes.guard import Guard, Sessions
 from aggregator.services import Services
@@ -78,6 +79,7 @@ def create_app(services: Services) -> FastAPI:
         counter_changes,
         set_points,
         sessions,
+        statement,
         audit_log,
         evidence,
         session,

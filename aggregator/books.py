@@ -15,7 +15,7 @@ from aggregator.emissions.booking import PROFILE, Booker, Emission, EmissionRate
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.factors import UNIT, FactorTable, FactorVersion, Pack, shipped
 from aggregator.emissions.place import FactorOverride, Place
-from aggregator.emissions.resolution import Resolution, Skipped
+from aggregator.emissions.resolution import HourlyLookup, Resolution, Skipped
 from aggregator.facility import Facility, Role
 from aggregator.intervals.local_time import day_span_ms
 from aggregator.ledger import STANDING, IntervalRow, Ledger, LedgerUnusable
@@ -76,10 +76,11 @@ class Books:
         clock: Callable[[], int],
         pack: Pack | None = None,
         registered: Sequence[Entry] = (),
+        hourly: HourlyLookup | None = None,
     ) -> None:
         """Puts the pack and the facilities' own factors on record. Raises LedgerUnusable where a recorded factor differs.
 
-        `registered`: every version that the factor registry has, to be shown.
+        `registered`: every version that the factor registry has, to be shown. `hourly`: its hourly intensities.
         """
         self.registered = registered
         self.ledger = ledger
@@ -87,7 +88,7 @@ class Books:
         self.facilities = {facility.id: facility for facility in facilities}
         pack = shipped() if pack is None else pack
         self._record_pack(pack)
-        self.booker = Booker(FactorTable.from_pack(pack))
+        self.booker = Booker(FactorTable.from_pack(pack), hourly)
         self.places = {
             facility.id: self._record_overrides(facility.factor_place()) for facility in self.facilities.values()
         }

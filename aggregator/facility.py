@@ -26,6 +26,7 @@ class Facility:
     interval_s: int = 900
     meters: tuple[MeterSpec, ...] = ()
     overrides: tuple[FactorOverride, ...] = ()
+    grid_zone: str = ""  # whose hourly intensities apply, where a profile takes an hourly series
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:
@@ -58,4 +59,4 @@ class Facility:
         return tuple(meter for meter in self.meters if meter.role is Role.MAIN)
 
     def factor_place(self) -> Place:
-        return Place(self.id, self.place, self.time_zone, self.overrides)
+        return Place(self.id, self.place, self.time_zone, self.overrides, self.grid_zone)

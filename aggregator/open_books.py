@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from aggregator.books import Books
+from aggregator.emissions.intensity import GridIntensities
 from aggregator.emissions.recorded import electricity_pack, own_factors
 from aggregator.emissions.registry import Registry, RegistryRefused
 from aggregator.ledger import Ledger, LedgerUnusable
@@ -27,6 +28,7 @@ def open_books(settings: Settings, ledger: Ledger, clock: Callable[[], int]) -> 
             replace(facility, overrides=(*own_factors(entries, facility.id), *facility.overrides))
             for facility in settings.facilities
         ]
-        return Books(ledger, facilities, clock, electricity_pack(entries), entries)
+        hours = GridIntensities(path) if path.exists() and any(facility.grid_zone for facility in facilities) else None
+        return Books(ledger, facilities, clock, electricity_pack(entries), entries, None if hours is None else hours.at)
     except (RegistryRefused, sqlite3.Error, ValueError) as error:
         raise LedgerUnusable(f"{path}: {error}") from error

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from aggregator.accounts.compile import Accounts
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.audit.export import Exporter
@@ -125,6 +126,7 @@ class Aggregator:
             overruling=Overruling(self.store, self.settler),
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
+            accounts=Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock),
         )
 
     # Called from the committer's thread.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from aggregator.accounts.compile import Accounts
 from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
@@ -20,7 +21,7 @@ from aggregator.stores.store import SeriesKey, Store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` where nothing is settled, `audit` and `evidence` where no log is kept."""
+    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` where nothing is settled, `audit` and `evidence` where no log is kept, `accounts` where there is no ledger."""
 
     http: Http
     facilities: Mapping[str, Facility]
@@ -38,3 +39,4 @@ class Services:
     overruling: Overruling | None = None
     audit: AuditLog | None = None
     evidence: Exporter | None = None
+    accounts: Accounts | None = None

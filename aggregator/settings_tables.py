@@ -202,6 +202,7 @@ class FacilityTable(_Table):
     time_zone: ZoneName
     name: Annotated[str, Field(max_length=200)] = ""
     place: Annotated[str, Field(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,12}){0,2})?$")] = ""
+    grid_zone: Annotated[str, Field(max_length=64)] = ""
     connection_kw: PositiveDecimal | None = None
     interval_s: Literal[1, 5, 10, 15, 20, 30, 60, 180, 300, 450, 900] = 900
     meter: list[MeterTable] = Field(default=[], max_length=10_000)
@@ -215,6 +216,7 @@ class FacilityTable(_Table):
             time_zone=self.time_zone,
             name=self.name,
             place=self.place,
+            grid_zone=self.grid_zone,
             connection_kw=self.connection_kw,
             interval_s=self.interval_s,
             meters=tuple(meter.meter(zone) for meter in self.meter),

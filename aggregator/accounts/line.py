@@ -16,6 +16,7 @@ class Counts(StrEnum):
         "allocated"  # inside a line that is counted already: a sub-meter, a pool, a vehicle, an own boiler's heat
     )
     EXPORTED = "exported"  # left the facility
+    CAUSED = "caused"  # marginal: what consumption causes
     AVOIDED = "avoided"  # marginal: what a change avoids
     BIOGENIC = "biogenic"
     LIFE_CYCLE = "life_cycle"  # upstream of energy, grid losses

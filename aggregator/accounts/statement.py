@@ -76,7 +76,7 @@ class Statement:
             name: getattr(self, name)
             for name in ("facility", "profile", "from_ms", "to_ms", "as_of_ms", "expected", "notes")
         }
-        rows = [head, *(_plain(line) for line in self.lines)]
+        rows = [head, *(plain(line) for line in self.lines)]
         return b"".join(
             json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n" for row in rows
         )
@@ -103,12 +103,12 @@ def line_order(line: Line) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _plain(value: Any) -> Any:
-    """Decimals as text, dataclasses as objects."""
+def plain(value: Any) -> Any:
+    """As JSON has it: decimals as text, dataclasses as objects, tuples as lists."""
     if isinstance(value, Decimal):
         return format(value, "f")
     if hasattr(value, "__dataclass_fields__"):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return value

@@ -3,7 +3,8 @@
 Location-based scope 2: import of main meters only. Nothing is rounded here; a figure is rounded once, where it is shown.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import FactorTable
 from aggregator.emissions.place import Place
-from aggregator.emissions.resolution import Resolution, resolve
+from aggregator.emissions.resolution import HourlyLookup, Resolution, resolve
 
 # Shares of an interval that a factor boundary cuts are kept to a microwatt-hour; the last part takes the rest.
 SHARE: Final = Decimal("0.000000001")
@@ -57,35 +58,32 @@ class EmissionRate:
 class Booker:
     """Books energies of facilities; remembers each resolution for as long as it holds."""
 
-    def __init__(self, table: FactorTable) -> None:
+    def __init__(self, table: FactorTable, hourly: HourlyLookup | None = None) -> None:
+        """`hourly`: what is on record of a grid zone's hours, for facilities that name one."""
         self.table = table
+        self._hourly = hourly
         self._resolved: dict[tuple[Place, int, int], list[Resolution]] = {}
 
     def resolve(self, place: Place, at_ms: int, as_of_ms: int) -> Resolution:
         """As `resolution.resolve`; remembered per hour of knowledge time while the table stays as it is."""
         key = (place, as_of_ms // HOUR_MS, len(self.table))
-        remembered = self._resolved.setdefault(key, [])
-        for resolution in remembered:
-            if resolution.from_ms <= at_ms < resolution.to_ms:
-                return resolution
+        remembered = self._resolved.setdefault(key, [])  # disjoint in time, ordered
+        found = bisect_right(remembered, at_ms, key=lambda known: known.from_ms) - 1
+        if found >= 0 and at_ms < remembered[found].to_ms:
+            return remembered[found]
         if len(self._resolved) > MAX_REMEMBERED:
             self._resolved = {key: remembered}
-        resolution = resolve(self.table, place, at_ms, as_of_ms)
-        remembered.append(resolution)
+        resolution = resolve(self.table, place, at_ms, as_of_ms, hourly=self._hourly)
+        remembered.insert(found + 1, resolution)
         return resolution
 
     def book(self, place: Place, energies: Iterable[Energy], as_of_ms: int) -> list[Emission]:
         """One emission per energy, more where a factor boundary lies within: then pro rata by time, summing exactly."""
         booked: list[Emission] = []
         for energy in energies:
-            left, at_ms = energy.energy_kwh, energy.start_ms
-            while at_ms < energy.end_ms:
-                resolution = self.resolve(place, at_ms, as_of_ms)
-                to_ms = min(energy.end_ms, resolution.to_ms)
-                part = left if to_ms == energy.end_ms else _share(energy, to_ms - at_ms)
+            for at_ms, to_ms, part, resolution in parts(energy, lambda at_ms: self.resolve(place, at_ms, as_of_ms)):
                 kg = None if resolution.kg_per_kwh is None else EXACT.multiply(part, resolution.kg_per_kwh)
                 booked.append(Emission(energy.device, at_ms, to_ms, part, kg, energy.final, resolution))
-                left, at_ms = left - part, to_ms
         return booked
 
     def rate(self, place: Place, power_kw: Mapping[str, float | None], at_ms: int, as_of_ms: int) -> EmissionRate:
@@ -102,6 +100,17 @@ class Booker:
         )
         factor = resolution.kg_per_kwh
         return EmissionRate(None if factor is None else import_kw * factor, import_kw, (), resolution)
+
+
+def parts(energy: Energy, resolved: Callable[[int], Resolution]) -> Iterator[tuple[int, int, Decimal, Resolution]]:
+    """(start_ms, end_ms, kWh, factor) of an energy, cut where another factor begins to apply: pro rata by time, summing exactly."""
+    left, at_ms = energy.energy_kwh, energy.start_ms
+    while at_ms < energy.end_ms:
+        resolution = resolved(at_ms)
+        to_ms = min(energy.end_ms, resolution.to_ms)
+        part = left if to_ms == energy.end_ms else _share(energy, to_ms - at_ms)
+        yield at_ms, to_ms, part, resolution
+        left, at_ms = left - part, to_ms
 
 
 def _share(energy: Energy, part_ms: int) -> Decimal:

@@ -14,7 +14,7 @@ from aggregator.emissions.factors import FactorTable
 from aggregator.emissions.instruments import TYPES, Instrument, Retired
 from aggregator.emissions.place import Place
 from aggregator.emissions.profiles import Profile, profile
-from aggregator.emissions.resolution import Skipped, resolve
+from aggregator.emissions.resolution import Resolution, Skipped, resolve
 
 PROFILE: Final = "GHGP-MB"
 HOUR_MS: Final = 3_600_000
@@ -31,7 +31,10 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MarketPart:
-    """A part of the consumption and what stands for it. `kg_per_kwh` None: nothing does, and `skipped` says why."""
+    """A part of the consumption and what stands for it. `kg_per_kwh` None: nothing does, and `skipped` says why.
+
+    `id` is the instrument's, or that of the grid factor `resolution`.
+    """
 
     tier: str
     source: str
@@ -39,6 +42,8 @@ class MarketPart:
     kg_per_kwh: Decimal | None
     marks: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    id: str = ""
+    resolution: Resolution | None = None
 
     @property
     def amount(self) -> AverageKg | None:
@@ -108,7 +113,7 @@ def _window(
         left[instrument.id] -= kwh if instrument.type != "supplier_mix" else 0
         open_kwh -= kwh
         source = f"{instrument.registry_ref}, {instrument.evidence}"
-        parts.append(MarketPart(instrument.type, source, kwh, instrument.kg_per_kwh, (), tuple(skipped)))
+        parts.append(MarketPart(instrument.type, source, kwh, instrument.kg_per_kwh, (), tuple(skipped), instrument.id))
     if open_kwh > 0 or not parts:
         parts.append(_rest(table, place, window, open_kwh, as_of_ms, tuple(skipped)))
     return parts
@@ -152,4 +157,6 @@ def _rest(
         raise ValueError("market method: expected a span within one local year, whose residual mix it takes")
     if found.kg_per_kwh is None:
         return MarketPart("none", "", kwh, None, (), (*skipped, *found.skipped))
-    return MarketPart(tier, found.source, kwh, found.kg_per_kwh, marks, (*skipped, *found.skipped))
+    return MarketPart(
+        tier, found.source, kwh, found.kg_per_kwh, marks, (*skipped, *found.skipped), found.factor_id, found
+    )

@@ -11,7 +11,7 @@ LEVELS: Final = ("province", "grid", "national")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`needs_notice`: without a place level from the reporting year's notice there is no figure. `notice` names it."""
+    """`needs_notice`: without a place level from the reporting year's notice there is no figure. `notice` names it. `matching` of instruments: annual, hourly."""
 
     name: str
     method: str
@@ -21,6 +21,7 @@ class Profile:
     needs_notice: bool = False
     notice: str = ""
     hourly: bool = False
+    matching: str = "annual"
 
     def noticed(self, level: str, notice: str) -> "Profile":
         """The profile once the year's notice is entered. Raises ValueError."""
@@ -44,6 +45,7 @@ def profiles() -> dict[str, Profile]:
             tuple(row["years"]),
             row.get("notice", False),
             hourly=row.get("hourly", False),
+            matching=row.get("matching", "annual"),
         )
         for name, row in tomllib.loads(text).items()
     }

@@ -1,0 +1,134 @@
+"""Lines of the market method: retired instruments, then what stands for the rest. Not the matching itself (see `emissions.market`).
+
+Matching is over the whole span, cut at local years (GHGP-MB), or within each interval (GHGP-MB-HOURLY). Good energy is matched first, so that a line
+has one grade.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from aggregator.accounts.line import Applied, Counts, Line
+from aggregator.accounts.metered import IMPORT, mains
+from aggregator.accounts.period import Period
+from aggregator.emissions.amounts import EXACT
+from aggregator.emissions.factors import FactorTable
+from aggregator.emissions.instruments import Retired
+from aggregator.emissions.market import MarketPart, Use, market_based
+from aggregator.intervals.boundaries import Grade
+from aggregator.intervals.local_time import local_year, year_span_ms
+from aggregator.ledger import IntervalRow
+from wire.reading import Quality
+
+ZERO: Final = Decimal(0)
+_ORDER: Final = (Quality.GOOD, Quality.UNCERTAIN, Quality.SUBSTITUTED, Quality.BAD)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What one line adds up."""
+
+    part: MarketPart
+    grade: Grade
+    kwh: Decimal = ZERO
+    intervals: int = 0
+    provisional: int = 0
+
+
+def market_maker(table: FactorTable, retired: Iterable[Retired]) -> Callable[[Period], Iterator[Line]]:
+    """A maker for the profiles of the market method; nothing for the others."""
+    instruments = list(retired)
+
+    def lines(period: Period) -> Iterator[Line]:
+        if period.profile.method != "market":
+            return
+        rows = [row for meter in mains(period) for row in period.intervals(meter.device, IMPORT)]
+        by_year: defaultdict[int, list[IntervalRow]] = defaultdict(list)
+        for row in rows:
+            by_year[local_year(row.start_ms, period.facility.zone)].append(row)
+        for year, of_year in sorted(by_year.items()):
+            span = year_span_ms(year, period.facility.zone)
+            yield from _year(
+                period, table, instruments, of_year, (max(span[0], period.from_ms), min(span[1], period.to_ms))
+            )
+
+    return lines
+
+
+def _year(
+    period: Period, table: FactorTable, instruments: list[Retired], rows: Sequence[IntervalRow], span: tuple[int, int]
+) -> Iterator[Line]:
+    hourly = period.profile.matching == "hourly"
+    by_window: defaultdict[tuple[int, int], list[IntervalRow]] = defaultdict(list)
+    for row in rows:
+        by_window[(row.start_ms, row.end_ms) if hourly else span].append(row)
+    uses = [Use(*window, sum((row.energy_kwh for row in of), ZERO)) for window, of in sorted(by_window.items())]
+    figure = market_based(
+        table, period.facility.factor_place(), uses, instruments, period.as_of_ms, "hourly" if hourly else "annual"
+    )
+    parts = iter(figure.parts)
+    sums: dict[tuple[object, ...], _Sum] = {}
+    for use in uses:
+        grades = _grades(by_window[use.start_ms, use.end_ms])
+        for part, grade, kwh, intervals, provisional in _spread(parts, use.kwh, grades):
+            key = (part.tier, part.id, part.source, part.kg_per_kwh, part.marks, grade)
+            summed = sums.setdefault(key, _Sum(part, grade))
+            summed.kwh = EXACT.add(summed.kwh, kwh)
+            summed.intervals += intervals
+            summed.provisional += provisional
+    for summed in sums.values():
+        part, grade = summed.part, summed.grade
+        kg = None if part.kg_per_kwh is None else EXACT.multiply(summed.kwh, part.kg_per_kwh)
+        yield Line(
+            source="meters:main", counts=Counts.SCOPE_2, activity="indirect", carrier="electricity", start_ms=span[0], end_ms=span[1],
+            quantity=summed.kwh, unit="kWh", factor=_applied(part), kg=kg, quality=grade.quality.name.lower(), reason=grade.reason,
+            intervals=summed.intervals, provisional=summed.provisional, marks=part.marks,
+            why="; ".join(f"{skipped.candidate}: {skipped.reason}" for skipped in part.skipped) if kg is None else "",
+        )  # fmt: skip
+    if figure.surplus_kwh:
+        yield Line(
+            source="instruments:surplus", counts=Counts.EXPORTED, activity="indirect", carrier="electricity", start_ms=span[0], end_ms=span[1],
+            quantity=figure.surplus_kwh, unit="kWh", factor=None, kg=None, why="retired beyond the consumption; it is not carried over",
+        )  # fmt: skip
+
+
+def _grades(rows: Iterable[IntervalRow]) -> list[tuple[Grade, Decimal, int, int]]:
+    """(grade, kWh, intervals, provisional), the best first."""
+    found: defaultdict[Grade, list[IntervalRow]] = defaultdict(list)
+    for row in rows:
+        found[row.grade].append(row)
+    return [
+        (grade, sum((row.energy_kwh for row in of), ZERO), len(of), sum(not row.final for row in of))
+        for grade, of in sorted(found.items(), key=lambda item: (_ORDER.index(item[0].quality), item[0].reason))
+    ]
+
+
+def _spread(
+    parts: Iterator[MarketPart], kwh: Decimal, grades: list[tuple[Grade, Decimal, int, int]]
+) -> Iterator[tuple[MarketPart, Grade, Decimal, int, int]]:
+    """A window's parts over its grades, in order. A grade's intervals are counted where it ends."""
+    left = kwh
+    part = next(parts)
+    of_part = part.kwh
+    for grade, of_grade, intervals, provisional in grades:
+        while True:
+            taken = min(of_grade, of_part)
+            of_grade, of_part, left = of_grade - taken, of_part - taken, left - taken
+            last = of_grade <= 0
+            yield part, grade, taken, intervals if last else 0, provisional if last else 0
+            if of_part <= 0 and left > 0:
+                part = next(parts)
+                of_part = part.kwh
+            if last:
+                break
+
+
+def _applied(part: MarketPart) -> Applied | None:
+    if part.kg_per_kwh is None:
+        return None
+    grid = part.resolution
+    if grid is None:
+        return Applied(part.id, 1, part.kg_per_kwh, tier=part.tier, source=part.source)
+    return Applied(grid.factor_id, grid.version, part.kg_per_kwh, grid.region, grid.data_year, part.tier, part.source)
