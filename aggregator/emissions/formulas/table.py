@@ -4,6 +4,7 @@ from typing import Final
 
 from aggregator.emissions.formulas.emission_rows import BURNING, PROCESSES, SINKS
 from aggregator.emissions.formulas.figure_rows import CHANGES, ENERGY, RATIOS, UNCERTAINTY
+from aggregator.emissions.formulas.pool_rows import POOLS
 from aggregator.emissions.formulas.scenario_rows import SCENARIO_FORMULAS
 
 FORMULAS: Final = {
@@ -15,6 +16,7 @@ FORMULAS: Final = {
         *SCENARIO_FORMULAS,
         *RATIOS,
         *ENERGY,
+        *POOLS,
         *CHANGES,
         *UNCERTAINTY,
     )
