@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sim(words)
     _add_import(words)
     _add_factors(words)
+    _add_activities(words)
     _add_formula(words)
     _add_statement(words)
     _add_forecast(words)
@@ -410,6 +411,25 @@ def _run_statement(options: argparse.Namespace) -> int:
     from wattline import statement
 
     return statement.run(options)
+
+
+def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import activities_options
+
+    parser = _word(
+        words,
+        "activities",
+        "records of what no meter counts: fuel, materials, production, laboratory values",
+        "wattline activities import january.csv --config aggregator.toml --facility works --by 'Li Wei'",
+    )
+    activities_options.add_arguments(parser)
+    parser.set_defaults(run=_run_activities)
+
+
+def _run_activities(options: argparse.Namespace) -> int:
+    from wattline import activities
+
+    return activities.run(options)
 
 
 def _add_formula(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -168,14 +168,21 @@ class Registry:
         ]
 
     def decide(
-        self, pattern: str, status: Status, by: str, reason: str, now_ms: int, region: str | None = None
+        self,
+        pattern: str,
+        status: Status,
+        by: str,
+        reason: str,
+        now_ms: int,
+        region: str | None = None,
+        only: Key | None = None,
     ) -> list[Entry]:
         """Approves drafts, or withdraws the newest version that is not withdrawn: then the one before it is in force again.
 
-        Of the ids that are `pattern` (or begin with it, where it ends in *), in one region or all. Whoever entered a version cannot
-        approve it. Raises RegistryRefused.
+        Of the ids that are `pattern` (or begin with it, where it ends in *), in one region or all; `only`: of this key alone. Whoever
+        entered a version cannot approve it. Raises RegistryRefused.
         """
-        named = [entry for entry in self.entries() if fits(entry, pattern, region)]
+        named = [entry for entry in self.entries() if fits(entry, pattern, region) and only in (None, entry.key)]
         if status == "withdrawn":
             wanted = list({entry.key: entry for entry in named if entry.status != "withdrawn"}.values())
         else:

@@ -1,0 +1,160 @@
+"""Activities on record: versions with a reason, a second person's approval, and what was on record when."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from aggregator.accounts import laboratory
+from aggregator.accounts.activities import Activities, read_activities
+from aggregator.accounts.activity import Activity
+from aggregator.accounts.record_file import RecordsRefused
+from aggregator.emissions.parameter import Asked, resolve_parameter
+from aggregator.emissions.registry import Registry
+
+D = Decimal
+NOW = 1_780_272_000_000  # 2026-06-01
+ZONE = ZoneInfo("Asia/Shanghai")
+HEAD = "source,kind,subject,class,from,to,unit,quantity,opening,purchases,closing,resale,variant,parameters,evidence,reason\n"
+COAL = "kiln-1,fuel,anthracite,固定,2026-01-01,2026-02-01,t,,120,500,110,10,kiln,,scale tickets 1-31,\n"
+CLINKER = 'kiln-1,process,clinker,process,2026-01-01,2026-02-01,t,1000,,,,,,"cao_ratio=64.5%; mgo_ratio=0.015; cao_not_from_carbonate_ratio=0; mgo_not_from_carbonate_ratio=0",daily log,\n'
+SAMPLE = "LAB-7,laboratory,anthracite.ncv,stationary,2026-01-01,2026-02-01,GJ/t,23.1,,,,,,,certificate 7,\n"
+
+
+def rows(*lines: str, head: str = HEAD) -> list[Activity]:
+    return read_activities([head, *lines], "january.csv", "works")
+
+
+@pytest.fixture
+def activities() -> Iterator[Activities]:
+    with Activities(":memory:") as opened:
+        yield opened
+
+
+def test_consumption_is_opening_and_purchases_less_closing_and_resale(activities: Activities) -> None:
+    """Domain rule 23; 120 + 500 - 110 - 10 = 500, by hand."""
+    (coal,) = rows(COAL)
+    assert (coal.amount, coal.activity_class, coal.from_day) == (D(500), "stationary", date(2026, 1, 1))
+    activities.add([coal], "ann", NOW)
+    (kept,) = activities.in_force("works")
+    assert kept.activity.amount == 500
+    assert not kept.approved
+
+
+def test_a_correction_is_a_version_with_a_reason_and_counts_once_a_second_person_has_approved_it(
+    activities: Activities,
+) -> None:
+    activities.add(rows(COAL), "ann", NOW)
+    assert activities.add(rows(COAL), "ann", NOW + 1).unchanged == 1
+    activities.decide("works", [1], "approved", "bo", NOW + 2)
+    corrected = COAL.replace(",500,", ",510,")
+    with pytest.raises(
+        RecordsRefused,
+        match=r"kiln-1 fuel anthracite \(kiln\) 2026-01-01: on record with other content: a correction needs a reason",
+    ):
+        activities.add(rows(corrected), "ann", NOW + 3)
+    assert activities.add(rows(corrected.replace("1-31,", "1-31,ticket 12 was missing")), "ann", NOW + 4).corrected == 1
+    (kept,) = activities.in_force("works")
+    assert (kept.activity.amount, kept.waiting) == (D(500), True)
+    with pytest.raises(RecordsRefused, match="expected a second person, ann recorded it"):
+        activities.decide("works", [2], "approved", " Ann ", NOW + 5)
+    activities.decide("works", [2], "approved", "bo", NOW + 6)
+    assert [one.activity.amount for one in activities.in_force("works")] == [510]
+    assert [one.activity.amount for one in activities.in_force("works", NOW + 5)] == [500]
+    assert activities.in_force("works", NOW - 1) == []
+
+
+def test_a_withdrawn_version_lets_the_one_before_count_again(activities: Activities) -> None:
+    activities.add(rows(COAL), "ann", NOW)
+    activities.add(rows(COAL.replace(",500,", ",510,").replace("1-31,", "1-31,typo")), "ann", NOW)
+    activities.decide("works", [1, 2], "approved", "bo", NOW)
+    with pytest.raises(RecordsRefused, match="expected the reason of the withdrawal"):
+        activities.decide("works", [2], "withdrawn", "bo", NOW)
+    activities.decide("works", [2], "withdrawn", "bo", NOW, "no such ticket")
+    assert [one.activity.amount for one in activities.in_force("works")] == [500]
+    assert [standing.state for standing in activities.standings("works")] == ["approved", "withdrawn"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (COAL.replace("固定", "somewhere"), "class: expected stationary or mobile or process for fuel burnt, got 'somewhere'"),
+        (COAL.replace(",t,,", ",kWh,,"), "unit: expected one like t or Nm3 or m3, got 'kWh'"),
+        (COAL.replace(",120,500,", ",120,,"), "expected all of opening, purchases, closing, resale"),
+        (COAL.replace(",t,,", ",t,500,"), "quantity: expected it, or all of .*; got both"),
+        (COAL.replace(",120,500,", ",0,1,"), r"expected 0 t or more \(opening \+ purchases - closing - resale\), got -119"),
+        (COAL.replace("2026-02-01", "2026-01-01"), "expected `to` after `from`"),
+        (COAL.replace("2026-02-01", "soon"), "january.csv:2: to: expected a local day such as 2026-01-01, got 'soon'"),
+        (COAL.replace("scale tickets 1-31", ""), "expected evidence, got none"),
+        (COAL.replace(",fuel,", ",feeling,"), "kind: expected one of fuel, electricity, heat, .*, got 'feeling'"),
+        (COAL.replace(",fuel,anthracite,", ",heat,ice,"), "subject: expected one of heat, steam, hot_water for the kind heat, got 'ice'"),
+        (CLINKER.replace("mgo_ratio=0.015; ", ""), "expected mgo_ratio for clinker made, it is missing; there is no default"),
+        (CLINKER.replace("64.5%", "64.5"), "cao_ratio: expected 0 to 1, got 64.5"),
+        (CLINKER.replace("cao_ratio=64.5%", "cao=1"), "expected .* for clinker made, got cao"),
+        (CLINKER.replace("=64.5%", ""), "parameters: expected name=value; name=value, each name once, got 'cao_ratio'"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_is_refused_with_all_of_its_file(activities: Activities, line: str, said: str) -> None:
+    with pytest.raises(RecordsRefused, match=said):
+        activities.add(rows(line, SAMPLE), "ann", NOW)
+    assert activities.standings("works") == []
+
+
+def test_two_records_of_one_source_do_not_overlap(activities: Activities) -> None:
+    with pytest.raises(RecordsRefused, match="overlaps 2026-01-01 to 2026-02-01 of kiln-1, it would count twice"):
+        activities.add(rows(COAL, COAL.replace("2026-01-01,2026-02-01", "2026-01-31,2026-03-01")), "ann", NOW)
+
+
+def test_a_record_is_never_edited_or_deleted(activities: Activities) -> None:
+    activities.add(rows(COAL), "ann", NOW)
+    for statement in ("UPDATE activity SET unit = 'kg'", "DELETE FROM activity"):
+        with pytest.raises(Exception, match="an activity is never"), activities._file.transaction() as db:
+            db.execute(statement)
+
+
+def test_a_workbook_is_refused_with_what_to_do() -> None:
+    with pytest.raises(RecordsRefused, match="expected CSV in UTF-8, got a workbook: save its sheet as CSV first"):
+        read_activities(["PK\x03\x04"], "january.xlsx", "works")
+
+
+def test_a_laboratory_value_takes_the_place_of_the_default_while_it_is_valid_and_once_it_is_approved(
+    activities: Activities,
+) -> None:
+    """The default net calorific value of anthracite is 22.867 GJ/t (emissions.md 2.5); the sample said 23.1."""
+    asked = Asked("fuel.anthracite.ncv", 1_768_000_000_000, NOW + 9, "CN-JS", "works")  # 2026-01-09
+    with Registry(":memory:") as registry:
+        activities.add(rows(SAMPLE), "ann", NOW, lambda fresh: laboratory.draft(registry, fresh, NOW, ZONE))
+        assert resolve_parameter(registry.entries(), asked).value == D("22.867")
+        activities.decide(
+            "works",
+            [1],
+            "approved",
+            "bo",
+            NOW + 1,
+            "",
+            lambda found: laboratory.approve(registry, found, "bo", NOW + 1, ZONE),
+        )
+        found = resolve_parameter(registry.entries(), asked)
+        assert (found.value, found.tier) == (D("23.1"), "facility")
+        assert found.entry is not None
+        assert (found.entry.evidence, found.entry.entered_by, found.entry.approved_by) == ("certificate 7", "ann", "bo")
+        march = Asked("fuel.anthracite.ncv", 1_772_500_000_000, NOW + 9, "CN-JS", "works")
+        assert resolve_parameter(registry.entries(), march).value == D("22.867")
+        before = Asked("fuel.anthracite.ncv", 1_768_000_000_000, NOW, "CN-JS", "works")
+        assert resolve_parameter(registry.entries(NOW), before).value == D("22.867")
+
+
+def test_a_laboratory_value_out_of_range_is_refused_and_nothing_is_kept(activities: Activities) -> None:
+    with (
+        Registry(":memory:") as registry,
+        pytest.raises(RecordsRefused, match="expected 17 to 33 GJ/t, got 23100; it looks 1,000 times too large"),
+    ):
+        activities.add(
+            rows(SAMPLE.replace("23.1", "23100")),
+            "ann",
+            NOW,
+            lambda fresh: laboratory.draft(registry, fresh, NOW, ZONE),
+        )
+    assert activities.standings("works") == []

@@ -1,0 +1,57 @@
+"""`wattline activities` as a person uses it, from a file to an approved record."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wattline.command import main
+
+CONFIG = """
+[aggregator]
+data_directory = "{directory}"
+[[facility]]
+id = "works"
+time_zone = "Asia/Shanghai"
+place = "CN-JS"
+"""
+HEAD = "source,kind,subject,class,from,to,unit,quantity,evidence,reason\n"
+
+
+def test_from_a_file_to_an_approved_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, file = tmp_path / "aggregator.toml", tmp_path / "may.csv"
+    config.write_text(CONFIG.format(directory=tmp_path / "data"), encoding="utf-8")
+    file.write_text(
+        HEAD
+        + "truck,fuel,diesel,mobile,2026-05-01,2026-06-01,t,10,bills,\nLAB-1,laboratory,diesel.ncv,mobile,2026-05-01,2026-06-01,GJ/t,42.5,certificate,\n",
+        encoding="utf-8",
+    )
+    where = ["--config", str(config), "--facility", "works"]
+    assert main(["activities", "import", str(file), *where, "--by", "ann"]) == 0
+    assert "may.csv: 2 new, 0 corrected, 0 on record already" in capsys.readouterr().out
+    assert main(["activities", "list", *where]) == 0
+    assert (
+        "truck fuel diesel 2026-05-01 to 2026-06-01: 10 t, mobile, DRAFT, does not count yet" in capsys.readouterr().out
+    )
+    assert main(["activities", "approve", "--all", *where, "--by", "ann"]) == 1
+    assert "expected a second person, ann recorded it" in capsys.readouterr().err
+    assert main(["activities", "approve", "--all", *where, "--by", "bo"]) == 0
+    assert "truck fuel diesel 2026-05-01 version 1, 10 t, approved by bo" in capsys.readouterr().out
+    assert main(["factors", "show", "fuel.diesel.ncv", "--config", str(config)]) == 0
+    assert "fuel.diesel.ncv works: 42.5 GJ/t  [-] version 1, approved by bo" in capsys.readouterr().out
+
+    file.write_text(
+        HEAD + "truck,fuel,diesel,mobile,2026-05-01,2026-06-01,t,11,bills,one bill was missing\n", encoding="utf-8"
+    )
+    assert main(["activities", "import", str(file), *where, "--by", "ann"]) == 0
+    capsys.readouterr()
+    assert main(["activities", "list", *where, "--json"]) == 0
+    listed = {
+        row["source"]: (row["amount"], row["approved"], row["waiting"]) for row in json.loads(capsys.readouterr().out)
+    }
+    assert listed == {"LAB-1": ("42.5", True, False), "truck": ("10", True, True)}
+    assert main(["activities", "show", "3", *where]) == 0
+    assert "reason: one bill was missing" in capsys.readouterr().out
+    assert main(["activities", "withdraw", "3", *where, "--by", "bo", "--reason", "counted in April"]) == 0
+    assert main(["activities", "list", "--config", str(config), "--facility", "mill"]) == 2
+    assert "--facility: expected one of works, got 'mill'" in capsys.readouterr().err

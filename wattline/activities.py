@@ -1,0 +1,179 @@
+"""`wattline activities`: records of what no meter counts, from CSV to a second person's approval. Not what they come to (see `wattline statement`)."""
+
+import argparse
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aggregator.accounts import laboratory
+from aggregator.accounts.activities import Activities, Standing, read_activities
+from aggregator.accounts.activity import STOCK, Activity
+from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
+from aggregator.emissions.factors import known_on
+from aggregator.emissions.registry import Registry
+from aggregator.facility import Facility
+from aggregator.open_books import REGISTRY_NAME
+from aggregator.settings import SettingsFaults, load
+from wattline.factor_choice import instant_ms
+from wire.clock import Clock
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 0, 1 (refused), 2 (bad use)."""
+    words: dict[str, Callable[[argparse.Namespace, Facility, Path], int]] = {
+        "import": _import, "approve": _approve, "withdraw": _withdraw, "list": _list, "show": _show,
+    }  # fmt: skip
+    try:
+        facility, directory = opened(options)
+        return words[options.verb](options, facility, directory)
+    except RecordsRefused as error:
+        for fault in error.faults:
+            print(f"wattline activities: {fault}", file=sys.stderr)
+        return 1
+    except (SettingsFaults, ValueError) as error:
+        print(f"wattline activities: {error}", file=sys.stderr)
+        return 2
+    except (OSError, sqlite3.Error, RecordsBusy, RecordsUnusable) as error:
+        print(f"wattline activities: {error}", file=sys.stderr)
+        return 1
+
+
+def opened(options: argparse.Namespace) -> tuple[Facility, Path]:
+    """The facility and the data directory of the settings. Raises SettingsFaults, ValueError."""
+    settings = load(options.config, os.environ)
+    known = {facility.id: facility for facility in settings.facilities}
+    if options.facility not in known:
+        raise ValueError(f"--facility: expected one of {', '.join(known)}, got {options.facility!r}")
+    return known[options.facility], settings.data_directory
+
+
+def _import(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
+    with options.file.open(encoding="utf-8-sig", newline="") as lines:
+        records = read_activities(lines, options.file.name, facility.id)
+    now_ms = Clock.from_environment()()
+    with Activities(directory / ACCOUNTS_NAME) as activities, Registry(directory / REGISTRY_NAME) as registry:
+        done = activities.add(
+            records, options.by, now_ms, lambda fresh: laboratory.draft(registry, fresh, now_ms, facility.zone)
+        )
+    print(f"{options.file.name}: {done.new} new, {done.corrected} corrected, {done.unchanged} on record already")
+    if done.new or done.corrected:
+        print(
+            f"They are drafts: wattline activities approve --all --facility {facility.id} --by ANOTHER lets them count."
+        )
+    return 0
+
+
+def _approve(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
+    now_ms = Clock.from_environment()()
+    with Activities(directory / ACCOUNTS_NAME) as activities, Registry(directory / REGISTRY_NAME) as registry:
+        numbers = options.numbers
+        if options.all:
+            numbers = [
+                standing.activity.no for standing in activities.standings(facility.id) if standing.state == "draft"
+            ]
+        if not numbers:
+            raise ValueError("expected the numbers of drafts, or --all where there are some; got none")
+        decided = activities.decide(
+            facility.id, numbers, "approved", options.by, now_ms, options.reason,
+            lambda found: laboratory.approve(registry, found, options.by, now_ms, facility.zone),
+        )  # fmt: skip
+    return _told(decided, f"approved by {options.by}")
+
+
+def _withdraw(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
+    now_ms = Clock.from_environment()()
+    with Activities(directory / ACCOUNTS_NAME) as activities, Registry(directory / REGISTRY_NAME) as registry:
+        decided = activities.decide(
+            facility.id, options.numbers, "withdrawn", options.by, now_ms, options.reason,
+            lambda found: laboratory.withdraw(registry, found, options.by, options.reason, now_ms, facility.zone),
+        )  # fmt: skip
+    return _told(decided, f"withdrawn by {options.by}")
+
+
+def _told(decided: Sequence[Activity], what: str) -> int:
+    for one in decided:
+        print(f"{one.no}: {one.key} version {one.version}, {one.amount:f} {one.unit}, {what}")
+    return 0
+
+
+def _as_of(options: argparse.Namespace) -> int | None:
+    return None if options.as_of is None else instant_ms("--as-of", options.as_of, 0)
+
+
+def _list(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
+    with Activities(directory / ACCOUNTS_NAME) as activities:
+        found = activities.in_force(facility.id, _as_of(options))
+    if options.json:
+        print(
+            json.dumps(
+                [_plain(one.activity) | {"approved": one.approved, "waiting": one.waiting} for one in found],
+                ensure_ascii=False,
+            )
+        )
+        return 0
+    for one in found:
+        record = one.activity
+        standing = "approved" if one.approved else "DRAFT, does not count yet"
+        more = ", a correction waits" if one.waiting else ""
+        print(
+            f"{record.no}: {record.key} to {record.to_day}: {record.amount:f} {record.unit}, {record.activity_class}, {standing}{more}"
+        )
+    if not found:
+        print(f"{facility.id}: no activities on record")
+    return 0
+
+
+def _show(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
+    with Activities(directory / ACCOUNTS_NAME) as activities:
+        standings = activities.standings(facility.id, _as_of(options))
+    keys = {standing.activity.no: standing.activity.key for standing in standings}
+    if options.number not in keys:
+        raise RecordsRefused([f"{options.number}: expected a record of {facility.id}, there is none"])
+    versions = [standing for standing in standings if standing.activity.key == keys[options.number]]
+    if options.json:
+        print(json.dumps([_plain(standing.activity) | _fate(standing) for standing in versions], ensure_ascii=False))
+        return 0
+    for standing in versions:
+        record = standing.activity
+        print(f"{record.no}: {record.key} to {record.to_day} version {record.version}, {standing.state}")
+        if record.stock is not None:
+            print("    " + ", ".join(f"{name} {value:f}" for name, value in zip(STOCK, record.stock, strict=True)))
+        print(
+            f"    {record.amount:f} {record.unit}, {record.activity_class}{record.sub_class and f', {record.sub_class}'}"
+        )
+        for label, text in (
+            ("parameters", "; ".join(map("=".join, record.parameters))),
+            ("evidence", record.evidence),
+            ("reason", record.reason),
+        ):
+            if text:
+                print(f"    {label}: {text}")
+        print(f"    recorded by {record.by} on {known_on(standing.recorded_at_ms)}")
+        if standing.decided_at_ms is not None:
+            print(
+                f"    {standing.state} by {standing.decided_by} on {known_on(standing.decided_at_ms)}{standing.note and f': {standing.note}'}"
+            )
+    return 0
+
+
+def _plain(record: Activity) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        name: getattr(record, name)
+        for name in ("no", "facility", "source", "kind", "subject", "variant", "version", "unit", "sub_class", "process", "evidence", "reason", "by")
+    }  # fmt: skip
+    stock = None if record.stock is None else dict(zip(STOCK, (f"{value:f}" for value in record.stock), strict=True))
+    return said | {
+        "class": record.activity_class, "from": record.from_day.isoformat(), "to": record.to_day.isoformat(), "amount": f"{record.amount:f}",
+        "stock": stock, "parameters": dict(record.parameters),
+    }  # fmt: skip
+
+
+def _fate(standing: Standing) -> dict[str, Any]:
+    return {
+        "recorded_at_ms": standing.recorded_at_ms, "state": standing.state, "decided_by": standing.decided_by,
+        "decided_at_ms": standing.decided_at_ms, "note": standing.note,
+    }  # fmt: skip
