@@ -5,6 +5,7 @@ Not the arithmetic (see `emissions`), not the intervals themselves (see `ledger`
 
 # ruff: noqa: S608 (statements are put together from constant text only)
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -104,6 +105,20 @@ class Books:
             emissions = self._book(written, now_ms) if written and self._counts(written[0]) else []
         return Entered(written, emissions)
 
+    def withdraw(self, facility: str, device: str, quantity: str, from_ms: int) -> int:
+        """Measured intervals from `from_ms` on, and what was booked for them, do not stand until they are found again; gives how many."""
+        now_ms = self.clock()
+        with self.ledger.transaction() as db:
+            gone = self.ledger.withdraw_intervals(facility, device, quantity, from_ms, now_ms)
+            for row in gone if gone and self._counts(gone[0]) else ():
+                span = (facility, row.start_ms, device, row.end_ms)
+                where = "facility = ? AND start_ms = ? AND device = ? AND end_ms = ? AND superseded_at_ms IS NULL"
+                db.execute(
+                    f"UPDATE emission SET superseded_at_ms = ? WHERE {where} AND state = 'final'", (now_ms, *span)
+                )
+                db.execute(f"DELETE FROM emission WHERE {where} AND state = 'provisional'", span)
+        return len(gone)
+
     def _counts(self, row: IntervalRow) -> bool:
         """Location-based scope 2: electricity that a main meter imports."""
         facility = self.facilities.get(row.facility)
@@ -127,7 +142,7 @@ class Books:
             for emission in emissions:
                 key = (facility, emission.start_ms, device, emission.end_ms)
                 kept = standing.get((emission.start_ms, emission.end_ms))
-                version = 1 if kept is None else kept.version + int(kept.emission.final)
+                version = _next_version(db, key) if kept is None else kept.version + int(kept.emission.final)
                 if kept is not None and kept.emission.final:
                     db.execute(
                         "UPDATE emission SET superseded_at_ms = ? WHERE facility = ? AND start_ms = ? AND device = ? AND end_ms = ?"
@@ -306,6 +321,15 @@ class Books:
             f"SELECT {', '.join(names)} FROM factor_version ORDER BY facility, factor_id, region, data_year, version"
         )
         return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _next_version(db: sqlite3.Connection, key: tuple[Any, ...]) -> int:
+    """Of an interval for which nothing stands: what was withdrawn keeps its versions."""
+    found = db.execute(
+        "SELECT coalesce(max(version), 0) + 1 FROM emission WHERE facility = ? AND start_ms = ? AND device = ? AND end_ms = ?",
+        key,
+    ).fetchone()
+    return int(found[0])
 
 
 def _factor_row(version: FactorVersion) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ class Decided:
     reason: str
     by: str
     decided_at_ms: int
+    evidence: str = ""
     superseded_by: int | None = None
 
 
@@ -39,15 +40,17 @@ class DecisionBook:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def enter(self, series: SeriesKey, decision: Decision, reason: str, by: str, now_ms: int) -> int:
+    def enter(
+        self, series: SeriesKey, decision: Decision, reason: str, by: str, now_ms: int, evidence: str = ""
+    ) -> int:
         """Appends a decision; gives its id."""
         with self._ledger.transaction() as db:
             row = db.execute(
                 "INSERT INTO counter_decision (facility, edge, device, quantity, at_ms, change, modulus_kwh, old_last_kwh,"
-                " new_first_kwh, until_ms, reason, decided_by, decided_at_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+                " new_first_kwh, until_ms, reason, decided_by, decided_at_ms, evidence) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
                 (
                     *series, decision.at_ms, decision.said.value, _text(decision.modulus), _text(decision.old_last),
-                    _text(decision.new_first), decision.until_ms, reason, by, now_ms,
+                    _text(decision.new_first), decision.until_ms, reason, by, now_ms, evidence,
                 ),
             ).fetchone()  # fmt: skip
         return int(row[0])
@@ -66,7 +69,7 @@ class DecisionBook:
         """Every decision that touches [from_ms, to_ms), superseded ones included, ordered by instant and then as entered."""
         found = self._ledger.rows(
             "SELECT at_ms, change, modulus_kwh, old_last_kwh, new_first_kwh, until_ms, id, facility, edge, device, quantity, reason,"
-            " decided_by, decided_at_ms, (SELECT min(later.id) FROM counter_decision later WHERE later.facility = d.facility"
+            " decided_by, decided_at_ms, evidence, (SELECT min(later.id) FROM counter_decision later WHERE later.facility = d.facility"
             " AND later.edge = d.edge AND later.device = d.device AND later.quantity = d.quantity AND later.at_ms = d.at_ms"
             " AND later.id > d.id) FROM counter_decision d WHERE facility = ? AND coalesce(until_ms, at_ms) >= ? AND at_ms < ?"
             " AND (? IS NULL OR device = ?) ORDER BY at_ms, id LIMIT ?",

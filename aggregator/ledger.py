@@ -27,6 +27,7 @@ LOCK_TIMEOUT_S: Final = 20.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 _INSTRUCTIONS_BETWEEN_LOOKS: Final = 50_000
 ESTIMATE: Final = "estimate"  # the source of interval energies that nobody measured
+MANUAL: Final = "manual"  # of those that a person has entered
 CHECKPOINTS_KEPT: Final = 8  # per series, besides the first of each day for a week and of each 30 days for good
 _DAY_MS: Final = 86_400_000
 _WEEK_MS: Final = 7 * _DAY_MS
@@ -160,16 +161,28 @@ class Ledger:
                 continue
             if kept is not None:
                 old.append((now_ms, *series, b.at_ms, kept.version))
-            version = 1 if kept is None else kept.version + 1
-            fresh.append((*series, b.at_ms, version, str(b.value), int(b.grade.quality), b.grade.reason, b.how, now_ms))
+            fresh.append((*series, b.at_ms, *series, b.at_ms, str(b.value), int(b.grade.quality), b.grade.reason, b.how, now_ms))
         with self.transaction() as db:
             db.executemany(
                 "UPDATE boundary_value SET superseded_at_ms = ? WHERE facility = ? AND edge = ? AND device = ? AND quantity = ?"
                 " AND at_ms = ? AND version = ?",
                 old,
             )
-            db.executemany("INSERT INTO boundary_value VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL)", fresh)
+            db.executemany(
+                "INSERT INTO boundary_value VALUES (?,?,?,?,?, (SELECT coalesce(max(version), 0) + 1 FROM boundary_value WHERE facility = ?"
+                " AND edge = ? AND device = ? AND quantity = ? AND at_ms = ?),?,?,?,?,?,NULL)",
+                fresh,
+            )
         return len(fresh)
+
+    def withdraw_boundaries(self, series: SeriesKey, after_ms: int, now_ms: int) -> None:
+        """What was found of the counter after an instant does not stand until it is found again."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE boundary_value SET superseded_at_ms = ? WHERE facility = ? AND edge = ? AND device = ? AND quantity = ?"
+                " AND at_ms > ? AND superseded_at_ms IS NULL",
+                (now_ms, *series, after_ms),
+            )
 
     def boundaries(self, series: SeriesKey, from_ms: int, to_ms: int) -> list[BoundaryRow]:
         """Boundaries of one series that stand, from_ms <= at_ms < to_ms, ordered."""
@@ -277,8 +290,8 @@ class Ledger:
                 kept = standing.get((row.start_ms, row.end_ms))
                 if kept is not None and not _replaces(row, kept):
                     continue
-                version = 1 if kept is None else kept.version + int(kept.final)
                 key = (*series, row.start_ms, row.end_ms)
+                version = _next_version(db, key) if kept is None else kept.version + int(kept.final)
                 if kept is not None and kept.final:
                     db.execute(
                         "UPDATE interval_energy SET superseded_at_ms = ? WHERE facility = ? AND device = ? AND quantity = ?"
@@ -314,6 +327,22 @@ class Ledger:
             )
             for name, start_ms, end_ms, energy, quality, reason, state, source, version in found
         ]  # fmt: skip
+
+    def withdraw_intervals(
+        self, facility: str, device: str, quantity: str, from_ms: int, now_ms: int
+    ) -> list[IntervalRow]:
+        """Measured intervals that start at or after `from_ms` do not stand until they are found again; gives them."""
+        rows = self.intervals(facility, device, quantity, from_ms, 2**62)
+        gone = [row for row in rows if row.source == "measured"]
+        with self.transaction() as db:
+            for row in gone:
+                key = (facility, device, quantity, row.start_ms, row.end_ms, row.version)
+                where = "facility = ? AND device = ? AND quantity = ? AND start_ms = ? AND end_ms = ? AND version = ?"
+                if row.final:
+                    db.execute(f"UPDATE interval_energy SET superseded_at_ms = ? WHERE {where}", (now_ms, *key))
+                else:
+                    db.execute(f"DELETE FROM interval_energy WHERE {where}", key)
+        return gone
 
     # -- alarms (aggregator.alarms.AlarmBook) ---------------------------------------------------------------------
 
@@ -374,10 +403,12 @@ class _DecimalSum:
 def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
     """Whether a figure takes the place of one that stands: not the measured one of an imported one, nor the reverse once it is final.
 
-    An estimate gives way to any final figure and takes the place of estimates only.
+    An estimate gives way to any final figure and takes the place of estimates only; one entered by hand gives way to a measured one.
     """
     if ESTIMATE in (row.source, kept.source):
         return (row.final or not kept.final) and kept.source == ESTIMATE and _content(row) != _content(kept)
+    if kept.source == MANUAL and row.source == "measured":
+        return row.final
     if kept.source != row.source and (kept.source == "import" or kept.final):
         return False
     if kept.final and kept.grade.reason == "imported" != row.grade.reason:
@@ -385,6 +416,16 @@ def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
     if kept.final and not row.final:
         return False
     return _content(row) != _content(kept)
+
+
+def _next_version(db: sqlite3.Connection, key: tuple[Any, ...]) -> int:
+    """Of an interval of which none stands: one that was withdrawn keeps its versions."""
+    found = db.execute(
+        "SELECT coalesce(max(version), 0) + 1 FROM interval_energy WHERE facility = ? AND device = ? AND quantity = ? AND start_ms = ?"
+        " AND end_ms = ?",
+        key,
+    ).fetchone()
+    return int(found[0])
 
 
 def _content(row: IntervalRow) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from aggregator.intervals.decision import Decision, Said, Unfit
 from aggregator.intervals.series import displayed
 from aggregator.series_line import DAY_MS
 from aggregator.settle import COUNTERS, IMPORT_EDGE, Settler
-from aggregator.stores.store import SeriesKey, Store
+from aggregator.stores.store import SeriesKey
 from wire.reading import Quality
 
 _WINDOWS_MS: Final = (900_000, DAY_MS, 31 * DAY_MS)  # how far around an instant its readings are looked for
@@ -65,15 +65,14 @@ class Forensics:
 class Overruling:
     """Any thread may call; `decide` waits for a settlement that is running. Raises LedgerError and StoreError."""
 
-    def __init__(self, store: Store, settler: Settler) -> None:
-        self._store = store
+    def __init__(self, settler: Settler) -> None:
         self._settler = settler
 
     @property
     def _facilities(self) -> Mapping[str, Facility]:
         return self._settler.facilities
 
-    def decide(self, series: SeriesKey, decision: Decision, reason: str, by: str) -> Ruling:
+    def decide(self, series: SeriesKey, decision: Decision, reason: str, by: str, evidence: str = "") -> Ruling:
         """Enters a decision at its first reading at or after `decision.at_ms`; the figures follow at the next settlement.
 
         Raises Unfit where it contradicts the meter or its readings, Overlapping.
@@ -98,7 +97,7 @@ class Overruling:
             after[0], decision.said, decision.modulus, decision.old_last, decision.new_first, decision.until_ms
         )
         self._check_overlap(series, placed)
-        number = self._settler.decide(series, placed, reason, by)
+        number = self._settler.decide(series, placed, reason, by, evidence)
         entered = self._settler.decisions.decided(series.facility, placed.at_ms, placed.at_ms + 1, series.device, _MOST)
         return Ruling(next(decided for decided in entered if decided.id == number), "waiting", None)
 
@@ -163,7 +162,7 @@ class Overruling:
         """The first usable reading at or after an instant, or the last one before it."""
         for window_ms in _WINDOWS_MS:
             span = (at_ms, at_ms + window_ms) if direction == 1 else (at_ms - window_ms, at_ms)
-            columns = self._store.history(series, *span)
+            columns, _ = self._settler.history(series, *span)
             usable = np.flatnonzero((columns.value >= 0) & (columns.quality != Quality.BAD))
             if len(usable):
                 row = usable[0 if direction == 1 else -1]

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.accounts.compile import Accounts
+from aggregator.accounts.hand_readings import HandReadings
+from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.audit.export import Exporter
@@ -67,13 +69,14 @@ class Aggregator:
             self.ledger = Ledger(settings.data_directory / "ledger.sqlite")
             self.books = open_books(settings, self.ledger, clock)
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
+            self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)
             key = command_key(settings.command_key, settings.data_directory)
             self.audit = AuditLog(
                 settings.data_directory, self.store, self.store_id, clock, frame_bytes_max=settings.archive_bytes
             )
-        except (OSError, StoreError, LedgerError, KeyUnusable, LogUnusable) as error:
+        except (OSError, StoreError, LedgerError, KeyUnusable, LogUnusable, RecordsUnusable) as error:
             raise CannotStart(str(error)) from error
         self.alarms = Alarms(self.ledger, clock)
         self.live = LiveState(
@@ -93,7 +96,7 @@ class Aggregator:
             )
             for edge in settings.edges
         )
-        self.settler = Settler(self.store, self.ledger, settings.facilities, clock, self.alarms, self.books)
+        self.settler = Settler(self.store, self.ledger, settings.facilities, clock, self.alarms, self.books, self.hand)
         self.settling = Settling(self.settler, clock)
         self._noting = Noting(self.store, self.settler, settings.facilities)
         self.ingest = Ingest(
@@ -123,7 +126,7 @@ class Aggregator:
             ready=self._ready,
             figures=self.ingest.figures,
             commands=self.commands,
-            overruling=Overruling(self.store, self.settler),
+            overruling=Overruling(self.settler),
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
             accounts=Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock),
@@ -208,6 +211,7 @@ class Aggregator:
         self.settling.settle(patient=False)
         self.store.close()
         self.ledger.close()
+        self.hand.close()
 
     def _mqtt(self, loop: asyncio.AbstractEventLoop) -> MqttSession:
         wanted = self.settings.mqtt

@@ -34,6 +34,7 @@ class Line:
     settled_ms: int = -(2**62)  # when this was last done, by the clock
     # UTC day -> readings taken, of the last week: by it a restart finds late readings that were stored and never settled.
     settled_of_day: dict[int, int] = field(default_factory=dict)
+    hand_no: int = 0  # the last entry by hand that was known when this was last done
 
     def took(self, day: int, readings: int) -> None:
         self.settled_of_day[day] = self.settled_of_day.get(day, 0) + readings
@@ -42,7 +43,9 @@ class Line:
 
     def to_json(self) -> str:
         days = {str(day): n for day, n in self.settled_of_day.items()}
-        return json.dumps({"days": days, "engine": self.engine.to_json()}, separators=(",", ":"))
+        return json.dumps(
+            {"days": days, "hand_no": self.hand_no, "engine": self.engine.to_json()}, separators=(",", ":")
+        )
 
 
 class StoredPower:

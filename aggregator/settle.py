@@ -14,6 +14,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from aggregator.accounts.hand_line import HandLine
+from aggregator.accounts.hand_readings import HandReadings
 from aggregator.alarms import Alarms
 from aggregator.books import Books, Entered
 from aggregator.decision_book import DecisionBook
@@ -26,7 +28,7 @@ from aggregator.intervals.power import IntegratedLine
 from aggregator.intervals.series import CounterIntervals, Settled
 from aggregator.ledger import LOCK_TIMEOUT_S, IntervalRow, Ledger, LedgerBusy
 from aggregator.series_line import DAY_MS, EXPORT, IMPORT, POWER, SIGN, Line, StoredPower, offer_rows, rows_by_day
-from aggregator.stores.store import SeriesKey, Store
+from aggregator.stores.store import Columns, SeriesKey, Store
 
 IMPORT_EDGE: Final = "import"  # the edge under which imported counter readings are stored
 COUNTERS: Final[dict[str, tuple[str, ...]]] = {
@@ -90,13 +92,16 @@ class Settler:
         clock: Callable[[], int],
         alarms: Alarms | None = None,
         books: Books | None = None,
+        hand: HandReadings | None = None,
     ) -> None:
+        """`hand`: what people have read off the meters; it joins what was measured."""
         self.store = store
         self.ledger = ledger
         self.clock = clock
         self.facilities = {facility.id: facility for facility in facilities}
         self.books = Books(ledger, self.facilities.values(), clock) if books is None else books
         self.decisions = DecisionBook(ledger)
+        self.hand = None if hand is None else HandLine(store, hand, self.decisions.standing)
         self._alarms = alarms
         self._noting = threading.Lock()
         self._settling = threading.Lock()
@@ -120,7 +125,7 @@ class Settler:
             with self._noting:
                 _widen(self._dirty, series, from_ms, to_ms)
 
-    def decide(self, series: SeriesKey, decision: Decision, reason: str, by: str) -> int:
+    def decide(self, series: SeriesKey, decision: Decision, reason: str, by: str, evidence: str = "") -> int:
         """Keeps what a person says that a counter did, and has everything from there on settled again. Gives the decision's id.
 
         `decision` must fit (see `aggregator.overruling`). Raises LedgerError; then nothing is kept.
@@ -131,7 +136,7 @@ class Settler:
             until_ms = self._line(series, decision.at_ms).watermark_ms
             try:
                 with self.ledger.transaction():
-                    number = self.decisions.enter(series, decision, reason, by, self.clock())
+                    number = self.decisions.enter(series, decision, reason, by, self.clock(), evidence)
                     line = self._rewound(series, decision.at_ms)
                     self._checkpoint(series, line)  # what a restart goes on from, also where there was none before
             except Exception:
@@ -141,6 +146,14 @@ class Settler:
             return number
         finally:
             self._settling.release()
+
+    def history(self, series: SeriesKey, from_ms: int, to_ms: int) -> tuple[Columns, Columns]:
+        """The readings of [from_ms, to_ms) from which a series is settled, and the measured ones of them alone."""
+        meter = self._meter(series)
+        if self.hand is None or meter is None:
+            measured = self.store.history(series, from_ms, to_ms)
+            return measured, measured
+        return self.hand.history(meter, series, from_ms, to_ms)
 
     def pending(self) -> bool:
         """Whether anything noted waits to be settled, late readings included."""
@@ -192,6 +205,15 @@ class Settler:
             missed_ms = self._day_missed_ms(series, line)
             if missed_ms is not None:
                 self.note(series, missed_ms, point.at_ms)
+        if self.hand is not None:
+            self._resume_by_hand(self.hand.book)
+
+    def _resume_by_hand(self, book: HandReadings) -> None:
+        for series in book.series():
+            if self._meter(series) is not None:
+                first_ms = min(reading.at_ms for reading in book.entered_after(series, 0))
+                for reading in book.entered_after(series, self._line(series, first_ms).hand_no):
+                    self.note(series, reading.at_ms, reading.at_ms)
 
     def _day_missed_ms(self, series: SeriesKey, line: Line) -> int | None:
         """The first of the last days of which the store holds another number of readings than were settled."""
@@ -218,7 +240,8 @@ class Settler:
 
     def _ripe(self, dirty: dict[SeriesKey, Span], now_ms: int, patient: bool) -> list[tuple[SeriesKey, Span]]:
         ready: list[tuple[SeriesKey, Span]] = []
-        for series, (from_ms, to_ms) in dirty.items():
+        for series, (noted_ms, to_ms) in dirty.items():
+            from_ms = noted_ms if self.hand is None else self.hand.back_to(series, noted_ms, to_ms)
             line = self._line(series, from_ms)
             if from_ms > line.watermark_ms:
                 if patient and not self._urgent(series, line, to_ms, now_ms):
@@ -274,22 +297,41 @@ class Settler:
     def _settle_series(self, series: SeriesKey, span: Span, changed: Changed) -> None:
         line = self._line(series, span[0])
         from_ms = line.watermark_ms + 1
-        if span[0] <= line.watermark_ms:
+        rewound = span[0] <= line.watermark_ms
+        if rewound:
             line = self._rewound(series, span[0])
             from_ms = line.watermark_ms + 1
         meter = self._meter(series)
         assert meter is not None
         source = series if meter.counted else series._replace(quantity=POWER)
-        columns = self.store.history(source, from_ms, span[1] + 1)
+        columns, measured = self.history(source, from_ms, span[1] + 1)
+        counted = measured.at_ms[~np.isnan(measured.value)]
         changed.series += 1
         changed.readings += len(columns)
+        if self.hand is not None:
+            line.hand_no = self.hand.book.newest_no(series)
         for first, last in rows_by_day(columns):
             settled = offer_rows(line.engine, columns, first, last)
-            line.took(int(columns.at_ms[first]) // DAY_MS, int(np.count_nonzero(~np.isnan(columns.value[first:last]))))
+            day = int(columns.at_ms[first]) // DAY_MS
+            line.took(day, int(np.count_nonzero(counted // DAY_MS == day)))
             line.watermark_ms = int(columns.at_ms[last - 1])
             self._keep(series, line, settled, changed)
-        if isinstance(line.engine, CounterIntervals) and line.engine.counter.holding:
-            changed.held.add(series)
+        if isinstance(line.engine, CounterIntervals):
+            if rewound and self.hand is not None and self.hand.book.newest_no(series):
+                self._withdraw_beyond(series, line.engine, from_ms, changed)
+            if line.engine.counter.holding:
+                changed.held.add(series)
+
+    def _withdraw_beyond(self, series: SeriesKey, engine: CounterIntervals, from_ms: int, changed: Changed) -> None:
+        """A display by hand may have left the line: what only it had closed is open again, or was never there."""
+        boundaries = engine.boundaries
+        open_ms = from_ms if boundaries.open_ms is None else boundaries.open_ms
+        with self.ledger.transaction():
+            if self.books.withdraw(series.facility, series.device, series.quantity, open_ms):
+                changed.facilities.add(series.facility)
+            settled_ms = from_ms if boundaries.settled is None else boundaries.settled.at_ms
+            self.ledger.withdraw_boundaries(series, settled_ms, self.clock())
+            changed.add(series.facility, self.books.enter([_row(series, each) for each in engine.provisional()]))
 
     def _keep(self, series: SeriesKey, line: Line, settled: Settled, changed: Changed) -> None:
         now_ms = self.clock()
@@ -334,7 +376,8 @@ class Settler:
                 else IntegratedLine(interval_ms, SIGN[series.quantity])
             )
             self._heed_decisions(series, fresh)
-            return Line(fresh, from_ms - LOOK_BACK_MS)
+            by_hand = [] if self.hand is None else self.hand.book.standing(series)
+            return Line(fresh, min([from_ms - LOOK_BACK_MS, *(reading.at_ms - 1 for reading in by_hand[:1])]))
         state = json.loads(kept[1])
         engine = (
             CounterIntervals.from_json(meter, interval_ms, power, state["engine"])
@@ -342,7 +385,8 @@ class Settler:
             else IntegratedLine.from_json(interval_ms, SIGN[series.quantity], state["engine"])
         )
         self._heed_decisions(series, engine)
-        return Line(engine, kept[0], settled_of_day={int(day): n for day, n in state["days"].items()})
+        days = {int(day): n for day, n in state["days"].items()}
+        return Line(engine, kept[0], settled_of_day=days, hand_no=state.get("hand_no", 0))
 
     def _heed_decisions(self, series: SeriesKey, engine: CounterIntervals | IntegratedLine) -> None:
         if isinstance(engine, CounterIntervals):

@@ -41,6 +41,7 @@ class Grade:
 
 GOOD: Final = Grade()
 COUNTER_DIFF: Final = Grade(Quality.SUBSTITUTED, "counter-diff")
+MANUAL: Final = Grade(Quality.SUBSTITUTED, "manual")  # the same, where a person has read one of the two displays
 QUANTUM: Final = Grade(Quality.UNCERTAIN, "quantum")
 
 
@@ -107,6 +108,11 @@ class BoundaryLine:
     @property
     def meter(self) -> MeterSpec:
         return self.counter.meter
+
+    @property
+    def open_ms(self) -> int | None:
+        """The start of the interval that is not closed yet; None before the first boundary."""
+        return None if self._open is None else self._open.start_ms
 
     def feed(self, reading: Accepted) -> tuple[list[Boundary], list[IntervalEnergy]]:
         """The boundaries that this reading settles, in order, and the intervals that they close."""
@@ -193,7 +199,10 @@ class BoundaryLine:
             if self._spacings_ms
             else SHORT_SILENCE_MS
         )
-        return Boundary(at_ms, value, COUNTER_DIFF if silence_ms > longest_ms else GOOD, how)
+        if silence_ms <= longest_ms:
+            return Boundary(at_ms, value, GOOD, how)
+        by_hand = MANUAL.reason in (before.reason, reading.reason)
+        return Boundary(at_ms, value, MANUAL if by_hand else COUNTER_DIFF, how)
 
     def _shape_waiting(self, reading: Accepted) -> list[Boundary]:
         """A step has come: the boundaries that waited lie on the way from the last step to this one, as power does."""

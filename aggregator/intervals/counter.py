@@ -156,8 +156,8 @@ class CounterLine:
         carried = self.meter.rated_power_kw * (to_ms - from_ms) / MS_PER_H / self.meter.multiplier_at(to_ms)
         return HEADROOM * carried + SPARE_COUNTS * self.count_at(to_ms)
 
-    def _step(self, at_ms: int, raw: Decimal, reading: CounterReading) -> tuple[Decimal, bool] | None:
-        """(energy, rolled over) from a believed raw value to a reading, or None where it cannot be."""
+    def step(self, at_ms: int, raw: Decimal, reading: CounterReading) -> tuple[Decimal, bool] | None:
+        """(energy, rolled over) in displayed kWh from a believed display to a reading, or None where the line cannot have carried it."""
         delta = reading.value - raw
         bound = self._bound(at_ms, reading.at_ms)
         if 0 <= delta <= bound:
@@ -173,7 +173,7 @@ class CounterLine:
 
     def _believe(self, reading: CounterReading) -> tuple[Decimal, bool] | None:
         assert self.last is not None
-        return self._step(self.last.at_ms, self.last.raw, reading)
+        return self.step(self.last.at_ms, self.last.raw, reading)
 
     def _accept(self, reading: CounterReading) -> tuple[list[Accepted], list[CounterEvent]]:
         assert self.last is not None
@@ -201,12 +201,12 @@ class CounterLine:
         )
         base_ms, base_raw = (self.last.at_ms, self.last.raw) if old is None else (old.at_ms, old.value)
         changed = reading.serial is not None and self.serial is not None and reading.serial != self.serial
-        on_old = not changed and self._step(base_ms, base_raw, reading) is not None
+        on_old = not changed and self.step(base_ms, base_raw, reading) is not None
         if not on_old:
             new = next(
                 (held for held, old in zip(reversed(self._held), reversed(self._on_old), strict=True) if not old), None
             )
-            if new is not None and self._step(new.at_ms, new.value, reading) is None:
+            if new is not None and self.step(new.at_ms, new.value, reading) is None:
                 return self._another_line(reading)
         self._held.append(reading)
         self._on_old.append(on_old)

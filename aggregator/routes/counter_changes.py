@@ -45,6 +45,7 @@ class DecisionBody(Answer):
     new_first_kwh: Kwh | None = None
     until_ms: Instant | None = None
     reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    evidence: Annotated[str, Field(max_length=2000)] = ""  # what shows it: a photo, a work order
     by: Annotated[str, Field(min_length=1, max_length=100)]
 
     @model_validator(mode="after")
@@ -89,6 +90,7 @@ class DecisionAnswer(Answer):
     new_first_kwh: str | None
     until_ms: int | None
     reason: str
+    evidence: str
     by: str
     decided_at_ms: int
     state: Literal["in_force", "waiting", "superseded"]
@@ -151,6 +153,7 @@ def _decision(ruling: Ruling) -> DecisionAnswer:
         new_first_kwh=_text(said.new_first),
         until_ms=said.until_ms,
         reason=entry.reason,
+        evidence=entry.evidence,
         by=entry.by,
         decided_at_ms=entry.decided_at_ms,
         state=ruling.state,
@@ -192,7 +195,7 @@ def decide(given: Given, named: Named, body: Annotated[DecisionBody, Body()]) ->
             _decimal(body.new_first_kwh),
             body.until_ms,
         )
-        ruling = _overruling(given).decide(series, decision, body.reason, body.by)
+        ruling = _overruling(given).decide(series, decision, body.reason, body.by, body.evidence)
     except Unfit as error:
         seen = "nothing" if error.seen is None else error.seen
         raise Problem(422, "decision does not fit", error.thing, error.expected, str(seen)) from error

@@ -53,7 +53,7 @@ class Desk:
         """A new settler on the same files."""
         plant = self.plant
         self.settler = Settler(plant.store, plant.ledger, [FACILITY], plant.clock, plant.alarms)
-        object.__setattr__(plant.services, "overruling", Overruling(plant.store, self.settler))
+        object.__setattr__(plant.services, "overruling", Overruling(self.settler))
 
     def commit(self, value: Callable[[int], float | None], from_s: int, to_s: int, every_s: int = 10) -> None:
         readings = [(at_s, shown) for at_s in range(from_s, to_s, every_s) if (shown := value(at_s)) is not None]
@@ -141,7 +141,8 @@ def test_a_rollover_that_was_taken_for_a_reset_is_overruled_twice_and_survives_a
     assert (entry["reason"], entry["by"], entry["modulus_kwh"]) == ("read off the meter", "li", "2000")
 
     # A second word: another meter, of which both readings were noted: 0.5 by the old one, 0.25 by the new one.
-    assert say(client, FALL, change="exchange", old_last_kwh="2000", new_first_kwh="0.25").status_code == 201
+    sheet = {"old_last_kwh": "2000", "new_first_kwh": "0.25", "evidence": "exchange sheet 117"}
+    assert say(client, FALL, change="exchange", **sheet).json()["evidence"] == "exchange sheet 117"
     desk.restart()
     desk.commit(display, 3700, 4600)
     desk.settle()
@@ -150,6 +151,8 @@ def test_a_rollover_that_was_taken_for_a_reset_is_overruled_twice_and_survives_a
     assert [row.version for row in desk.rows()] == [1, 3, 1, 1, 1]
     assert desk.kg() == D("224.875")
     assert listed(client)[1] == [("rollover", FALL, "superseded"), ("exchange", FALL, "in_force")]
+    said = client.get(PATH, params={"from": T, "to": desk.plant.now_ms}).json()["decisions"]
+    assert [entry["evidence"] for entry in said] == ["", "exchange sheet 117"]
 
     # The last word: the algebra shall decide again.
     assert say(client, FALL, change="automatic").status_code == 201

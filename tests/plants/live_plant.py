@@ -97,7 +97,7 @@ class LivePlant:
             alarms=self.alarms,
             clock=self.clock,
             ready=lambda: self.not_ready,
-            overruling=Overruling(self.store, self.settler),
+            overruling=Overruling(self.settler),
         )
 
     def clock(self) -> int:
