@@ -39,6 +39,8 @@ PRIORITIES: Final[dict[str, int]] = {
     "clock_unsynced": 3,
     "gap": 2,  # readings that the edge had to give up
     "residual": 3,  # the meters do not add up
+    "part_negative": 2,  # over a day: the meters inside one measure more than it, beyond their accuracy
+    "check_apart": 2,  # over a day: a check meter and its meter disagree beyond both classes
     "counter_reset": 3,
     "batch_refused": 3,
     "store_unavailable": 1,

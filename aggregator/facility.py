@@ -5,9 +5,9 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aggregator.emissions.place import FactorOverride, Place
-from aggregator.intervals.meter import MeterSpec, Multiplier, Role
+from aggregator.intervals.meter import MeterSpec, Multiplier, Role, VirtualMeter
 
-__all__ = ["Facility", "FactorOverride", "MeterSpec", "Multiplier", "Place", "Role"]
+__all__ = ["Facility", "FactorOverride", "MeterSpec", "Multiplier", "Place", "Role", "VirtualMeter"]
 
 # Every offset from UTC in use today is a multiple of 15 minutes, so that intervals which divide 15 minutes never straddle
 # a local midnight. (Source: IANA time zone database 2025b; older local mean times are not supported.)
@@ -27,6 +27,7 @@ class Facility:
     meters: tuple[MeterSpec, ...] = ()
     overrides: tuple[FactorOverride, ...] = ()
     grid_zone: str = ""  # whose hourly intensities apply, where a profile takes an hourly series
+    virtual_meters: tuple[VirtualMeter, ...] = ()
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:
@@ -38,7 +39,7 @@ class Facility:
                 f"facility {self.id}: time_zone must be an IANA zone such as Asia/Shanghai, is {self.time_zone!r}"
             ) from error
         seen: set[str] = set()
-        for meter in self.meters:
+        for meter in (*self.meters, *self.virtual_meters):
             if meter.device in seen:
                 raise ValueError(f"facility {self.id}: meter {meter.device} is named twice")
             seen.add(meter.device)

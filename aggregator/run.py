@@ -33,6 +33,7 @@ from aggregator.settle import Settler
 from aggregator.settling import Noting, Settling
 from aggregator.stores.open import open_store
 from aggregator.stores.store import Store, StoreError
+from aggregator.tree_watch import TreeWatch
 from aggregator.trust import Trust, TrustedEdge
 from aggregator.watch import Watch
 from wire import topics
@@ -105,6 +106,7 @@ class Aggregator:
         self.watch = Watch(
             self.live, self.alarms, self.books, clock, speed=clock.speed, edges=lambda: self.ingest.figures().edges
         )
+        self.tree_watch = TreeWatch(self.ledger, self.alarms, settings.facilities, clock)
         self.session: MqttSession | None = None
         self.commands = Commands(
             CommandBook(self.ledger, self.store_id), key, self.trust.edges(), clock, lambda: self.session
@@ -187,6 +189,7 @@ class Aggregator:
                     background = [
                         asyncio.create_task(self.watch.run(), name="watch"),
                         asyncio.create_task(self.settling.run(), name="settling"),
+                        asyncio.create_task(self.tree_watch.run(), name="tree watch"),
                         asyncio.create_task(self._sign_for_ever(), name="audit"),
                     ]
                     try:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from aggregator.facility import Facility
+from aggregator.meter_tree import tree_faults
 from aggregator.settings_tables import FileTable, expected_and_seen
 from wire.keys import KeyUnusable, PublicKey
 from wire.mqtt import Broker, Tls
@@ -138,7 +139,9 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
     facilities = []
     for at, entry in enumerate(parsed.facility):
         try:
-            facilities.append(entry.facility())
+            facility = entry.facility()
+            faults += [Fault(name, f"facility[{at}].{key}", *said) for key, *said in tree_faults(facility)]
+            facilities.append(facility)
         except ValueError as error:
             if any(fault.key.startswith(f"facility[{at}].") for fault in faults):
                 continue  # it is named already, and more precisely
@@ -213,6 +216,7 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
     for at, entry in enumerate(parsed.facility):
         key = f"facility[{at}]"
         yield from _twice(f"{key}.meter", "device", [meter.device for meter in entry.meter])
+        yield from _twice(f"{key}.virtual_meter", "device", [meter.device for meter in entry.virtual_meter])
         for number, meter in enumerate(entry.meter):
             if (entry.id, meter.edge) not in listed:
                 yield f"{key}.meter[{number}].edge", f"an edge listed under [[edge]] for {entry.id}", repr(meter.edge)

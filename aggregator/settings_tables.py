@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role
+from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
 
 
 def _decimal(value: Any) -> Decimal:
@@ -148,6 +148,8 @@ class MeterTable(_Table):
     multiplier: list[MultiplierTable] = Field(default=[], max_length=1000)
     show: Literal["grid", "load", "pv", "storage", "ev"] | None = None
     counted: bool = True
+    parent: Id | None = None
+    accuracy_percent: Annotated[PositiveDecimal, Field(le=20)] | None = None
 
     def meter(self, zone: ZoneInfo) -> MeterSpec:
         """The meter. Raises ValueError where its entries contradict each other."""
@@ -166,6 +168,30 @@ class MeterTable(_Table):
             multipliers=entries or (Multiplier(Decimal(1)),),
             show=self.show or ("grid" if self.role == "main" else ""),
             counted=self.counted,
+            parent=self.parent or "",
+            accuracy_percent=self.accuracy_percent,
+        )
+
+
+class TermTable(_Table):
+    """One entry of a virtual meter's `formula`."""
+
+    device: Id
+    sign: Literal[1, -1] = 1
+
+
+class VirtualMeterTable(_Table):
+    """`[[facility.virtual_meter]]`: a signed sum of other meters."""
+
+    device: Id
+    formula: Annotated[list[TermTable], Field(min_length=1, max_length=1000)]
+    carrier: Literal["electricity", "gas", "water", "heat", "cooling", "oil"] = "electricity"
+    parent: Id | None = None
+
+    def meter(self) -> VirtualMeter:
+        """The meter."""
+        return VirtualMeter(
+            self.device, tuple((term.device, term.sign) for term in self.formula), self.carrier, self.parent or ""
         )
 
 
@@ -206,6 +232,7 @@ class FacilityTable(_Table):
     connection_kw: PositiveDecimal | None = None
     interval_s: Literal[1, 5, 10, 15, 20, 30, 60, 180, 300, 450, 900] = 900
     meter: list[MeterTable] = Field(default=[], max_length=10_000)
+    virtual_meter: list[VirtualMeterTable] = Field(default=[], max_length=1000)
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
 
     def facility(self) -> Facility:
@@ -221,6 +248,7 @@ class FacilityTable(_Table):
             interval_s=self.interval_s,
             meters=tuple(meter.meter(zone) for meter in self.meter),
             overrides=tuple(factor.override(zone) for factor in self.factor),
+            virtual_meters=tuple(meter.meter() for meter in self.virtual_meter),
         )
 
 

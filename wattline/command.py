@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_aggregator(words)
     _add_sim(words)
     _add_import(words)
+    _add_tree(words)
     _add_factors(words)
     _add_activities(words)
     _add_formula(words)
@@ -430,6 +431,25 @@ def _run_activities(options: argparse.Namespace) -> int:
     from wattline import activities
 
     return activities.run(options)
+
+
+def _add_tree(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import tree_options
+
+    parser = _word(
+        words,
+        "tree",
+        "the meter tree: own parts, unmetered remainder and check meters at every roll-up",
+        "wattline tree --config aggregator.toml --from 2026-05-01 --to 2026-06-01 --roll-up day",
+    )
+    tree_options.add_arguments(parser)
+    parser.set_defaults(run=_run_tree)
+
+
+def _run_tree(options: argparse.Namespace) -> int:
+    from wattline import tree
+
+    return tree.run(options)
 
 
 def _add_formula(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -14,6 +14,7 @@ class Role(StrEnum):
 
     MAIN = "main"  # a grid connection of the facility: its import is what the facility drew
     SUB = "sub"  # inside the facility: already part of a main meter
+    VIRTUAL = "virtual"  # measures nothing: a signed sum of other meters
     CHECK = "check"  # measures what another meter measures; never added
 
 
@@ -32,13 +33,25 @@ class Multiplier:
 
 
 @dataclass(frozen=True, slots=True)
+class VirtualMeter:
+    """A signed sum of other meters: `terms` are (device, +1 or -1). `parent` as a meter's; without one it is shown and part of nothing."""
+
+    device: str
+    terms: tuple[tuple[str, int], ...]
+    carrier: str = "electricity"
+    parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MeterSpec:
     """One meter of a facility.
 
     `rated_power_kw` is what the measured line can carry at most, in primary kW. `modulus_kwh` is where the display starts
     again at zero, in displayed kWh (None: unknown, then no backward step is a rollover). `quantum_kwh` is the display's
     last digit x multiplier (None: learnt from the finest digit seen). `counted` is False only for a meter without energy
-    counters: its power is integrated. `show` is the tile of the overview page that its power belongs to.
+    counters: its power is integrated. `show` is the tile of the overview page that its power belongs to. `parent` is the meter
+    inside which it measures, of a check meter the one that it checks ("": not stated). `accuracy_percent` is its class with its
+    transformers', the most that it may be wrong (None: not stated).
     """
 
     device: str
@@ -51,6 +64,8 @@ class MeterSpec:
     multipliers: tuple[Multiplier, ...] = (Multiplier(ONE),)
     show: str = ""
     counted: bool = True
+    parent: str = ""
+    accuracy_percent: Decimal | None = None
 
     def __post_init__(self) -> None:
         if not self.rated_power_kw > 0:

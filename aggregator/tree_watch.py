@@ -1,0 +1,92 @@
+"""Looks at the meter trees of the last whole day: meters inside that measure more than the one around them, checks that disagree. Not the trees.
+
+Where a day has no figure, an alarm stays as it is. Only facilities whose settings say where meters lie have alarms of parts; a check
+meter has one as soon as it names the meter that it checks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Final
+
+from aggregator.accounts.slots import FLOWS
+from aggregator.accounts.tree import Metered, TreeSums
+from aggregator.alarms import Alarms
+from aggregator.facility import Facility, MeterSpec, VirtualMeter
+from aggregator.intervals.local_time import day_span_ms, local_day
+from aggregator.ledger import Ledger, LedgerError
+from aggregator.meter_tree import carriers
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 60.0  # real; a facility is looked at when one of its intervals has ended since
+PART: Final = "part_negative"
+CHECK: Final = "check_apart"
+
+
+class TreeWatch:
+    """`clock` is UTC ms."""
+
+    def __init__(
+        self, ledger: Ledger, alarms: Alarms, facilities: Iterable[Facility], clock: Callable[[], int]
+    ) -> None:
+        self._ledger = ledger
+        self._alarms = alarms
+        self._facilities = [entry for entry in facilities if any(meter.parent for meter in _named(entry))]
+        self._clock = clock
+        self._seen: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """For ever, in a thread; cancel to stop."""
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(EVERY_S)
+
+    def look(self) -> None:
+        """Once, now. A ledger that cannot answer is logged and asked again next time."""
+        for facility in self._facilities:
+            interval = self._clock() // facility.interval_ms
+            if self._seen.get(facility.id) == interval:
+                continue
+            try:
+                for carrier in carriers(facility):
+                    if carrier in FLOWS:
+                        self._look_at(facility, carrier)
+            except LedgerError as error:
+                log.error("meter tree not looked at facility=%s reason=%s", facility.id, error)
+                continue
+            self._seen[facility.id] = interval
+
+    def _look_at(self, facility: Facility, carrier: str) -> None:
+        today_ms, _ = day_span_ms(local_day(self._clock(), facility.zone), facility.zone)
+        from_ms, to_ms = day_span_ms(local_day(today_ms - 1, facility.zone), facility.zone)
+        metered = Metered(
+            facility,
+            carrier,
+            lambda device, quantity: self._ledger.intervals(facility.id, device, quantity, from_ms, to_ms),
+            from_ms,
+            to_ms,
+        )
+        for found in metered.roll_up("total"):
+            self._judge(facility, metered, found)
+
+    def _judge(self, facility: Facility, metered: Metered, found: TreeSums) -> None:
+        day = local_day(found.from_ms, facility.zone).isoformat()
+        for device, line in found.nodes.items():
+            if line.own is not None and any(found.nodes[child].node.stated for child in line.node.children):
+                said = (_short(line.own), metered.unit, _short(line.allowed), day)
+                self._alarms.set(line.too_small, facility.id, PART, device, *said)
+        for check in found.checks:
+            apart = check.apart_percent
+            if apart is not None and check.checks:
+                said = (check.checks, f"{apart:+.2f}", f"{check.limit_percent.normalize():f}", day)
+                self._alarms.set(check.too_far, facility.id, CHECK, check.device, *said)
+
+
+def _named(facility: Facility) -> tuple[MeterSpec | VirtualMeter, ...]:
+    return (*facility.meters, *facility.virtual_meters)
+
+
+def _short(value: Decimal) -> str:
+    return f"{value:.1f}"
