@@ -131,6 +131,7 @@ class Aggregator:
             overruling=Overruling(self.settler),
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
+            persons=self.settings.persons,
             accounts=Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock),
         )
 

@@ -15,6 +15,7 @@ from aggregator.ingest_figures import IngestFigures
 from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
 from aggregator.overruling import Overruling
+from aggregator.person import Person
 from aggregator.settings import Http
 from aggregator.stores.store import SeriesKey, Store
 
@@ -40,3 +41,4 @@ class Services:
     audit: AuditLog | None = None
     evidence: Exporter | None = None
     accounts: Accounts | None = None
+    persons: tuple[Person, ...] = ()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from aggregator.facility import Facility
+from aggregator.person import Person
 from aggregator.meter_tree import tree_faults
 from aggregator.settings_tables import FileTable, expected_and_seen
 from wire.keys import KeyUnusable, PublicKey
@@ -97,6 +98,7 @@ class Settings:
     edges: tuple[EdgeTrust, ...] = field(default=())
     command_key: Path | None = None  # None: a key that the aggregator makes and keeps beside its data
     archive_bytes: int = 1 << 30  # of sealed batches, kept as evidence
+    persons: tuple[Person, ...] = ()
 
     def facility(self, facility_id: str) -> Facility | None:
         """The facility with this id."""
@@ -167,6 +169,7 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         ),
         command_key=None if parsed.commands.key is None else path.parent / parsed.commands.key,
         archive_bytes=parsed.audit.archive_mib << 20,
+        persons=tuple(Person(one.name, one.token_sha256, one.entity, tuple(one.may)) for one in parsed.person),
     )
 
 
@@ -211,6 +214,8 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
     if store.kind == "influxdb" and urlsplit(store.url).scheme not in {"http", "https"}:
         yield "store.url", 'an http or https address, because kind = "influxdb"', repr(store.url)
     yield from _twice("facility", "id", [entry.id for entry in parsed.facility])
+    yield from _twice("person", "name", [person.name for person in parsed.person])
+    yield from _twice("person", "token_sha256", [person.token_sha256 for person in parsed.person])
     known = {entry.id: entry for entry in parsed.facility}
     listed = {(edge.facility, edge.edge) for edge in parsed.edge}
     for at, entry in enumerate(parsed.facility):

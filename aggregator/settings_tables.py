@@ -261,6 +261,15 @@ class EdgeTable(_Table):
     accept_unsigned: bool = False
 
 
+class PersonTable(_Table):
+    """`[[person]]`: who may write over HTTP in their own name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
+    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    entity: Annotated[str, Field(max_length=200)] = ""
+    may: Annotated[list[Literal["enter", "approve", "operate"]], Field(max_length=3)] = ["enter"]
+
+
 class FileTable(_Table):
     """The whole file."""
 
@@ -271,6 +280,7 @@ class FileTable(_Table):
     audit: AuditTable = AuditTable()
     facility: Annotated[list[FacilityTable], Field(min_length=1, max_length=10_000)]
     edge: list[EdgeTable] = Field(default=[], max_length=10_000)
+    person: list[PersonTable] = Field(default=[], max_length=1000)
 
 
 def instant_ms(value: datetime | date | None, zone: ZoneInfo) -> int | None:

@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_statement(words)
     _add_forecast(words)
     _add_certs(words)
+    _add_person(words)
     _add_verify(words)
     return parser
 
@@ -502,6 +503,27 @@ def _run_certs(options: argparse.Namespace) -> int:
     from wattline import certs
 
     return certs.run(options)
+
+
+def _add_person(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _word(
+        words,
+        "person",
+        "a token for a person who writes over HTTP in their own name, and what the settings say of them",
+        "wattline person 'Li Wei' --entity 'Works Ltd' --may enter approve >> aggregator.toml",
+    )
+    parser.add_argument("name", help="as it goes on record")
+    parser.add_argument("--entity", default="", help="the legal entity that answers for what the person signs")
+    parser.add_argument(
+        "--may", nargs="+", default=["enter"], choices=["enter", "approve", "operate"], help="their rights (default: enter)"
+    )
+    parser.set_defaults(run=_run_person)
+
+
+def _run_person(options: argparse.Namespace) -> int:
+    from wattline import person
+
+    return person.run(options)
 
 
 def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

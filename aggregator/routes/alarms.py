@@ -7,7 +7,7 @@ from pydantic import Field
 
 from aggregator.alarms import Alarm, AlreadyAcknowledged, UnknownAlarm
 from aggregator.routes.facilities import Named
-from aggregator.routes.guard import Given, Reader, Writer
+from aggregator.routes.guard import Given, Reader, Writing
 from aggregator.routes.problem import Problem
 from aggregator.routes.query import Answer, Instant, Parameters, no_parameters
 
@@ -48,7 +48,7 @@ class AlarmParameters(Parameters):
 class Acknowledgement(Answer):
     """Who took the alarm and what they said of it."""
 
-    by: Annotated[str, Field(min_length=1, max_length=100)] = "operator"
+    by: Annotated[str, Field(max_length=100)] = ""
     note: Annotated[str, Field(max_length=1000)] = ""
 
 
@@ -79,15 +79,17 @@ def alarms(given: Given, named: Named, wanted: Annotated[AlarmParameters, Query(
     return AlarmsAnswer(facility=named.id, alarms=[_answer(alarm) for alarm in found])
 
 
-@router.post("/alarms/{alarm}/acknowledge", dependencies=[Writer, Depends(no_parameters)])
+@router.post("/alarms/{alarm}/acknowledge", dependencies=[Depends(no_parameters)])
 def acknowledge(
     given: Given,
+    author: Writing,
     alarm_id: Annotated[str, Path(alias="alarm", max_length=64)],
     said: Annotated[Acknowledgement, Body()],
 ) -> AlarmAnswer:
     """Take an alarm. It appears in the feed of all viewers; 409 where somebody was first."""
+    author.must("operate")
     try:
-        return _answer(given.alarms.acknowledge(alarm_id, said.by, said.note))
+        return _answer(given.alarms.acknowledge(alarm_id, author.named(said.by, "operator"), said.note))
     except UnknownAlarm as error:
         raise Problem(404, "unknown alarm", "alarm", "the id of an open alarm", alarm_id) from error
     except AlreadyAcknowledged as error:

@@ -1,12 +1,13 @@
-"""Who may read and write over HTTP, and the headers that every answer carries. Not the users themselves (there are none yet: one token).
+"""Who may read and write over HTTP, and the headers that every answer carries. Not the persons themselves (see `person`).
 
-A program sends `Authorization: Bearer <token>`. The page cannot put a header on its event stream, so it exchanges the token for a session
+The server's token opens everything; a person's own token opens reads and, by their rights, writes in their name. A program sends `Authorization: Bearer <token>`. The page cannot put a header on its event stream, so it exchanges the token for a session
 cookie. Every write also needs the header `X-Wattline-Write`, which no foreign page can send without being asked by us first.
 """
 
 import hmac
 import secrets
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aggregator.person import Person, Right, person_of
 from aggregator.routes.problem import Problem, ProblemBody
 from aggregator.services import Services
 
@@ -36,23 +38,27 @@ _HEADERS: Final = {
 
 
 class Sessions:
-    """Sessions of browsers: random names in memory, gone with the process."""
+    """Sessions of browsers: random names in memory, gone with the process. Each is the server token's (None) or a person's."""
 
     def __init__(self) -> None:
-        self._until_ms: OrderedDict[str, int] = OrderedDict()
+        self._open: OrderedDict[str, tuple[int, Person | None]] = OrderedDict()
 
-    def start(self, now_ms: int) -> str:
+    def start(self, now_ms: int, person: Person | None = None) -> str:
         """The name of a new session; the oldest one ends when there are too many."""
         name = secrets.token_urlsafe(32)
-        self._until_ms[name] = now_ms + SESSION_S * 1000
-        while len(self._until_ms) > _SESSIONS_MAX:
-            self._until_ms.popitem(last=False)
+        self._open[name] = now_ms + SESSION_S * 1000, person
+        while len(self._open) > _SESSIONS_MAX:
+            self._open.popitem(last=False)
         return name
 
     def holds(self, name: str | None, now_ms: int) -> bool:
         """Whether this session was started and has not ended."""
-        until_ms = self._until_ms.get(name or "")
+        until_ms, _ = self._open.get(name or "", (None, None))
         return until_ms is not None and now_ms < until_ms
+
+    def person(self, name: str | None) -> Person | None:
+        """Whose session it is."""
+        return self._open.get(name or "", (0, None))[1]
 
 
 def services(request: Request) -> Services:
@@ -69,12 +75,22 @@ def token_matches(given: Services, token: str) -> bool:
     return given.http.token is not None and hmac.compare_digest(token.encode(), given.http.token.encode())
 
 
+def person_asking(request: Request, given: Services) -> Person | None:
+    """The person whose token or session this request carries."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return person_of(token.strip(), given.persons)
+    sessions: Sessions = request.app.state.sessions
+    cookie = request.cookies.get(COOKIE)
+    return sessions.person(cookie) if sessions.holds(cookie, given.clock()) else None
+
+
 def _known(request: Request, given: Services) -> bool:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token_matches(given, token.strip()):
         return True
     sessions: Sessions = request.app.state.sessions
-    return sessions.holds(request.cookies.get(COOKIE), given.clock())
+    return sessions.holds(request.cookies.get(COOKIE), given.clock()) or person_asking(request, given) is not None
 
 
 def _who_are_you() -> Problem:
@@ -99,7 +115,7 @@ def from_our_page(request: Request) -> None:
 def may_write(request: Request, given: Given) -> None:
     """403 or 401 where this request may not change anything. Without a token only a server on loopback takes writes."""
     from_our_page(request)
-    if given.http.token is None:
+    if given.http.token is None and person_asking(request, given) is None:
         if not given.http.loopback:
             raise Problem(403, "writes are closed", "WATTLINE_TOKEN", "a token in the server's environment", "nothing")
         return
@@ -107,8 +123,43 @@ def may_write(request: Request, given: Given) -> None:
         raise _who_are_you()
 
 
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes: a person of the settings, or whoever holds the server's token (None) and then says who they are."""
+
+    person: Person | None
+    persons_named: bool
+
+    def named(self, by: str = "", otherwise: str = "") -> str:
+        """The name that goes on record; `by` is what the request says, `otherwise` stands where nobody says anything. Raises Problem."""
+        said = by.strip() or (otherwise if self.person is None else "")
+        if self.person is None:
+            if not said:
+                raise Problem(422, "author needed", "by", "the name of who does this", "nothing")
+            return said
+        if said not in {"", self.person.name}:
+            raise Problem(403, "another name", "by", f"{self.person.name}, whose token this is", said)
+        return self.person.name
+
+    def must(self, right: Right) -> None:
+        """403 where the person has not this right; to approve takes a person, once the settings name any. Raises Problem."""
+        if self.person is not None and right not in self.person.may:
+            raise Problem(403, "not allowed", "may", right, ", ".join(self.person.may) or "nothing")
+        if self.person is None and right == "approve" and self.persons_named:
+            raise Problem(
+                403, "a person needed", "Authorization", "the token of a person who may approve", "the server's"
+            )
+
+
+def author(request: Request, given: Given) -> Author:
+    """Who writes, once `may_write` has let the request through. Raises Problem."""
+    may_write(request, given)
+    return Author(person_asking(request, given), bool(given.persons))
+
+
 Reader = Depends(may_read)
 Writer = Depends(may_write)
+Writing = Annotated[Author, Depends(author)]
 
 
 class Guard:

@@ -9,7 +9,7 @@ from aggregator.command_book import Commanded
 from aggregator.commands import Commands, NotSent, UnknownEdge
 from aggregator.ledger import LedgerBusy
 from aggregator.routes.facilities import Named
-from aggregator.routes.guard import Given, Reader, Writer
+from aggregator.routes.guard import Given, Reader, Writing
 from aggregator.routes.problem import Problem
 from aggregator.routes.query import Answer, Parameters, no_parameters
 from aggregator.services import Services
@@ -41,7 +41,7 @@ class SetPointsBody(Answer):
 
     set_points: Annotated[list[Wanted], Field(min_length=1, max_length=MAX_SET_POINTS)]
     firm: bool = False
-    by: Annotated[str, Field(min_length=1, max_length=100)] = "operator"
+    by: Annotated[str, Field(max_length=100)] = ""
     valid_s: Annotated[int, Field(ge=1, le=3600)] = 30
 
 
@@ -158,9 +158,13 @@ def _answer(commands: Commands, commanded: Commanded) -> CommandAnswer:
     )
 
 
-@router.post("", status_code=202, dependencies=[Writer, Depends(no_parameters)])
-async def ask(given: Given, named: Named, edge: EdgeName, body: Annotated[SetPointsBody, Body()]) -> CommandAnswer:
+@router.post("", status_code=202, dependencies=[Depends(no_parameters)])
+async def ask(
+    given: Given, author: Writing, named: Named, edge: EdgeName, body: Annotated[SetPointsBody, Body()]
+) -> CommandAnswer:
     """Send set-points to an edge. 202: they are signed and on their way; the edge's answer is read under the id."""
+    author.must("operate")
+    by = author.named(body.by, "operator")
     commands, now_ms = _commands(given), given.clock()
     wanted = [
         SetPoint(
@@ -173,9 +177,7 @@ async def ask(given: Given, named: Named, edge: EdgeName, body: Annotated[SetPoi
         for entry in body.set_points
     ]
     try:
-        sent = await commands.send(
-            named.id, edge, wanted, firm=body.firm, valid_ms=body.valid_s * 1000, asked_by=body.by
-        )
+        sent = await commands.send(named.id, edge, wanted, firm=body.firm, valid_ms=body.valid_s * 1000, asked_by=by)
     except UnknownEdge as error:
         raise _unknown(edge, named.id) from error
     except CommandUnreadable as error:
