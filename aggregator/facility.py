@@ -39,10 +39,10 @@ class Facility:
                 f"facility {self.id}: time_zone must be an IANA zone such as Asia/Shanghai, is {self.time_zone!r}"
             ) from error
         seen: set[str] = set()
-        for meter in (*self.meters, *self.virtual_meters):
-            if meter.device in seen:
-                raise ValueError(f"facility {self.id}: meter {meter.device} is named twice")
-            seen.add(meter.device)
+        for device in [*(meter.device for meter in self.meters), *(meter.device for meter in self.virtual_meters)]:
+            if device in seen:
+                raise ValueError(f"facility {self.id}: meter {device} is named twice")
+            seen.add(device)
 
     @property
     def zone(self) -> ZoneInfo:
