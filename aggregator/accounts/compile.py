@@ -11,6 +11,7 @@ from typing import Final
 from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.period import Maker, Period
+from aggregator.accounts.shares import allocated_lines
 from aggregator.accounts.statement import Statement, line_order
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.factors import FactorTable
@@ -64,6 +65,7 @@ class Accounts:
             table = FactorTable.from_pack(electricity_pack(entries))
             makers: Sequence[Maker] = (
                 location_lines,
+                allocated_lines,
                 market_maker(table, instruments.retired(facility, as_of_ms)),
             )
             return compile_statement(period, makers)

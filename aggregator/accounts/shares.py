@@ -1,0 +1,136 @@
+"""What the meters inside a main took of its kg: allocated lines, one for each own part, the unmetered remainder and what is undivided. Not the scope 2 itself.
+
+In each interval the kg of the mains' import are shared among what consumed, in proportion to energy. Where nothing else supplied the site that is
+energy x factor; where PV or storage did, everybody gets less than that, and the kg still add up to the mains'.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.metered import applied, identity
+from aggregator.accounts.period import Period
+from aggregator.accounts.slots import ZERO
+from aggregator.accounts.tree import Division, Metered
+from aggregator.emissions.amounts import EXACT
+from aggregator.emissions.booking import Energy, parts
+from aggregator.emissions.factors import AVERAGE
+from aggregator.emissions.resolution import Resolution
+from aggregator.intervals.boundaries import GOOD, Grade
+from aggregator.intervals.local_time import local_day
+
+UNMETERED: Final = "unmetered"
+UNDIVIDED: Final = "undivided"
+SITE_MIX: Final = "site_mix"  # the grid was not the only supply: kg is not energy x the grid's factor
+KG_GRAIN: Final = Decimal("0.000000001")
+
+
+class _Group(NamedTuple):
+    source: str
+    day: date
+    factor: tuple[object, ...]
+    grade: Grade
+    mixed: bool
+
+
+@dataclass(slots=True)
+class _Sum:
+    start_ms: int
+    end_ms: int
+    found: Resolution
+    kwh: Decimal = ZERO
+    kg: Decimal | None = None
+    intervals: int = 0
+    provisional: int = 0
+
+
+def allocated_lines(period: Period) -> Iterator[Line]:
+    """Of electricity, under a location-based profile; nothing where no meter lies inside a main."""
+    if period.profile.method != "location" or period.profile.signal != AVERAGE:
+        return
+    metered = Metered(period.facility, "electricity", period.intervals, period.from_ms, period.to_ms)
+    if len(metered.tree.nodes) == len(metered.tree.mains):
+        return
+    sums: dict[_Group, _Sum] = {}
+    for at_ms in metered.starts():
+        division = metered.division(at_ms)
+        if division.total is not None:
+            _share_out(period, metered, at_ms, division, sums)
+    for group, summed in sums.items():
+        yield _line(group, summed)
+
+
+def _share_out(period: Period, metered: Metered, at_ms: int, division: Division, sums: dict[_Group, _Sum]) -> None:
+    end_ms = at_ms + period.facility.interval_ms
+    imported = sum(
+        (metered.slots[main][at_ms].incoming for main in metered.tree.mains if at_ms in metered.slots[main]), ZERO
+    )
+    cut = list(parts(Energy("", at_ms, end_ms, imported, True), period.resolve))
+    kg: Decimal | None = ZERO
+    for _, _, kwh, found in cut:
+        kg = None if kg is None or found.kg_per_kwh is None else EXACT.add(kg, EXACT.multiply(kwh, found.kg_per_kwh))
+    taken = consumed(division)
+    whole = sum(taken.values(), ZERO)
+    mixed = whole != imported or len(cut) > 1
+    shares = None if kg is None else shared(kg, taken) if mixed else None
+    found = cut[0][3]
+    for source, kwh in taken.items():
+        grade, final = _graded(metered, source, at_ms)
+        group = _Group(source, local_day(at_ms, period.facility.zone), identity(found), grade, mixed)
+        summed = sums.setdefault(group, _Sum(at_ms, end_ms, found))
+        summed.end_ms = max(summed.end_ms, end_ms)
+        summed.kwh = EXACT.add(summed.kwh, kwh)
+        summed.intervals += 1
+        summed.provisional += not final
+        if shares is not None:
+            summed.kg = EXACT.add(summed.kg or ZERO, shares[source])
+
+
+def consumed(division: Division) -> dict[str, Decimal]:
+    """What took energy in an interval, by source; what gave some, or measured too little, took none."""
+    taken = {f"part:{device}": own for device, own in division.own.items()}
+    taken[UNMETERED] = division.unmetered or ZERO
+    taken[UNDIVIDED] = division.undivided
+    return {source: kwh for source, kwh in taken.items() if kwh > 0}
+
+
+def shared(kg: Decimal, taken: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """kg in proportion to energy, to 0.000000001 kg; the largest takes the exact rest."""
+    if not taken:
+        return {}
+    whole = sum(taken.values(), ZERO)
+    found = {source: (kg * kwh / whole).quantize(KG_GRAIN) for source, kwh in taken.items()}
+    largest = max(taken, key=lambda source: (taken[source], source))
+    others = sum((part for source, part in found.items() if source != largest), ZERO)
+    return found | {largest: EXACT.subtract(kg, others)}
+
+
+def _graded(metered: Metered, source: str, at_ms: int) -> tuple[Grade, bool]:
+    """The worst of the meters that make a part."""
+    tree = metered.tree
+    device = source.removeprefix("part:")
+    if source in (UNMETERED, UNDIVIDED):
+        inside = [*tree.loose, *(child for main in tree.mains for child in tree.nodes[main].children)]
+        names = [*tree.mains, *inside]
+    else:
+        names = [device, *tree.nodes[device].children]
+    grade, final = GOOD, True
+    for name in names:
+        slot = metered.slots[name].get(at_ms)
+        if slot is not None:
+            grade, final = grade.worse(slot.grade), final and slot.final
+    return grade, final
+
+
+def _line(group: _Group, summed: _Sum) -> Line:
+    found, factor = summed.found, applied(summed.found)
+    kg = summed.kg if group.mixed or factor is None else EXACT.multiply(summed.kwh, factor.kg_per_unit)
+    return Line(
+        source=group.source, counts=Counts.ALLOCATED, activity="indirect", carrier="electricity", start_ms=summed.start_ms,
+        end_ms=summed.end_ms, quantity=summed.kwh, unit="kWh", factor=None if group.mixed else factor, kg=kg,
+        quality=group.grade.quality.name.lower(), reason=group.grade.reason, intervals=summed.intervals, provisional=summed.provisional,
+        marks=(*found.marks, SITE_MIX) if group.mixed else found.marks, why=found.reason,
+    )  # fmt: skip
