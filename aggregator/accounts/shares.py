@@ -48,11 +48,11 @@ class _Sum:
 
 
 def allocated_lines(period: Period) -> Iterator[Line]:
-    """Of electricity, under a location-based profile; nothing where no meter lies inside a main."""
+    """Of electricity, under a location-based profile; nothing where no meter inside a main has a figure."""
     if period.profile.method != "location" or period.profile.signal != AVERAGE:
         return
     metered = Metered(period.facility, "electricity", period.intervals, period.from_ms, period.to_ms)
-    if len(metered.tree.nodes) == len(metered.tree.mains):
+    if not any(metered.slots[device] for device in metered.tree.nodes if device not in metered.tree.mains):
         return
     sums: dict[_Group, _Sum] = {}
     for at_ms in metered.starts():
