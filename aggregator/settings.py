@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from aggregator.facility import Facility
-from aggregator.person import Person
 from aggregator.meter_tree import tree_faults
+from aggregator.person import Person
 from aggregator.settings_tables import FileTable, expected_and_seen
 from wire.keys import KeyUnusable, PublicKey
 from wire.mqtt import Broker, Tls
