@@ -308,7 +308,29 @@ class Ledger:
                         *series, row.start_ms, row.end_ms, row.energy_kwh, row.grade, row.final, row.source, version
                     )
                 )
+            db.executemany(
+                "INSERT INTO interval_touched VALUES (?,?,?) ON CONFLICT (facility, day)"
+                " DO UPDATE SET changed_at_ms = max(changed_at_ms, excluded.changed_at_ms)",
+                [(first.facility, day, now_ms) for day in {row.start_ms // _DAY_MS for row in written}],
+            )
         return written
+
+    def intervals_changed_ms(self, facility: str, from_ms: int, to_ms: int) -> int:
+        """No interval of the facility that starts within was changed after this instant; days are those of UTC, so it may be later than need be."""
+        found = self.rows(
+            "SELECT max(changed_at_ms) FROM interval_touched WHERE facility = ? AND day BETWEEN ? AND ?",
+            (facility, from_ms // _DAY_MS, (to_ms - 1) // _DAY_MS),
+        )
+        return found[0][0] or 0
+
+    def first_change_ms(self, facility: str, from_ms: int, to_ms: int, since_ms: int) -> int | None:
+        """When the first change of an interval that starts within was recorded, at or after `since_ms`. It reads the whole period."""
+        found = self.rows(
+            "SELECT min(CASE WHEN recorded_at_ms >= ?1 THEN recorded_at_ms END), min(CASE WHEN superseded_at_ms >= ?1 THEN superseded_at_ms END)"
+            " FROM interval_energy WHERE facility = ?2 AND start_ms >= ?3 AND start_ms < ?4",
+            (since_ms, facility, from_ms, to_ms),
+        )
+        return min((at_ms for at_ms in found[0] if at_ms is not None), default=None)
 
     def intervals(
         self, facility: str, device: str | None, quantity: str, from_ms: int, to_ms: int, as_of_ms: int | None = None

@@ -28,6 +28,7 @@ TABLE: Final = {
     "ingest.influxdb": ("benchmarks.ingest", "influxdb_figures"),
     "end_to_end": ("benchmarks.end_to_end", "figures"),
     "footprint": ("benchmarks.footprint", "figures"),
+    "settling": ("benchmarks.settling", "figures"),
     "extras": ("benchmarks.extras", "figures"),
 }
 

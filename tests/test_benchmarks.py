@@ -49,6 +49,7 @@ FIGURES = {
         "ingest.duckdb.rss_peak",
         "ingest.duckdb.at_300k.answer_p99",
     },
+    "settling": {"settling.rows", "settling.cpu_per_row", "settling.rss_peak", "settling.seal"},
     "ingest.influxdb": {"ingest.influxdb.readings", "ingest.influxdb.cpu_per_reading"},
     "end_to_end": {"end_to_end.stored_p50", "end_to_end.stored_p95", "end_to_end.live_p50", "end_to_end.live_p95"},
     "footprint": {

@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_forecast(words)
     _add_certs(words)
     _add_person(words)
+    _add_seal(words)
     _add_verify(words)
     return parser
 
@@ -524,6 +525,25 @@ def _run_person(options: argparse.Namespace) -> int:
     from wattline import person
 
     return person.run(options)
+
+
+def _add_seal(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import seal_options
+
+    parser = _word(
+        words,
+        "seal",
+        "seal the interval energies of a month that is over; statements read them from there",
+        "wattline seal --config aggregator.toml --facility works --month 2026-01 --by 'Li Wei'",
+    )
+    seal_options.add_arguments(parser)
+    parser.set_defaults(run=_run_seal)
+
+
+def _run_seal(options: argparse.Namespace) -> int:
+    from wattline import seal
+
+    return seal.run(options)
 
 
 def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

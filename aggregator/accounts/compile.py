@@ -3,14 +3,17 @@
 Everything is read as it was known at `as_of_ms`, so that the same question gives the same bytes later.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.period import Maker, Period
+from aggregator.accounts.sealed import SEALED_DIRECTORY, Seals
+from aggregator.accounts.sealed_pieces import reading_seals
 from aggregator.accounts.shares import allocated_lines
 from aggregator.accounts.statement import Statement, line_order
 from aggregator.emissions.entry import Entry
@@ -32,6 +35,22 @@ class CannotCompile(ValueError):
     """The question cannot be answered; the message says what was expected and seen."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """[from_ms, to_ms) as known at `as_of_ms`. Factors may be those of another time, and drafts may count, to see what they would do."""
+
+    from_ms: int
+    to_ms: int
+    as_of_ms: int
+    factors_as_of_ms: int | None = None
+    drafts: bool = False
+
+    @property
+    def factors_ms(self) -> int:
+        """When the factors were known."""
+        return self.as_of_ms if self.factors_as_of_ms is None else self.factors_as_of_ms
+
+
 class Accounts:
     """Statements of the facilities of one data directory."""
 
@@ -46,31 +65,59 @@ class Accounts:
     def statement(
         self, facility: str, profile_name: str, from_ms: int, to_ms: int, as_of_ms: int | None = None
     ) -> Statement:
-        """What the span comes to. Raises CannotCompile, LedgerError, sqlite3.Error, RegistryRefused."""
-        path: Path | str = self.data_directory / REGISTRY_NAME
+        """What the span comes to. Raises CannotCompile, LedgerError (also for a sealed file that was changed), sqlite3.Error, RegistryRefused, RecordsUnusable."""
         as_of_ms = self.clock() if as_of_ms is None else as_of_ms
-        rules = self._profile(profile_name)
-        found = self.facilities.get(facility)
+        rules = self.profile(profile_name)
+        with self.opened(self.facility(facility), rules, Span(from_ms, to_ms, as_of_ms)) as (period, makers):
+            return compile_statement(period, makers)
+
+    def facility(self, name: str) -> Facility:
+        """As the settings have it. Raises CannotCompile."""
+        found = self.facilities.get(name)
         if found is None:
-            raise CannotCompile(f"facility: expected one of {', '.join(self.facilities) or 'none'}, got {facility!r}")
-        if not from_ms < to_ms <= from_ms + LONGEST_MS or from_ms % found.interval_ms or to_ms % found.interval_ms:
+            raise CannotCompile(f"facility: expected one of {', '.join(self.facilities) or 'none'}, got {name!r}")
+        return found
+
+    @contextmanager
+    def opened(self, facility: Facility, rules: Profile, span: Span) -> Iterator[tuple[Period, Sequence[Maker]]]:
+        """The period and the makers of its lines, with the records that they read open meanwhile. Raises what `statement` does."""
+        from_ms, to_ms = span.from_ms, span.to_ms
+        if (
+            not from_ms < to_ms <= from_ms + LONGEST_MS
+            or from_ms % facility.interval_ms
+            or to_ms % facility.interval_ms
+        ):
             raise CannotCompile(
-                f"span: expected its end after its begin, five years at most, both on a boundary of {found.interval_s} s,"
+                f"span: expected its end after its begin, five years at most, both on a boundary of {facility.interval_s} s,"
                 f" got {from_ms} to {to_ms}"
             )
+        path: Path | str = self.data_directory / REGISTRY_NAME
         path = path if Path(path).exists() else ":memory:"
-        with Registry(path) as registry, GridIntensities(path) as hours, Instruments(path) as instruments:
-            entries = registry.entries(as_of_ms)
-            period = self._period(found, rules, (from_ms, to_ms, as_of_ms), entries, hours.at)
+        with (
+            Registry(path) as registry,
+            GridIntensities(path) as hours,
+            Instruments(path) as instruments,
+            ExitStack() as stack,
+        ):
+            entries = registry.entries(span.factors_ms)
+            if span.drafts:
+                entries = [
+                    e if e.status != "draft" else replace(e, status="approved", known_from_ms=span.factors_ms)
+                    for e in entries
+                ]
+            period = self._period(facility, rules, span, entries, hours.at)
+            if (self.data_directory / SEALED_DIRECTORY).exists():
+                period = reading_seals(period, stack.enter_context(Seals(self.data_directory)), self.ledger)
             table = FactorTable.from_pack(electricity_pack(entries))
             makers: Sequence[Maker] = (
                 location_lines,
                 allocated_lines,
-                market_maker(table, instruments.retired(facility, as_of_ms)),
+                market_maker(table, instruments.retired(facility.id, span.factors_ms)),
             )
-            return compile_statement(period, makers)
+            yield period, makers
 
-    def _profile(self, name: str) -> Profile:
+    def profile(self, name: str) -> Profile:
+        """Raises CannotCompile."""
         try:
             return profile(name)
         except ValueError as error:
@@ -80,20 +127,21 @@ class Accounts:
         self,
         facility: Facility,
         rules: Profile,
-        span: tuple[int, int, int],
+        span: Span,
         entries: Sequence[Entry],
         hourly: HourlyLookup,
     ) -> Period:
-        from_ms, to_ms, as_of_ms = span
         facility = replace(facility, overrides=(*own_factors(entries, facility.id), *facility.overrides))
         return Period(
             facility=facility,
             profile=rules,
-            from_ms=from_ms,
-            to_ms=to_ms,
-            as_of_ms=as_of_ms,
-            intervals=self._intervals(facility.id, from_ms, to_ms, as_of_ms),
-            resolve=resolver(facility, rules, FactorTable.from_pack(electricity_pack(entries)), as_of_ms, hourly),
+            from_ms=span.from_ms,
+            to_ms=span.to_ms,
+            as_of_ms=span.as_of_ms,
+            intervals=self._intervals(facility.id, span.from_ms, span.to_ms, span.as_of_ms),
+            resolve=resolver(
+                facility, rules, FactorTable.from_pack(electricity_pack(entries)), span.factors_ms, hourly
+            ),
             entries=entries,
         )
 

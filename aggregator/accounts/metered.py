@@ -9,16 +9,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from aggregator.accounts.columns import Piece
 from aggregator.accounts.line import Applied, Counts, Line
 from aggregator.accounts.period import Period
 from aggregator.emissions.amounts import EXACT
-from aggregator.emissions.booking import Energy, parts
 from aggregator.emissions.factors import AVERAGE
 from aggregator.emissions.resolution import Resolution
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.local_time import local_day
 from aggregator.intervals.meter import MeterSpec
-from aggregator.ledger import IntervalRow
 
 IMPORT: Final = "energy_import_kwh"
 
@@ -48,8 +47,8 @@ def location_lines(period: Period) -> Iterator[Line]:
     if period.profile.method != "location":
         return
     counts = Counts.SCOPE_2 if period.profile.signal == AVERAGE else Counts.CAUSED
-    for meter in mains(period):
-        yield from lines_of(period, meter, period.intervals(meter.device, IMPORT), counts)
+    for meter in sorted(mains(period), key=lambda meter: meter.device):  # the order of sealed files
+        yield from lines_of(period, meter, period.pieces(meter.device, IMPORT), counts)
 
 
 def mains(period: Period) -> tuple[MeterSpec, ...]:
@@ -57,19 +56,20 @@ def mains(period: Period) -> tuple[MeterSpec, ...]:
     return tuple(meter for meter in period.facility.main_meters() if meter.carrier == "electricity")
 
 
-def lines_of(period: Period, meter: MeterSpec, rows: Iterable[IntervalRow], counts: Counts) -> Iterator[Line]:
-    """Interval energies under the period's factors: a line for each local day, factor and grade, kWh x factor being the sum of products."""
+def lines_of(period: Period, meter: MeterSpec, pieces: Iterable[Piece], counts: Counts) -> Iterator[Line]:
+    """A line for each local day, factor and grade of the pieces, kWh x factor being the sum of products."""
     sums: dict[_Group, _Sum] = {}
-    for row in rows:
-        energy = Energy(row.device, row.start_ms, row.end_ms, row.energy_kwh, row.final)
-        for at_ms, to_ms, kwh, found in parts(energy, period.resolve):
-            day = local_day(at_ms, period.facility.zone)
-            summed = sums.setdefault(_Group(day, identity(found), row.grade), _Sum(at_ms, to_ms, found))
-            summed.end_ms = max(summed.end_ms, to_ms)
-            summed.kwh = EXACT.add(summed.kwh, kwh)
-            if at_ms == row.start_ms:  # an interval that a change of factor cuts is counted once
-                summed.intervals += 1
-                summed.provisional += not row.final
+    zone = period.facility.zone
+    for piece in pieces:
+        found = piece.factor
+        group = _Group(local_day(piece.start_ms, zone), identity(found), piece.grade)
+        summed = sums.get(group)
+        if summed is None:
+            summed = sums[group] = _Sum(piece.start_ms, piece.end_ms, found)
+        summed.start_ms, summed.end_ms = min(summed.start_ms, piece.start_ms), max(summed.end_ms, piece.end_ms)
+        summed.kwh = EXACT.add(summed.kwh, piece.kwh)
+        summed.intervals += piece.intervals
+        summed.provisional += piece.provisional
     for group, summed in sums.items():
         found = summed.found
         kg = None if found.kg_per_kwh is None else EXACT.multiply(summed.kwh, found.kg_per_kwh)

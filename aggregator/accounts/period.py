@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from aggregator.accounts.columns import Piece, pieces_of_rows
 from aggregator.accounts.line import Line
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.profiles import Profile
@@ -20,7 +21,8 @@ class Period:
     """One facility's [from_ms, to_ms) (UTC) under one profile, as known at `as_of_ms`.
 
     `intervals(device, quantity)` gives the interval energies of the span as they stood then, ordered; `resolve(at_ms)` the facility's electricity
-    factor under the profile; `entries` every factor that was approved and known then.
+    factor under the profile; `entries` every factor that was approved and known then. `columns` gives the pieces of a device's quantity where some
+    are sealed; they are those of its rows.
     """
 
     facility: Facility
@@ -31,6 +33,13 @@ class Period:
     intervals: Intervals
     resolve: Callable[[int], Resolution]
     entries: Sequence[Entry] = ()
+    columns: Callable[[str, str], Iterable[Piece]] | None = None
+
+    def pieces(self, device: str, quantity: str) -> Iterable[Piece]:
+        """The interval energies of the span under the factors that held, cut where another begins."""
+        if self.columns is not None:
+            return self.columns(device, quantity)
+        return pieces_of_rows(self.intervals(device, quantity), self.resolve)
 
     def days(self) -> Iterator[tuple[date, int, int]]:
         """The local days that the span touches, each with its part of the span in ms: 23, 24 or 25 hours of a whole day."""
