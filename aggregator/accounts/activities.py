@@ -17,7 +17,7 @@ from aggregator.accounts.activity import (
     activity_of,
     faults,
 )
-from aggregator.accounts.record_file import RecordFile, RecordsRefused
+from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordFile, RecordsRefused
 from aggregator.emissions.csv_table import TableRefused, table
 
 ROWS_MAX: Final = 100_000
@@ -206,21 +206,34 @@ class Activities:
         """Every version of a facility's records, with what has become of it."""
         return [standing for standing in self._all(as_of_ms) if standing.activity.facility == facility]
 
-    def in_force(self, facility: str, as_of_ms: int | None = None) -> list[InForce]:
-        """Of each record the newest approved version, else the newest draft; ordered by source, kind, subject and day."""
+    def in_force(self, facility: str, as_of_ms: int | None = None, *, drafts: bool = False) -> list[InForce]:
+        """Of each record the newest approved version, else the newest draft; ordered by source, kind, subject and day.
+
+        `drafts`: as if every draft were approved, to see what that would do."""
         by_key: dict[Key, list[Standing]] = {}
         for standing in self.standings(facility, as_of_ms):
             if standing.state != "withdrawn":
                 by_key.setdefault(standing.activity.key, []).append(standing)
         found: list[InForce] = []
         for versions in by_key.values():
-            approved = [standing.activity for standing in versions if standing.state == "approved"]
+            approved = [standing.activity for standing in versions if drafts or standing.state == "approved"]
             newest = versions[-1].activity
             if approved:
                 found.append(InForce(approved[-1], True, waiting=newest.version > approved[-1].version))
             else:
                 found.append(InForce(newest, False))
         return found
+
+
+def activities_in_force(
+    directory: Path, facility: str, as_of_ms: int | None = None, *, drafts: bool = False
+) -> list[InForce]:
+    """`Activities.in_force` of a data directory; none where nothing was ever recorded. Raises RecordsUnusable, RecordsBusy."""
+    path = directory / ACCOUNTS_NAME
+    if not path.exists():
+        return []
+    with Activities(path) as activities:
+        return activities.in_force(facility, as_of_ms, drafts=drafts)
 
 
 def same_person(one: str, other: str) -> bool:

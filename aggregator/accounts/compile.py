@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from aggregator.accounts.activities import activities_in_force
+from aggregator.accounts.activity_lines import activity_maker
 from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.period import Maker, Period
@@ -113,6 +115,7 @@ class Accounts:
                 location_lines,
                 allocated_lines,
                 market_maker(table, instruments.retired(facility.id, span.factors_ms)),
+                activity_maker(activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.drafts), table, instruments.retired(facility.id, span.factors_ms)),
             )
             yield period, makers
 

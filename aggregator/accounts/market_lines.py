@@ -83,7 +83,7 @@ def _year(
         kg = None if part.kg_per_kwh is None else EXACT.multiply(summed.kwh, part.kg_per_kwh)
         yield Line(
             source="meters:main", counts=Counts.SCOPE_2, activity="indirect", carrier="electricity", start_ms=span[0], end_ms=span[1],
-            quantity=summed.kwh, unit="kWh", factor=_applied(part), kg=kg, quality=grade.quality.name.lower(), reason=grade.reason,
+            quantity=summed.kwh, unit="kWh", factor=applied_part(part), kg=kg, quality=grade.quality.name.lower(), reason=grade.reason,
             intervals=summed.intervals, provisional=summed.provisional, marks=part.marks,
             why="; ".join(f"{skipped.candidate}: {skipped.reason}" for skipped in part.skipped) if kg is None else "",
         )  # fmt: skip
@@ -125,7 +125,7 @@ def _spread(
                 break
 
 
-def _applied(part: MarketPart) -> Applied | None:
+def applied_part(part: MarketPart) -> Applied | None:
     if part.kg_per_kwh is None:
         return None
     grid = part.resolution

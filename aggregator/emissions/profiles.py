@@ -11,7 +11,9 @@ LEVELS: Final = ("province", "grid", "national")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`needs_notice`: without a place level from the reporting year's notice there is no figure. `notice` names it. `matching` of instruments: annual, hourly."""
+    """`needs_notice`: without a place level from the reporting year's notice there is no figure. `notice` names it. `matching` of instruments: annual, hourly.
+
+    `gwp`: the set of potentials; `combustion_gases`: which gases of burning count."""
 
     name: str
     method: str
@@ -22,6 +24,8 @@ class Profile:
     notice: str = ""
     hourly: bool = False
     matching: str = "annual"
+    gwp: str = "ar6"
+    combustion_gases: tuple[str, ...] = ("CO2", "CH4", "N2O")
 
     def noticed(self, level: str, notice: str) -> "Profile":
         """The profile once the year's notice is entered. Raises ValueError."""
@@ -46,6 +50,8 @@ def profiles() -> dict[str, Profile]:
             row.get("notice", False),
             hourly=row.get("hourly", False),
             matching=row.get("matching", "annual"),
+            gwp=row.get("gwp", "ar6"),
+            combustion_gases=tuple(row.get("combustion_gases", ("CO2", "CH4", "N2O"))),
         )
         for name, row in tomllib.loads(text).items()
     }

@@ -13,6 +13,7 @@ _HEAT_FACTOR: Final = Input("factor_t_per_gj", "t/GJ", "emission factor of the h
 _METHODOLOGY: Final = Input("methodology", "", f"one a project: {' '.join(sinks.METHODOLOGIES)}", "words")
 _BASELINE: Final = Input("baseline_t", "t", "C2, what would have been taken up without the project", "numbers")
 _LEAKAGE: Final = Input("leakage_t", "t", "C3, what the project causes elsewhere", "numbers")
+_DENSITY: Final = Input("co2_t_per_10k_nm3", "t/10^4Nm3", "density of CO2; 44 / 22.414 gives 19.63")
 _GWP_SET: Final = Input("gwp_set", "", "the report that the GWPs are from, e.g. AR5", "word")
 
 
@@ -127,6 +128,40 @@ PROCESSES: Final = (
             Input("residue_carbon_ratio", "1", "share of carbon in each", "numbers"),
         ),
         process.carbon_balance,
+    ),
+    Formula(
+        "carbon-burnt",
+        "carbon burnt off: coke on a catalyst, an anode, a residue",
+        "E = material x C x OF x 44/12",
+        "GB/T 32150; white paper: catalyst coke burn of a petrochemical site",
+        (Input("material_t", "t", "material"), _share("carbon_ratio", "share of carbon in it"), _OXIDATION),
+        process.carbon_burnt,
+    ),
+    Formula(
+        "flare",
+        "gas flared, with the CO2 that was in it",
+        "E = V x (C x OF x 44/12 + share of CO2 x density)",
+        "sector guides for petrochemicals; white paper: flare gas",
+        (
+            Input("volume_nm3", "Nm3", "gas flared, at 0 degC"),
+            Input("carbon_t_per_10k_nm3", "tC/10^4Nm3", "carbon in all but its CO2"),
+            _OXIDATION,
+            _share("co2_ratio", "share of CO2 by volume"),
+            _DENSITY,
+        ),
+        process.flare,
+    ),
+    Formula(
+        "vented-gas",
+        "gas with CO2 let off: acid gas, off-gas",
+        "E = V x share of CO2 x density",
+        "sector guides for petrochemicals; white paper: carbon in acid gas",
+        (
+            Input("volume_nm3", "Nm3", "gas let off, at 0 degC"),
+            _share("co2_ratio", "share of CO2 by volume"),
+            _DENSITY,
+        ),
+        process.vented_gas,
     ),
     Formula(
         "leaked-gas",

@@ -116,6 +116,64 @@ def carbon_balance(
     )
 
 
+def carbon_burnt(material_t: Fraction, carbon_ratio: Fraction, oxidation_ratio: Fraction) -> Worked:
+    """E = material x carbon x share oxidised x 44/12: coke burnt off a catalyst, an anode, a residue (GB/T 32150; stoichiometry). Raises Impossible."""
+    not_negative("material_t", material_t)
+    ratio("carbon_ratio", carbon_ratio)
+    ratio("oxidation_ratio", oxidation_ratio)
+    burnt_t = material_t * carbon_ratio * oxidation_ratio
+    made_of = f"{shown(material_t)} t x {shown(carbon_ratio)} x {shown(oxidation_ratio)}"
+    return Worked(
+        (
+            Figure("oxidised_carbon_t", burnt_t, "tC", made_of),
+            Figure("emissions_t", burnt_t * CO2_PER_CARBON, "t CO2", f"{shown(burnt_t)} tC x 44/12"),
+        ),
+        ("emissions_t",),
+    )
+
+
+def flare(
+    volume_nm3: Fraction,
+    carbon_t_per_10k_nm3: Fraction,
+    oxidation_ratio: Fraction,
+    co2_ratio: Fraction,
+    co2_t_per_10k_nm3: Fraction,
+) -> Worked:
+    """E = V x (carbon other than CO2 x share oxidised x 44/12 + share of CO2 x its density), V in 10^4 Nm3 (sector guides for
+    petrochemicals: flares). The density is given: 44/22.414 is 1.963 kg/Nm3, guides print values of their own. Raises Impossible."""
+    not_negative("carbon_t_per_10k_nm3", carbon_t_per_10k_nm3)
+    between("carbon_t_per_10k_nm3", carbon_t_per_10k_nm3, "0", "60", "tC per 10^4 Nm3; methane has 5.4")
+    ratio("oxidation_ratio", oxidation_ratio)
+    vented = vented_gas(volume_nm3, co2_ratio, co2_t_per_10k_nm3)
+    volume = volume_nm3 / 10_000
+    burnt_t = volume * carbon_t_per_10k_nm3 * oxidation_ratio
+    let_off_t = vented["emissions_t"]
+    made_of = f"{shown(volume)} x 10^4 Nm3 x {shown(carbon_t_per_10k_nm3)} tC x {shown(oxidation_ratio)}"
+    return Worked(
+        (
+            Figure("oxidised_carbon_t", burnt_t, "tC", made_of),
+            Figure("co2_in_gas_t", let_off_t, "t CO2", vented.figure("emissions_t").made_of),
+            Figure(
+                "emissions_t",
+                burnt_t * CO2_PER_CARBON + let_off_t,
+                "t CO2",
+                f"{shown(burnt_t)} tC x 44/12 + {shown(let_off_t)} t",
+            ),
+        ),
+        ("emissions_t",),
+    )
+
+
+def vented_gas(volume_nm3: Fraction, co2_ratio: Fraction, co2_t_per_10k_nm3: Fraction) -> Worked:
+    """E = V x share of CO2 x its density, V in 10^4 Nm3: acid gas, off-gas of a hydrogen plant (sector guides for petrochemicals). Raises Impossible."""
+    not_negative("volume_nm3", volume_nm3)
+    ratio("co2_ratio", co2_ratio)
+    between("co2_t_per_10k_nm3", co2_t_per_10k_nm3, "18", "20.5", "44 / 22.414 gives 19.63 t per 10^4 Nm3")
+    volume = volume_nm3 / 10_000
+    made_of = f"{shown(volume)} x 10^4 Nm3 x {shown(co2_ratio)} x {shown(co2_t_per_10k_nm3)} t"
+    return Worked((Figure("emissions_t", volume * co2_ratio * co2_t_per_10k_nm3, "t CO2", made_of),), ("emissions_t",))
+
+
 def leaked_gas(leak_kg: Fraction, share_ratio: Sequence[Fraction], gwp: Sequence[Fraction], gwp_set: str) -> Worked:
     """E = leak x sum of share x GWP, for one gas or a blend by mass (IPCC 2006, volume 3, chapter 7). `gwp_set` names the report. Raises Impossible."""
     not_negative("leak_kg", leak_kg)

@@ -21,7 +21,15 @@ from aggregator.emissions.formulas.energy import coal_equivalent, energy_emissio
 from aggregator.emissions.formulas.heat import cooling, hot_water, steam
 from aggregator.emissions.formulas.input_output import input_output, leontief_inverse
 from aggregator.emissions.formulas.intensity import product_intensity
-from aggregator.emissions.formulas.process import carbon_balance, carbonate, clinker, leaked_gas
+from aggregator.emissions.formulas.process import (
+    carbon_balance,
+    carbon_burnt,
+    carbonate,
+    clinker,
+    flare,
+    leaked_gas,
+    vented_gas,
+)
 from aggregator.emissions.formulas.sinks import sink, sink_forecast
 from aggregator.emissions.formulas.software import software_intensity
 from aggregator.emissions.formulas.uncertainty import (
@@ -139,6 +147,14 @@ def test_example_11_steam_and_hot_water() -> None:
 
 def test_example_12_cooling() -> None:
     assert cooling(F(100_000), F("5.0"), F("0.5306"))["emissions_kg"] == F(10_612)
+
+
+def test_a_petrochemical_sites_carbon_by_hand() -> None:
+    """By hand: 1,200 t x 0.93 x 0.98 x 44/12 = 4,010.16 t; 50 x (6.2 x 0.98 x 44/12 + 0.02 x 19.7) = 3,341.8/3 + 19.7 t; 8 x 0.6 x 19.7 = 94.56 t."""
+    assert carbon_burnt(F(1200), F("0.93"), F("0.98"))["emissions_t"] == F("4010.16")
+    worked = flare(F(500_000), F("6.2"), F("0.98"), F("0.02"), F("19.7"))
+    assert worked["emissions_t"] == F(33418, 30) + F("19.7")
+    assert vented_gas(F(80_000), F("0.6"), F("19.7"))["emissions_t"] == F("94.56")
 
 
 @pytest.mark.parametrize(
