@@ -66,7 +66,9 @@ def lines_of(period: Period, meter: MeterSpec, pieces: Iterable[Piece], counts: 
         summed = sums.get(group)
         if summed is None:
             summed = sums[group] = _Sum(piece.start_ms, piece.end_ms, found)
-        summed.start_ms, summed.end_ms = min(summed.start_ms, piece.start_ms), max(summed.end_ms, piece.end_ms)
+        if piece.start_ms < summed.start_ms:  # pieces of columns come in no order; the earliest names the factor
+            summed.start_ms, summed.found = piece.start_ms, found
+        summed.end_ms = max(summed.end_ms, piece.end_ms)
         summed.kwh = EXACT.add(summed.kwh, piece.kwh)
         summed.intervals += piece.intervals
         summed.provisional += piece.provisional
