@@ -28,6 +28,7 @@ class Facility:
     overrides: tuple[FactorOverride, ...] = ()
     grid_zone: str = ""  # whose hourly intensities apply, where a profile takes an hourly series
     virtual_meters: tuple[VirtualMeter, ...] = ()
+    factor_u95_percent: Decimal | None = None  # assumed of factors that state no uncertainty
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:

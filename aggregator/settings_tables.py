@@ -233,6 +233,7 @@ class FacilityTable(_Table):
     interval_s: Literal[1, 5, 10, 15, 20, 30, 60, 180, 300, 450, 900] = 900
     meter: list[MeterTable] = Field(default=[], max_length=10_000)
     virtual_meter: list[VirtualMeterTable] = Field(default=[], max_length=1000)
+    factor_u95_percent: Annotated[PositiveDecimal, Field(le=200)] | None = None
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
 
     def facility(self) -> Facility:
@@ -249,6 +250,7 @@ class FacilityTable(_Table):
             meters=tuple(meter.meter(zone) for meter in self.meter),
             overrides=tuple(factor.override(zone) for factor in self.factor),
             virtual_meters=tuple(meter.meter() for meter in self.virtual_meter),
+            factor_u95_percent=self.factor_u95_percent,
         )
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.statement import Statement
+from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import start_of_day_ms
@@ -104,6 +105,7 @@ def _told(made: Statement, settings: Settings, with_lines: bool) -> Iterator[str
         yield (
             f"  covered     {coverage.covered} of {made.expected} intervals; {coverage.substituted} not measured well, {coverage.provisional} provisional"
         )
+    yield f"  uncertainty {uncertainty_of(made) or 'no figure'}"
     yield from (f"  note        {note}" for note in made.notes)
     for why in sorted({line.why for line in made.lines if line.kg is None and line.why}):
         yield f"  no figure   {why}"

@@ -18,6 +18,7 @@ from aggregator.accounts.sealed import SEALED_DIRECTORY, Seals
 from aggregator.accounts.sealed_pieces import reading_seals
 from aggregator.accounts.shares import allocated_lines
 from aggregator.accounts.statement import Statement, line_order
+from aggregator.accounts.uncertainty import stating
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.factors import FactorTable
 from aggregator.emissions.instruments import Instruments
@@ -178,7 +179,8 @@ def resolver(
 
 def compile_statement(period: Period, makers: Iterable[Maker]) -> Statement:
     """The lines of all makers in their one order, and how many intervals the meters that count should have had."""
-    lines = sorted((line for maker in makers for line in maker(period)), key=line_order)
+    stated = stating(period)
+    lines = sorted((stated(line) for maker in makers for line in maker(period)), key=line_order)
     expected = (period.to_ms - period.from_ms) // period.facility.interval_ms * len(mains(period))
     return Statement(
         period.facility.id, period.profile.name, period.from_ms, period.to_ms, period.as_of_ms, tuple(lines),

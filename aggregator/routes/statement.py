@@ -12,6 +12,7 @@ from pydantic import Field
 from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.accounts.line import Counts
 from aggregator.accounts.statement import Statement, plain
+from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.ledger import LedgerBusy
 from aggregator.routes.facilities import Named
@@ -38,6 +39,17 @@ class CoverageAnswer(Answer):
     provisional: int
 
 
+class UncertaintyAnswer(Answer):
+    """Half width of `scopes_kg` at 95 %, and what it is made of. `unstated`: what states no uncertainty; then it is at least that much."""
+
+    kg: str
+    percent: str | None
+    independent_kg: str
+    meter_kg: str
+    factor_kg: str
+    unstated: list[str]
+
+
 class StatementAnswer(Answer):
     """`kg`: exact decimal text by where lines count, null where nothing has a figure; `scopes_kg` is the sum of scopes. `sha256` is of the canonical lines."""
 
@@ -50,6 +62,7 @@ class StatementAnswer(Answer):
     kg: dict[str, str | None]
     complete: bool
     coverage: CoverageAnswer
+    uncertainty: UncertaintyAnswer | None
     notes: list[str]
     sha256: str
     lines: list[dict[str, Any]]
@@ -102,9 +115,24 @@ def _answer(made: Statement) -> StatementAnswer:
             substituted=coverage.substituted,
             provisional=coverage.provisional,
         ),
+        uncertainty=_uncertainty(made),
         notes=list(made.notes),
         sha256=made.sha256,
         lines=[plain(line) for line in made.lines],
+    )
+
+
+def _uncertainty(made: Statement) -> UncertaintyAnswer | None:
+    found = uncertainty_of(made)
+    if found is None:
+        return None
+    return UncertaintyAnswer(
+        kg=f"{found.kg:.9f}",
+        percent=None if found.percent is None else f"{found.percent:.9f}",
+        independent_kg=f"{found.independent_kg:.9f}",
+        meter_kg=f"{found.meter_kg:.9f}",
+        factor_kg=f"{found.factor_kg:.9f}",
+        unstated=list(found.unstated),
     )
 
 
