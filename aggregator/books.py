@@ -83,17 +83,25 @@ class Books:
 
         `registered`: every version that the factor registry has, to be shown. `hourly`: its hourly intensities.
         """
-        self.registered = registered
         self.ledger = ledger
         self.clock = clock
+        self._hourly = hourly
+        self._resolution_ids: dict[Resolution, int] = {}
+        self._go_by(facilities, shipped() if pack is None else pack, registered)
+
+    def go_by(self, facilities: Iterable[Facility], pack: Pack, registered: Sequence[Entry]) -> list[Emission]:
+        """Other factors hold from now on; what lacked one is booked, what has a figure stays. Raises LedgerError."""
+        self._go_by(facilities, pack, registered)
+        return self.book_what_lacks_a_factor()
+
+    def _go_by(self, facilities: Iterable[Facility], pack: Pack, registered: Sequence[Entry]) -> None:
+        self.registered = registered
         self.facilities = {facility.id: facility for facility in facilities}
-        pack = shipped() if pack is None else pack
         self._record_pack(pack)
-        self.booker = Booker(FactorTable.from_pack(pack), hourly)
+        self.booker = Booker(FactorTable.from_pack(pack), self._hourly)
         self.places = {
             facility.id: self._record_overrides(facility.factor_place()) for facility in self.facilities.values()
         }
-        self._resolution_ids: dict[Resolution, int] = {}
 
     # -- entering -------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from aggregator.ingest import Committed, Ingest
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
-from aggregator.open_books import open_books
+from aggregator.open_books import RegistryWatch, open_books
 from aggregator.overruling import Overruling
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
@@ -192,6 +192,7 @@ class Aggregator:
                         asyncio.create_task(self.settling.run(), name="settling"),
                         asyncio.create_task(self.tree_watch.run(), name="tree watch"),
                         asyncio.create_task(self._sign_for_ever(), name="audit"),
+                        asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
                     ]
                     try:
                         await serve(self.services(), lambda url: ready({"url": url}), stop)

@@ -61,7 +61,8 @@ class Registry:
                 raise RegistryRefused(
                     [f"{path}: expected a registry of layout {LAYOUT} or before, it is of {layout}, a later program's"]
                 )
-            self._db.execute(f"PRAGMA user_version = {LAYOUT}")
+            if layout != LAYOUT:  # a file that nobody changes keeps its time
+                self._db.execute(f"PRAGMA user_version = {LAYOUT}")
             self._db.executescript(
                 resources.files("aggregator.emissions").joinpath("registry.sql").read_text(encoding="utf-8")
             )

@@ -1,6 +1,7 @@
-"""The live books use what the registry has approved: nothing changes without it, and an approval counts from the next start on."""
+"""The live books use what the registry has approved: nothing changes without it, and an approval is taken up while they are open."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from aggregator.books import Books
 from aggregator.emissions.packfile import FactorPack, parse
 from aggregator.emissions.registry import Registry
-from aggregator.ledger import Ledger, LedgerUnusable
-from aggregator.open_books import REGISTRY_NAME, open_books
+from aggregator.intervals.boundaries import GOOD
+from aggregator.ledger import IntervalRow, Ledger, LedgerUnusable
+from aggregator.open_books import REGISTRY_NAME, RegistryWatch, open_books
 from aggregator.settings import Settings, load
 
 D = Decimal
@@ -105,6 +107,28 @@ def test_a_draft_is_not_used(settings: Settings, ledger: Ledger) -> None:
     with Registry(settings.data_directory / REGISTRY_NAME) as registry:
         registry.add(pack(["elec.own", "CO2", "CN", "works", "", "0.41", "kg/kWh", "", "contract 12"]), "ann", NOW)
     assert jiangsu(open_books(settings, ledger, lambda: NOW + HOUR)) == ("province", "0.5827", 1)
+
+
+def test_an_approval_is_taken_up_by_books_that_are_open_and_moves_nothing_that_is_booked(
+    settings: Settings, ledger: Ledger
+) -> None:
+    now = [NOW]
+    books = open_books(settings, ledger, lambda: now[0])
+    watch = RegistryWatch(settings, books)
+    start = 1_577_808_000_000 + 900_000  # 2020 has no factor of its own, nor an earlier one
+    early = IntervalRow("works", "incomer", "energy_import_kwh", start, start + 900_000, D(10), GOOD, True, "measured")
+    booked = replace(early, start_ms=NOW - 1_800_000, end_ms=NOW - 900_000)
+    books.enter([early])
+    (before,) = books.enter([booked]).emissions
+    assert watch.look() is False
+    approve(settings, ["elec.own", "CO2", "CN", "works", "", "0.41", "kg/kWh", "", "contract 12"])
+    now[0] = NOW + 2 * HOUR
+    assert watch.look() is True
+    assert books.factor_now("works").kg_per_kwh == D("0.41")
+    stands = {row.emission.start_ms: row.emission.kg for row in books.emissions("works", 0, 2**53)}
+    assert stands == {start: D("4.1"), booked.start_ms: before.kg}
+    assert before.kg == D("5.827")
+    assert watch.look() is False
 
 
 def test_a_registry_that_is_none_stops_the_start_with_its_name(settings: Settings, ledger: Ledger) -> None:
