@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "aggregator.emissions",
         "aggregator.forecasts",
     ),
+    "aggregator.reports": ("wire", "aggregator", "aggregator.intervals", "aggregator.emissions"),
     "aggregator": ("wire", "aggregator"),
     "wattline": PACKAGES,
 }

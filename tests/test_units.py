@@ -42,6 +42,10 @@ WITHOUT_UNIT = {
     "peak": "of a carrier's stream: kW or m3/h, as its docstring says",
     "hour": "of a local day",
     "start_cycles": "a battery's equivalent full cycles",
+    "left": "of a drawing: its unit is the drawing's own",
+    "wide": "of a drawing: its unit is the drawing's own",
+    "height": "of a drawing: its unit is the drawing's own",
+    "tick": "of a chart's axis: its unit is the axis's",
     "speed": "simulated seconds per real second",
 }
 

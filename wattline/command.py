@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_activities(words)
     _add_formula(words)
     _add_statement(words)
+    _add_report(words)
     _add_forecast(words)
     _add_certs(words)
     _add_person(words)
@@ -471,6 +472,25 @@ def _run_formula(options: argparse.Namespace) -> int:
     from wattline import formula
 
     return formula.run(options, sys.stdout, sys.stderr)
+
+
+def _add_report(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import facility_report_options
+
+    parser = _word(
+        words,
+        "report",
+        "a facility's energy and emissions as a page, PDF, tables, spreadsheet or JSON",
+        "wattline report --config aggregator.toml --facility works --profile GHGP-LB,GHGP-MB --from 2026-01-01 --to 2026-02-01 --out january.html",
+    )
+    facility_report_options.add_arguments(parser)
+    parser.set_defaults(run=_run_report)
+
+
+def _run_report(options: argparse.Namespace) -> int:
+    from wattline import facility_report
+
+    return facility_report.run(options)
 
 
 def _add_forecast(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,0 +1,130 @@
+"""Makes reports of what the accounts, the runs and the registry hold. Shows nothing (see `forms`, `page`), proves nothing (see `bundling`)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile
+from aggregator.accounts.statement import Statement
+from aggregator.csv_rows import FileUnusable, ImportOptions, RowFault, csv_rows
+from aggregator.emissions.entry import Entry
+from aggregator.emissions.registry import Registry
+from aggregator.facility import Facility
+from aggregator.intervals.meter import Role
+from aggregator.ledger import IntervalRow
+from aggregator.reports.backing import IMPORT, Interval, interval_kg
+from aggregator.reports.report import Report, report_of
+from aggregator.reports.rounding import Rounding, rounding
+
+MOST_PROFILES: Final = 8
+MOST_ROUNDED: Final = 2_000_000  # intervals whose rounding is looked into
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A CSV file with another series of t CO2e for the intervals of a report: `time_column` has their starts."""
+
+    file: Path
+    value_column: str
+    time_column: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is asked to be of. `rounding`: also what rounding each interval would have done."""
+
+    facility: str
+    profiles: tuple[str, ...]
+    from_ms: int
+    to_ms: int
+    as_of_ms: int | None = None
+    rounding: bool = False
+    beside: Beside | None = None
+
+
+class Reporter:
+    """Of the accounts of one data directory. Any thread may call."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self.accounts = accounts
+
+    def report(self, wanted: Wanted) -> Report:
+        """Raises CannotCompile, FileUnusable, and what statements and registry raise."""
+        if not 1 <= len(wanted.profiles) <= MOST_PROFILES or len(set(wanted.profiles)) < len(wanted.profiles):
+            raise CannotCompile(
+                f"profile: expected 1 to {MOST_PROFILES}, each once, got {', '.join(wanted.profiles) or 'none'}"
+            )
+        as_of_ms = self.accounts.clock() if wanted.as_of_ms is None else wanted.as_of_ms
+        statements = [
+            self.accounts.statement(wanted.facility, name, wanted.from_ms, wanted.to_ms, as_of_ms)
+            for name in wanted.profiles
+        ]
+        facility = self.accounts.facilities[wanted.facility]
+        roundings = list(self._roundings(facility, statements, wanted)) if wanted.rounding or wanted.beside else []
+        return report_of(facility, statements, self.entries(as_of_ms), roundings=roundings)
+
+    def entries(self, as_of_ms: int) -> Sequence[Entry]:
+        """Every factor that was known then. Raises RegistryRefused, sqlite3.Error."""
+        path = self.accounts.data_directory / REGISTRY_NAME
+        with Registry(path if path.exists() else ":memory:") as registry:
+            return registry.entries(as_of_ms)
+
+    def intervals(self, statement: Statement) -> list[Interval]:
+        """The interval energies of the facility's meters in a statement's span, as they stood at its knowledge time; ordered."""
+        facility = self.accounts.facilities[statement.facility]
+        found: list[Interval] = []
+        for device in sorted(meter.device for meter in facility.meters):
+            rows = self.accounts.ledger.intervals(
+                facility.id, device, IMPORT, statement.from_ms, statement.to_ms, statement.as_of_ms
+            )
+            found += map(interval_of, rows)
+        return found
+
+    def _roundings(self, facility: Facility, statements: Iterable[Statement], wanted: Wanted) -> Iterable[Rounding]:
+        said = None if wanted.beside is None else (wanted.beside.value_column, beside_t(wanted.beside, facility))
+        for statement in statements:
+            rows = self.intervals(statement)
+            if len(rows) > MOST_ROUNDED:
+                raise CannotCompile(f"rounding: expected at most {MOST_ROUNDED} intervals, got {len(rows)}")
+            parts = interval_kg(statement, mains(facility), rows)
+            if parts:
+                try:
+                    yield rounding(statement.profile, parts, said)
+                except ValueError as error:
+                    raise FileUnusable(str(error)) from error
+
+
+def mains(facility: Facility) -> list[str]:
+    """The devices of the facility's grid connections for electricity."""
+    return [meter.device for meter in facility.meters if meter.role is Role.MAIN and meter.carrier == "electricity"]
+
+
+def interval_of(row: IntervalRow) -> Interval:
+    """A row of the ledger as a run's input list has it."""
+    return Interval(
+        row.device, row.end_ms, row.energy_kwh, row.final, int(row.grade.quality), row.quantity, row.grade.reason, row.source, row.start_ms,
+        row.version,
+    )  # fmt: skip
+
+
+def beside_t(beside: Beside, facility: Facility) -> dict[int, Decimal]:
+    """The column's t by start of the interval (UTC ms). Raises FileUnusable, for the first faulty row too."""
+    faults: list[RowFault] = []
+    try:
+        options = ImportOptions(
+            facility.id, "", time_column=beside.time_column, value_column=beside.value_column, time_zone=beside.time_zone or facility.time_zone,
+            interval_s=facility.interval_s,
+        )  # fmt: skip
+        with beside.file.open(encoding=options.encoding, newline="") as file:
+            found = {
+                row.at_ms: row.value
+                for row in csv_rows(file, beside.file, options, faults.append, lambda _done, _whole: None)
+            }
+    except (OSError, ValueError) as error:
+        raise FileUnusable(f"{beside.file.name}: {error}") from error
+    if faults:
+        raise FileUnusable(str(faults[0]))
+    return found

@@ -1,0 +1,343 @@
+"""The tables of a report, made from its statements: totals, sources, carriers, months, days, coverage, grades, factors, restatements, proofs.
+
+Every figure is an exact sum of lines; what has no figure is None and is listed with its reason. Not how they are shown (see `forms`, `page`).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from aggregator.accounts.line import SCOPES, Counts, Line
+from aggregator.accounts.statement import Statement, total_kg
+from aggregator.emissions.amounts import EXACT
+from aggregator.emissions.entry import published_text
+from aggregator.intervals.local_time import day_span_ms, local_day
+from aggregator.reports.report import Report
+from aggregator.reports.table import Cell, Column, Shown, Table, table
+
+_PROFILE = Column("profile")
+_KG = Column("kg", Shown.KG)
+_LONGER = "longer_than_a_day"
+
+
+def tables_of(report: Report) -> tuple[Table, ...]:
+    """All tables in their order; those that would be empty are left out, save the totals."""
+    made = (
+        _totals(report), _sources(report), _carriers(report), _months(report), _days(report), _coverage(report), _grades(report),
+        _without_figure(report), _factors(report), _restatements(report), _proofs(report), _rounded(report), _column(report), _missing(report),
+    )  # fmt: skip
+    return tuple(each for each in made if each.rows or each.name == "totals")
+
+
+def _totals(report: Report) -> Table:
+    """Of each profile the total of all scopes, each scope, and what is shown apart."""
+    rows: list[tuple[Cell, ...]] = []
+    for s in report.statements:
+        rows.append((s.profile, "all_scopes", s.kg(), sum(1 for _ in s.of(*SCOPES))))
+        for counts in Counts:
+            lines = list(s.of(counts))
+            if lines:
+                rows.append((s.profile, counts.value, total_kg(lines), len(lines)))
+    return table("totals", (_PROFILE, Column("counts", Shown.WORD), _KG, Column("lines", Shown.COUNT)), rows)
+
+
+def _sources(report: Report) -> Table:
+    columns = (
+        _PROFILE, Column("counts", Shown.WORD), Column("source"), Column("carrier", Shown.WORD), Column("quantity", Shown.NUMBER), Column("unit"),
+        _KG, Column("share", Shown.PERCENT), Column("intervals", Shown.COUNT),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for s in report.statements:
+        whole = s.kg()
+        for (counts, source, carrier, unit), lines in grouped(
+            s.lines, lambda line: (line.counts, line.source, line.carrier, line.unit)
+        ):
+            kg = total_kg(lines)
+            share = kg / whole * 100 if kg is not None and whole and counts in SCOPES else None
+            rows.append(
+                (
+                    s.profile,
+                    counts.value,
+                    source,
+                    carrier,
+                    quantity(lines),
+                    unit,
+                    kg,
+                    share,
+                    sum(line.intervals for line in lines),
+                )
+            )
+    return table("sources", columns, rows)
+
+
+def _carriers(report: Report) -> Table:
+    columns = (
+        _PROFILE,
+        Column("counts", Shown.WORD),
+        Column("carrier", Shown.WORD),
+        Column("quantity", Shown.NUMBER),
+        Column("unit"),
+        _KG,
+    )
+    rows = [
+        (s.profile, counts.value, carrier, quantity(lines), unit, total_kg(lines))
+        for s in report.statements
+        for (counts, carrier, unit), lines in grouped(s.lines, lambda line: (line.counts, line.carrier, line.unit))
+    ]
+    return table("carriers", columns, rows)
+
+
+def _months(report: Report) -> Table:
+    return _by_time("months", report, lambda line: month_of(report, line))
+
+
+def _days(report: Report) -> Table:
+    return _by_time("days", report, lambda line: day_of(report, line))
+
+
+def _by_time(name: str, report: Report, when: Callable[[Line], str]) -> Table:
+    """Scopes by month or day; electricity (kWh of scope lines) beside them."""
+    columns = (
+        _PROFILE, Column("when", Shown.WORD), Column("electricity_kwh", Shown.NUMBER), *(Column(f"{counts.value}_kg", Shown.KG) for counts in SCOPES),
+        _KG, Column("intervals", Shown.COUNT), Column("substituted_intervals", Shown.COUNT), Column("provisional_intervals", Shown.COUNT),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for s in report.statements:
+        for (at,), lines in grouped(s.of(*SCOPES), lambda line: (when(line),)):
+            electricity = [line for line in lines if line.carrier == "electricity" and line.unit == "kWh"]
+            scopes = [total_kg(line for line in lines if line.counts is counts) for counts in SCOPES]
+            metered = [line for line in lines if line.intervals]
+            rows.append((
+                s.profile, at, quantity(electricity), *scopes, total_kg(lines), sum(line.intervals for line in metered),
+                sum(line.intervals for line in metered if line.quality != "good"), sum(line.provisional for line in metered),
+            ))  # fmt: skip
+    return table(name, columns, rows)
+
+
+def _coverage(report: Report) -> Table:
+    columns = (
+        _PROFILE, Column("expected", Shown.COUNT), Column("covered", Shown.COUNT), Column("covered_percent", Shown.PERCENT),
+        Column("substituted_intervals", Shown.COUNT), Column("substituted_percent", Shown.PERCENT), Column("provisional_intervals", Shown.COUNT),
+        Column("complete", Shown.WORD),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for s in report.statements:
+        c = s.coverage
+        complete = "yes" if s.complete else "no"
+        rows.append(
+            (s.profile, c.expected, c.covered, c.percent, c.substituted, c.substituted_percent, c.provisional, complete)
+        )
+    return table("coverage", columns, rows)
+
+
+def _grades(report: Report) -> Table:
+    columns = (
+        _PROFILE, Column("source"), Column("quality", Shown.WORD), Column("reason", Shown.WORD), Column("marks"), Column("intervals", Shown.COUNT),
+        Column("quantity", Shown.NUMBER), Column("unit"), _KG,
+    )  # fmt: skip
+    rows = [
+        (
+            s.profile,
+            source,
+            quality,
+            reason,
+            ", ".join(marks),
+            sum(line.intervals for line in lines),
+            quantity(lines),
+            unit,
+            total_kg(lines),
+        )
+        for s in report.statements
+        for (source, quality, reason, marks, unit), lines in grouped(
+            s.of(*SCOPES), lambda line: (line.source, line.quality, line.reason, line.marks, line.unit)
+        )
+    ]
+    return table("grades", columns, rows)
+
+
+def _without_figure(report: Report) -> Table:
+    columns = (
+        _PROFILE, Column("counts", Shown.WORD), Column("source"), Column("carrier", Shown.WORD), Column("from", Shown.INSTANT),
+        Column("to", Shown.INSTANT), Column("quantity", Shown.NUMBER), Column("unit"), Column("why"),
+    )  # fmt: skip
+    rows = [
+        (
+            s.profile,
+            counts.value,
+            source,
+            carrier,
+            min(line.start_ms for line in lines),
+            max(line.end_ms for line in lines),
+            quantity(lines),
+            unit,
+            why,
+        )
+        for s in report.statements
+        for (counts, source, carrier, unit, why), lines in grouped(
+            (line for line in s.lines if line.kg is None),
+            lambda line: (line.counts, line.source, line.carrier, line.unit, line.why),
+        )
+    ]
+    return table("without_figure", columns, rows)
+
+
+def _factors(report: Report) -> Table:
+    names = ("factor", "region", "data_year", "version", "kg_per_unit", "unit", "tier", "u95_percent", "document", "url", "table", "table_sha256",
+             "approved_by")  # fmt: skip
+    shown = {
+        "data_year": Shown.TEXT,
+        "version": Shown.COUNT,
+        "kg_per_unit": Shown.NUMBER,
+        "u95_percent": Shown.PERCENT,
+        "tier": Shown.WORD,
+    }
+    columns = (*(Column(name, shown.get(name, Shown.TEXT)) for name in names), Column("lines", Shown.COUNT))
+    rows: list[tuple[Cell, ...]] = []
+    for seen in report.factors:
+        f, e = seen.applied, seen.entry
+        units = sorted({line.unit for s in report.statements for line in s.lines if line.factor == f})
+        uses = sum(line.factor == f for s in report.statements for line in s.lines)
+        said = (
+            ("", "", "", "", "")
+            if e is None
+            else (published_text(e.source), e.source.url, e.table_ref, e.table_sha256, e.approved_by)
+        )
+        document, url, table_ref, digest, approver = said
+        rows.append((
+            f.id, f.region, str(f.data_year or ""), f.version, f.kg_per_unit, "/".join(["kg", *units[:1]]), f.tier, f.u95_percent,
+            document or f.source, url, table_ref, digest, approver, uses,
+        ))  # fmt: skip
+    return table("factors", columns, rows)
+
+
+def _restatements(report: Report) -> Table:
+    columns = (
+        _PROFILE, Column("run"), Column("state", Shown.WORD), Column("at", Shown.INSTANT), _KG, Column("change_kg", Shown.KG), Column("causes"),
+        Column("reason"), Column("by"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    before: dict[str, Decimal] = {}
+    for r in report.restatements:
+        change = EXACT.subtract(r.kg, before[r.profile]) if r.kg is not None and r.profile in before else None
+        if r.kg is not None:
+            before[r.profile] = r.kg
+        rows.append((r.profile, r.run, r.state, r.at_ms, r.kg, change, r.causes, r.reason, r.by))
+    return table("restatements", columns, rows)
+
+
+def _proofs(report: Report) -> Table:
+    columns = (_PROFILE, Column("what", Shown.WORD), Column("value"))
+    return table("proofs", columns, ((p.profile, p.what, p.value) for p in report.proofs))
+
+
+def _rounded(report: Report) -> Table:
+    """The exact total beside what rounded intervals would have added up to."""
+    columns = (
+        _PROFILE, Column("rounded_to", Shown.WORD), Column("total_t", Shown.NUMBER), Column("error_percent", Shown.PERCENT),
+        Column("zeroed", Shown.COUNT), Column("zeroed_t", Shown.NUMBER), Column("intervals", Shown.COUNT),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for r in report.roundings:
+        rows.append((r.profile, "not_rounded", r.total_t, Decimal(0), 0, Decimal(0), r.intervals))
+        rows += [
+            (
+                r.profile,
+                f"{each.grain_t:f} t",
+                each.total_t,
+                each.error_percent,
+                each.zeroed,
+                each.zeroed_t,
+                r.intervals,
+            )
+            for each in r.rounded
+        ]
+    return table("rounding", columns, rows)
+
+
+def _column(report: Report) -> Table:
+    """From another column's sum to energy times the factor that it implies, step by step."""
+    columns = (
+        Column("column"),
+        Column("step", Shown.WORD),
+        Column("value", Shown.NUMBER),
+        Column("unit"),
+        Column("intervals", Shown.COUNT),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for c in {r.column.name: r.column for r in report.roundings if r.column is not None}.values():
+        rows += [(c.name, "column_says", c.total_t, "t", None), (c.name, "its_last_digit", c.grain_t, "t", None)]
+        if c.implied is None:
+            rows.append((c.name, "no_factor_fits", None, "", None))
+            continue
+        rows += [
+            (c.name, "implied_at_least", c.low, "kg/kWh", None),
+            (c.name, "implied_at_most", c.high, "kg/kWh", None),
+            (c.name, "implied", c.implied, "kg/kWh", None),
+            (c.name, "rounded_to_zero", c.rounded_to_zero_t, "t", c.rounded_to_zero),
+            (c.name, "stored_as_zero_rows", c.missing_t, "t", sum(run.intervals for run in c.missing)),
+            (c.name, "other_rounding", c.others_t, "t", None),
+            (c.name, "implied_total", c.implied_total_t, "t", None),
+            (c.name, "column_is_off_by", c.error_percent, "%", None),
+        ]
+    return table("another_column", columns, rows)
+
+
+def _missing(report: Report) -> Table:
+    columns = (
+        Column("column"), Column("from", Shown.INSTANT), Column("to", Shown.INSTANT), Column("intervals", Shown.COUNT),
+        Column("energy_kwh", Shown.NUMBER), _KG,
+    )  # fmt: skip
+    found = {r.column.name: r.column for r in report.roundings if r.column is not None}
+    rows = [
+        (c.name, run.start_ms, run.end_ms, run.intervals, run.energy_kwh, run.kg)
+        for c in found.values()
+        for run in c.missing
+    ]
+    return table("stored_as_zero", columns, rows)
+
+
+# -- what the tables group by ---------------------------------------------------------------------------------------------
+
+
+def grouped(
+    lines: Iterable[Line], key: Callable[[Line], tuple[Any, ...]]
+) -> Iterator[tuple[tuple[Any, ...], list[Line]]]:
+    """Lines of one key together, in the order of the keys' text."""
+    found: dict[tuple[Any, ...], list[Line]] = defaultdict(list)
+    for line in lines:
+        found[key(line)].append(line)
+    return iter(sorted(found.items(), key=lambda item: [str(part) for part in item[0]]))
+
+
+def quantity(lines: Iterable[Line]) -> Decimal | None:
+    """The exact sum of what is known of the quantity (one unit); None where nothing is."""
+    total: Decimal | None = None
+    for line in lines:
+        if line.quantity is not None:
+            total = line.quantity if total is None else EXACT.add(total, line.quantity)
+    return total
+
+
+def day_of(report: Report, line: Line) -> str:
+    """The local day in which a line lies, 2026-03-01; a word where it is longer."""
+    day = local_day(line.start_ms, report.zone)
+    return day.isoformat() if line.end_ms <= day_span_ms(day, report.zone)[1] else _LONGER
+
+
+def month_of(report: Report, line: Line) -> str:
+    """The local month in which a line lies, 2026-03; a word where it is longer."""
+    first, last = (
+        datetime.fromtimestamp(at_ms / 1000, report.zone)
+        for at_ms in (line.start_ms, max(line.end_ms - 1, line.start_ms))
+    )
+    return f"{first:%Y-%m}" if (first.year, first.month) == (last.year, last.month) else "longer_than_a_month"
+
+
+def source_kg(statement: Statement) -> list[tuple[str, Decimal]]:
+    """Scope emissions of each source, the largest first; sources without a figure are left out."""
+    sums = (
+        (source, total_kg(lines)) for (source,), lines in grouped(statement.of(*SCOPES), lambda line: (line.source,))
+    )
+    return sorted(((source, kg) for source, kg in sums if kg is not None), key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,47 @@
+"""The options of `wattline report`, light enough for `--help` on a gateway. The work is in `wattline.facility_report`."""
+
+import argparse
+from pathlib import Path
+
+FORMATS = ("html", "pdf", "csv", "tables", "json", "xlsx")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What it is of, and as what."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the aggregator's settings")
+    parser.add_argument("--facility", help="which one (default: the only one)")
+    parser.add_argument(
+        "--profile",
+        default="GHGP-LB",
+        metavar="NAMES",
+        help="one, or several side by side: GHGP-LB,GHGP-MB (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--from", dest="begin", required=True, metavar="TIME", help="a day at the facility, or a time with its offset"
+    )
+    parser.add_argument("--to", dest="end", required=True, metavar="TIME", help="the end, not included")
+    parser.add_argument("--as-of", metavar="TIME", help="as it was known then (default: now)")
+    parser.add_argument("--format", choices=FORMATS, default="html", help="(default: %(default)s)")
+    parser.add_argument("--language", choices=("en", "zh"), default="en", help="(default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to; standard output without it")
+    parser.add_argument(
+        "--rounding", action="store_true", help="also what rounding each interval would have done to the total"
+    )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FILE",
+        help="a CSV file with other figures in t for the same intervals: explains the difference",
+    )
+    parser.add_argument(
+        "--beside-column", default="co2_t", metavar="NAME", help="the column of those (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--beside-time",
+        default="time",
+        metavar="NAME",
+        help="the column of the intervals' starts (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--beside-zone", default="", metavar="ZONE", help="of times without an offset (default: the facility's)"
+    )
