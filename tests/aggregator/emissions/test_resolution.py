@@ -232,7 +232,7 @@ def test_a_later_years_factor_stands_in_only_where_the_profile_says_so() -> None
     assert (found.data_year, found.marks) == (2021, ("provisional", "fallback_oldest"))
 
 
-def test_every_profile_is_one_of_six_and_a_stranger_is_refused() -> None:
-    assert list(profiles()) == ["OPS", "GHGP-LB", "GHGP-MB", "CN-GBT", "CBAM", "MARGINAL"]
+def test_every_profile_is_one_of_seven_and_a_stranger_is_refused() -> None:
+    assert list(profiles()) == ["OPS", "GHGP-LB", "GHGP-MB", "GHGP-MB-HOURLY", "CN-GBT", "CBAM", "MARGINAL"]
     with pytest.raises(ValueError, match="profile: expected one of OPS"):
         profile("ops")
