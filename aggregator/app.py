@@ -23,6 +23,7 @@ from aggregator.routes import (
     facilities,
     factors,
     figures,
+    forecasts,
     health,
     imports,
     live,
@@ -86,6 +87,7 @@ def create_app(services: Services) -> FastAPI:
         statement,
         audit_log,
         evidence,
+        forecasts,
         session,
         health,
     ):

@@ -21,6 +21,9 @@ from aggregator.audit.log import AuditLog, LogUnusable
 from aggregator.command_book import CommandBook
 from aggregator.commands import Commands, command_key
 from aggregator.feed import Feed
+from aggregator.forecast_rounds import ForecastRounds
+from aggregator.forecasting import Forecasting
+from aggregator.forecasts.issued import ForecastsUnusable
 from aggregator.ingest import Committed, Ingest
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.live import AboutDevice, LiveState
@@ -71,13 +74,14 @@ class Aggregator:
             self.books = open_books(settings, self.ledger, clock)
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
+            self.forecasting = Forecasting(self.ledger, settings.facilities, settings.data_directory, clock)
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)
             key = command_key(settings.command_key, settings.data_directory)
             self.audit = AuditLog(
                 settings.data_directory, self.store, self.store_id, clock, frame_bytes_max=settings.archive_bytes
             )
-        except (OSError, StoreError, LedgerError, KeyUnusable, LogUnusable, RecordsUnusable) as error:
+        except (OSError, StoreError, LedgerError, KeyUnusable, LogUnusable, RecordsUnusable, ForecastsUnusable) as error:
             raise CannotStart(str(error)) from error
         self.alarms = Alarms(self.ledger, clock)
         self.live = LiveState(
@@ -133,6 +137,7 @@ class Aggregator:
             evidence=Exporter(self.audit, self.store, self.trust),
             persons=self.settings.persons,
             accounts=Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock),
+            forecasting=self.forecasting,
         )
 
     # Called from the committer's thread.
@@ -193,6 +198,7 @@ class Aggregator:
                         asyncio.create_task(self.tree_watch.run(), name="tree watch"),
                         asyncio.create_task(self._sign_for_ever(), name="audit"),
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
+                        asyncio.create_task(ForecastRounds(self.forecasting, self.clock).run(), name="forecasts"),
                     ]
                     try:
                         await serve(self.services(), lambda url: ready({"url": url}), stop)
@@ -214,6 +220,7 @@ class Aggregator:
     def _close(self) -> None:
         self.audit.close()
         self.settling.settle(patient=False)
+        self.forecasting.close()
         self.store.close()
         self.ledger.close()
         self.hand.close()

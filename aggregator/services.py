@@ -11,6 +11,7 @@ from aggregator.books import Books
 from aggregator.commands import Commands
 from aggregator.facility import Facility
 from aggregator.feed import Feed
+from aggregator.forecasting import Forecasting
 from aggregator.ingest_figures import IngestFigures
 from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
@@ -42,3 +43,4 @@ class Services:
     evidence: Exporter | None = None
     accounts: Accounts | None = None
     persons: tuple[Person, ...] = ()
+    forecasting: Forecasting | None = None

@@ -44,11 +44,15 @@ class Backtest:
         return None if ours is None or not theirs else 100 * (1 - ours / theirs)
 
 
-def roll(method: Method, kw: Table, from_row: int = 0) -> Rolled:
-    """The method's forecast of each day from `from_row` on, none of them with a look at that day or later ones."""
+def roll(method: Method, kw: Table, lead_days: int = 1) -> Rolled:
+    """The method's forecast of each day from the days until `lead_days` before it: 1 is the day that begins, 2 the next one."""
     forecast = np.full_like(kw, np.nan)
-    for row in range(max(from_row, 1), len(kw)):
-        forecast[row] = method.predict(kw[:row])
+    for row in range(lead_days, len(kw)):
+        history = kw[:row]
+        if lead_days > 1:
+            history = history.copy()
+            history[row - lead_days + 1 :] = np.nan
+        forecast[row] = method.predict(history)
     return Rolled(method, forecast, kw - forecast)
 
 

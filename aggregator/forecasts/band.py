@@ -45,11 +45,16 @@ class AdaptiveBand:
         Each clock hour has its own errors: at night a load is steadier than at the start of a shift. Energy that is counted is never below zero.
         """
         past = errors[-TRAILING_DAYS:]
-        if np.count_nonzero(~np.isnan(past).all(axis=1)) < LEAST_DAYS:
+        past = past[~np.isnan(past).all(axis=1)]
+        if len(past) < LEAST_DAYS:
             return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # an hour of which nothing is known
-            low, high = np.nanquantile(past, (self.below_ratio, 1 - self.above_ratio), axis=0)
+        levels = (self.below_ratio, 1 - self.above_ratio)
+        if not np.isnan(past).any():
+            low, high = np.quantile(past, levels, axis=0)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # an hour of which nothing is known
+                low, high = np.nanquantile(past, levels, axis=0)
         floor = np.minimum(forecast, 0.0)  # a series that does go below zero keeps its sign
         return Band(
             np.minimum(np.maximum(forecast + low, floor), forecast),

@@ -40,6 +40,11 @@ def same_weekdays(history: Table) -> Table:
 
 def median_of(rows: Table) -> Hours:
     """Median of what is known of each hour; NaN where nothing is."""
+    rows = rows[~np.isnan(rows).all(axis=1)]
+    if not len(rows):
+        return np.full(HOURS, np.nan)
+    if not np.isnan(rows).any():
+        return np.asarray(np.median(rows, axis=0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an hour of which nothing is known
         return np.asarray(np.nanmedian(rows, axis=0))
