@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from aggregator.accounts.pool import Cell
 from aggregator.emissions.place import FactorOverride, Place
 from aggregator.intervals.meter import MeterSpec, Multiplier, Role, VirtualMeter
 
-__all__ = ["Facility", "FactorOverride", "MeterSpec", "Multiplier", "Place", "Role", "VirtualMeter"]
+__all__ = ["Cell", "Facility", "FactorOverride", "MeterSpec", "Multiplier", "Place", "Role", "VirtualMeter"]
 
 # Every offset from UTC in use today is a multiple of 15 minutes, so that intervals which divide 15 minutes never straddle
 # a local midnight. (Source: IANA time zone database 2025b; older local mean times are not supported.)
@@ -16,7 +17,10 @@ LONGEST_INTERVAL_S = 900
 
 @dataclass(frozen=True, slots=True)
 class Facility:
-    """What is accounted and reported. `place` is a region code such as CN-JS ("" where unknown: then no factor applies)."""
+    """What is accounted and reported. `place` is a region code such as CN-JS ("" where unknown: then no factor applies).
+
+    `cells`: what stands behind a meter of storage or of vehicles that give energy back, by the meter's device.
+    """
 
     id: str
     time_zone: str
@@ -29,6 +33,8 @@ class Facility:
     grid_zone: str = ""  # whose hourly intensities apply, where a profile takes an hourly series
     virtual_meters: tuple[VirtualMeter, ...] = ()
     factor_u95_percent: Decimal | None = None  # assumed of factors that state no uncertainty
+    cells: tuple[tuple[str, Cell], ...] = ()
+    pv_certificates_sold: bool = False
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:
@@ -55,6 +61,14 @@ class Facility:
 
     def meter(self, device: str) -> MeterSpec | None:
         return next((meter for meter in self.meters if meter.device == device), None)
+
+    def shown_as(self, part: str) -> tuple[MeterSpec, ...]:
+        """The electricity meters of a part of the site: pv, storage, ev. Check meters are not among them."""
+        return tuple(
+            meter
+            for meter in self.meters
+            if meter.show == part and meter.carrier == "electricity" and meter.role is not Role.CHECK
+        )
 
     def main_meters(self) -> tuple[MeterSpec, ...]:
         """The grid connections: the only meters of a facility total."""

@@ -161,7 +161,9 @@ class Ledger:
                 continue
             if kept is not None:
                 old.append((now_ms, *series, b.at_ms, kept.version))
-            fresh.append((*series, b.at_ms, *series, b.at_ms, str(b.value), int(b.grade.quality), b.grade.reason, b.how, now_ms))
+            fresh.append(
+                (*series, b.at_ms, *series, b.at_ms, str(b.value), int(b.grade.quality), b.grade.reason, b.how, now_ms)
+            )
         with self.transaction() as db:
             db.executemany(
                 "UPDATE boundary_value SET superseded_at_ms = ? WHERE facility = ? AND edge = ? AND device = ? AND quantity = ?"
@@ -365,6 +367,13 @@ class Ledger:
                 else:
                     db.execute(f"DELETE FROM interval_energy WHERE {where}", key)
         return gone
+
+    def first_interval_ms(self, facility: str, quantity: str) -> int | None:
+        """When the facility's first interval of a quantity starts, whatever has become of it; None where there is none."""
+        found = self.rows(
+            "SELECT min(start_ms) FROM interval_energy WHERE facility = ? AND quantity = ?", (facility, quantity)
+        )
+        return None if found[0][0] is None else int(found[0][0])
 
     # -- alarms (aggregator.alarms.AlarmBook) ---------------------------------------------------------------------
 

@@ -233,6 +233,12 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
                     '"load", "pv", "storage" or "ev" for a meter that is not main',
                     "'grid'",
                 )
+        yield from _twice(f"{key}.storage", "meter", [storage.meter for storage in entry.storage])
+        stores = [meter.device for meter in entry.meter if meter.show in {"storage", "ev"}]
+        for number, storage in enumerate(entry.storage):
+            if storage.meter not in stores:
+                expected = f'a meter shown as "storage" or "ev": {", ".join(stores) or "there is none"}'
+                yield f"{key}.storage[{number}].meter", expected, repr(storage.meter)
     yield from _edge_contradictions(parsed, list(known))
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
+from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
 
 
 def _decimal(value: Any) -> Decimal:
@@ -195,6 +195,21 @@ class VirtualMeterTable(_Table):
         )
 
 
+class StorageTable(_Table):
+    """`[[facility.storage]]`: the battery behind a meter shown as storage, or the vehicles behind one shown as ev that give energy back."""
+
+    meter: Id
+    charge_efficiency_ratio: PositiveDecimal
+    discharge_efficiency_ratio: PositiveDecimal
+    capacity_kwh: PositiveDecimal | None = None
+    standing_loss_percent_per_day: FactorDecimal = Decimal(0)
+    opening_kwh: FactorDecimal = Decimal(0)
+
+    def cell(self) -> Cell:
+        """What stands behind the meter. Raises ValueError."""
+        return Cell(**self.model_dump(exclude={"meter"}))
+
+
 class FactorTable(_Table):
     """`[facility.factor]` or `[[facility.factor]]`: an emission factor of the facility's own."""
 
@@ -234,6 +249,8 @@ class FacilityTable(_Table):
     meter: list[MeterTable] = Field(default=[], max_length=10_000)
     virtual_meter: list[VirtualMeterTable] = Field(default=[], max_length=1000)
     factor_u95_percent: Annotated[PositiveDecimal, Field(le=200)] | None = None
+    storage: list[StorageTable] = Field(default=[], max_length=1000)
+    pv_certificates_sold: bool = False
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
 
     def facility(self) -> Facility:
@@ -251,6 +268,8 @@ class FacilityTable(_Table):
             overrides=tuple(factor.override(zone) for factor in self.factor),
             virtual_meters=tuple(meter.meter() for meter in self.virtual_meter),
             factor_u95_percent=self.factor_u95_percent,
+            cells=tuple((storage.meter, storage.cell()) for storage in self.storage),
+            pv_certificates_sold=self.pv_certificates_sold,
         )
 
 

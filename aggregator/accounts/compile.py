@@ -14,6 +14,7 @@ from aggregator.accounts.activity_lines import activity_maker
 from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.period import Maker, Period
+from aggregator.accounts.pool_maker import pool_maker
 from aggregator.accounts.sealed import SEALED_DIRECTORY, Seals
 from aggregator.accounts.sealed_pieces import reading_seals
 from aggregator.accounts.shares import allocated_lines
@@ -116,6 +117,9 @@ class Accounts:
                 location_lines,
                 allocated_lines,
                 market_maker(table, instruments.retired(facility.id, span.factors_ms)),
+                pool_maker(
+                    self.ledger, lambda rules: resolver(period.facility, rules, table, span.factors_ms, hours.at)
+                ),
                 activity_maker(activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.drafts), table, instruments.retired(facility.id, span.factors_ms)),
             )
             yield period, makers

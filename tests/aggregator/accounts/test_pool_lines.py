@@ -1,0 +1,259 @@
+"""PV, storage, charging and export in a statement. Figures: worked examples 8, 24 to 26 of the emissions page; else by hand, and conservation."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aggregator.accounts.compile import Accounts, Span, compile_statement
+from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.statement import Statement, total_kg
+from aggregator.emissions.intensity import GridIntensities, HourlyFactor
+from aggregator.emissions.profiles import Profile, profile
+from aggregator.facility import Cell, Facility, MeterSpec, Role
+from aggregator.intervals.boundaries import GOOD
+from aggregator.ledger import IntervalRow, Ledger
+
+D = Decimal
+QUARTER = 900_000
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+G = D("0.001")
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).timestamp() * 1000)
+
+
+NOW = ms("2026-06-01")
+START = ms("2023-05-02")
+METERS = (
+    MeterSpec("incomer", "gw", D(10_000), Role.MAIN, show="grid"),
+    MeterSpec("roof", "gw", D(1000), show="pv"),
+    MeterSpec("battery", "gw", D(1000), show="storage"),
+    MeterSpec("charger", "gw", D(1000), show="ev"),
+)
+
+
+class Plant:
+    """A ledger filled by hand. Energies are quarter hours from the start of 2023-05-02."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ledger = Ledger(directory / "ledger.sqlite")
+        self.clock_ms = NOW
+        self.facility = Facility(
+            "works", "Asia/Shanghai", place="CN", grid_zone="TEST", meters=METERS,
+            cells=(("battery", Cell(D("0.95"), D("0.947368421"))),),
+        )  # fmt: skip
+
+    def measured(self, device: str, imported: str = "", exported: str = "", start_ms: int = START) -> None:
+        for quantity, text in (("energy_import_kwh", imported), ("energy_export_kwh", exported)):
+            rows = [
+                IntervalRow("works", device, quantity, start_ms + n * QUARTER, start_ms + (n + 1) * QUARTER, D(kwh), GOOD, True, "measured")
+                for n, kwh in enumerate(text.split()) if kwh != "-"
+            ]  # fmt: skip
+            self.ledger.put_intervals(rows, self.clock_ms)
+
+    def grid(self, g_per_kwh: str, signal: str = "average", start_ms: int = START) -> None:
+        """The zone's intensity of each quarter hour."""
+        with GridIntensities(self.directory / "factors.sqlite") as hours:
+            hours.add(
+                [
+                    HourlyFactor("TEST", signal, start_ms + n * QUARTER, start_ms + (n + 1) * QUARTER, D(g) * G, "by hand", NOW - 1)
+                    for n, g in enumerate(g_per_kwh.split()) if g != "-"
+                ],
+                "tester", NOW - 1,
+            )  # fmt: skip
+
+    def statement(
+        self, rules: str | Profile = "OPS", from_ms: int = START, to_ms: int = START + 96 * QUARTER
+    ) -> Statement:
+        accounts = Accounts(self.ledger, [self.facility], self.directory, lambda: self.clock_ms)
+        rules = profile(rules) if isinstance(rules, str) else rules
+        with accounts.opened(self.facility, rules, Span(from_ms, to_ms, self.clock_ms)) as (period, makers):
+            return compile_statement(period, makers)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    made = Plant(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def line(made: Statement, source: str, counts: Counts) -> Line:
+    (found,) = [one for one in made.lines if (one.source, one.counts) == (source, counts)]
+    return found
+
+
+def own(made: Statement, *counts: Counts) -> list[Line]:
+    """The lines of pools, PV, charging and export: those that the grid's kg are allocated to once."""
+    starts = ("pv:", "pool:", "ev:", "loads:", "export:")
+    return [one for one in made.of(*counts) if one.source.startswith(starts)]
+
+
+def conserves(made: Statement) -> bool:
+    return made.kg(Counts.SCOPE_2) == total_kg(own(made, Counts.ALLOCATED, Counts.EXPORTED))
+
+
+def test_example_26_in_a_statement_scope_2_is_the_grids_and_the_session_a_part_of_it(plant: Plant) -> None:
+    plant.measured("incomer", "20 8 0", "0 0 10")
+    plant.measured("roof", exported="0 12 30")
+    plant.measured("charger", "5 5 5")
+    plant.grid("500 450 400")
+    made = plant.statement()
+    assert made.kg(Counts.SCOPE_2) == D("13.6")  # 20 x 500 + 8 x 450 g
+    charged = line(made, "ev:charger", Counts.ALLOCATED)
+    assert (charged.quantity, charged.kg) == (D(15), D("3.4"))
+    assert (line(made, "export:pv", Counts.EXPORTED).quantity, line(made, "export:pv", Counts.EXPORTED).kg) == (
+        D(10),
+        D(0),
+    )
+    assert (line(made, "pv:own use", Counts.ALLOCATED).quantity, line(made, "loads:rest", Counts.ALLOCATED).kg) == (
+        D(32),
+        D("10.2"),
+    )
+    assert conserves(made)
+    avoided = line(made, "avoided:pv", Counts.AVOIDED)
+    assert (avoided.quantity, avoided.kg, avoided.why) == (D(10), None, "no marginal factor")
+
+
+def test_example_8_no_profile_nets_an_export_unless_its_notice_says_so(plant: Plant) -> None:
+    plant.measured("incomer", "0", "40")
+    plant.measured("roof", exported="140")
+    noticed = profile("CN-GBT").noticed("national", "notice of the year")
+    for rules in ("GHGP-LB", noticed):
+        made = plant.statement(rules)
+        assert made.kg(Counts.SCOPE_2) == 0
+        assert line(made, "export:pv", Counts.EXPORTED).quantity == 40
+    made = plant.statement(replace(noticed, deduct_pv_export=True))
+    assert made.kg(Counts.SCOPE_2) == D("-21.224")
+    deducted = line(made, "export:pv", Counts.SCOPE_2)
+    assert (deducted.quantity, deducted.marks) == (D(-40), ("deduct_pv_export",))
+    assert deducted.factor is not None
+    assert deducted.factor.kg_per_unit == D("0.5306")
+
+
+def test_rule_17_a_battery_takes_from_scope_2_what_it_gives_back_later(plant: Plant) -> None:
+    plant.measured("incomer", "100 50 0")
+    plant.measured("battery", "100 50 0", "0 0 67.5")
+    plant.grid("600 200 999")
+    made = plant.statement()
+    assert made.kg(Counts.SCOPE_2) == 70
+    pool = line(made, "pool:battery", Counts.ALLOCATED)
+    figures: Mapping[str, Decimal] = dict(pool.figures)
+    assert figures["charged_kg"] == 70
+    assert abs(figures["delivered_kg"] - 35) < D("1e-8")
+    assert abs(figures["closing_kg"] - 35) < D("1e-8")
+    assert pool.kg == figures["closing_kg"]
+    assert line(made, "loads:rest", Counts.ALLOCATED).kg == figures["delivered_kg"]
+    assert conserves(made)
+
+
+def test_a_later_day_opens_with_what_the_day_before_left(plant: Plant) -> None:
+    plant.measured("incomer", "100 50")
+    plant.measured("battery", "100 50", "0 0")
+    plant.grid("600 200")
+    after = START + 96 * QUARTER
+    plant.measured("incomer", "0", start_ms=after)
+    plant.measured("battery", "0", "67.5", start_ms=after)
+    plant.grid("400", start_ms=after)
+    made = plant.statement(from_ms=after, to_ms=after + 96 * QUARTER)
+    pool = line(made, "pool:battery", Counts.ALLOCATED)
+    assert dict(pool.figures)["opening_kg"] == 70
+    assert pool.kg is not None
+    assert abs(pool.kg + 35) < D("1e-8")  # it gives 35 of its 70 kg
+    assert made.kg(Counts.SCOPE_2) == 0
+    assert conserves(made)
+    both = plant.statement(to_ms=after + 96 * QUARTER)
+    assert [one for one in both.lines if one.start_ms >= after and one.source != "unmetered"] == [
+        one for one in made.lines if one.source != "unmetered"
+    ]
+
+
+def test_export_avoids_what_is_marginal_and_an_average_never_stands_in(plant: Plant) -> None:
+    plant.facility = replace(plant.facility, cells=(("battery", Cell(D("0.92"), D("0.92"))),))
+    plant.measured("incomer", "40 0", "0 9.2")
+    plant.measured("battery", "40 0", "0 9.2")
+    plant.grid("300 300")
+    assert line(plant.statement(), "avoided:battery", Counts.AVOIDED).kg is None
+    plant.grid("400 800", signal="marginal")
+    made = plant.statement()
+    avoided = line(made, "avoided:battery", Counts.AVOIDED)
+    # Example 25b: 9.2 x 800 - 40 x 10 / 36.8 x 400 g
+    assert avoided.kg is not None
+    assert abs(avoided.kg / G - D("3012.173913")) < D("1e-6")
+    assert dict(avoided.figures)["displaced_kg"] == D("7.36")
+    exported = line(made, "export:battery", Counts.EXPORTED)
+    assert exported.kg is not None
+    assert abs(exported.kg / G - D("3260.869565")) < D("1e-6")
+    assert conserves(made)
+    marginal = plant.statement("MARGINAL")
+    assert [one.counts for one in own(marginal)] == []
+    assert line(marginal, "avoided:battery", Counts.AVOIDED).kg == avoided.kg
+
+
+def test_an_interval_in_which_a_counter_is_silent_is_not_divided(plant: Plant) -> None:
+    plant.measured("incomer", "10 10 10")
+    plant.measured("roof", exported="5 - 5")
+    plant.measured("charger", "3 3 3")
+    plant.grid("600 600 600")
+    made = plant.statement()
+    charged = line(made, "ev:charger", Counts.ALLOCATED)
+    assert (charged.quantity, charged.kg, dict(charged.figures)["uncovered_kwh"]) == (D(9), D("2.4"), D(3))
+    assert line(made, "loads:unsolved", Counts.ALLOCATED).kg == 6
+    assert conserves(made)
+
+
+def test_a_facility_with_the_grid_alone_has_none_of_these_lines(plant: Plant) -> None:
+    plant.facility = replace(plant.facility, meters=METERS[:1], cells=())
+    plant.measured("incomer", "10")
+    plant.grid("600")
+    assert own(plant.statement(), *Counts) == []
+
+
+def test_storage_without_stated_efficiencies_says_so(plant: Plant) -> None:
+    plant.facility = replace(plant.facility, cells=())
+    plant.measured("incomer", "10 0")
+    plant.measured("battery", "10 0", "0 5")
+    plant.grid("600 600")
+    pool = line(plant.statement(), "pool:battery", Counts.ALLOCATED)
+    assert (pool.kg, pool.marks) == (D(3), ("efficiency_not_stated",))
+
+
+def test_own_pv_whose_certificates_are_sold_counts_under_the_market_method(plant: Plant) -> None:
+    plant.measured("incomer", "0", "40")
+    plant.measured("roof", exported="140")
+    assert plant.statement("GHGP-MB").kg(Counts.SCOPE_2) == 0
+    plant.facility = replace(plant.facility, pv_certificates_sold=True)
+    made = plant.statement("GHGP-MB")
+    counted = line(made, "pv:own use", Counts.SCOPE_2)
+    # China 2023 without traded non-fossil energy: 0.6096 kg/kWh (emissions page, 2.4)
+    assert (counted.quantity, counted.kg, counted.marks[-1]) == (D(100), D("60.96"), "pv_certificates_sold")
+    assert plant.statement("GHGP-LB").kg(Counts.SCOPE_2) == 0
+
+
+KWH = st.lists(st.integers(0, 40).map(str), min_size=24, max_size=24).map(" ".join)
+HOLES = st.lists(st.sampled_from(["-", "7", "0", "31.4159265", "12.5"]), min_size=24, max_size=24).map(" ".join)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(KWH, KWH, HOLES, KWH, HOLES, KWH, HOLES)
+def test_scope_2_is_what_is_allocated_and_exported_whatever_was_measured(
+    tmp_path_factory: pytest.TempPathFactory, one: str, two: str, three: str, four: str, five: str, six: str, factors: str
+) -> None:  # fmt: skip
+    plant = Plant(tmp_path_factory.mktemp("plant"))
+    plant.measured("incomer", one, two)
+    plant.measured("roof", exported=three)
+    plant.measured("battery", four, five)
+    plant.measured("charger", six)
+    plant.grid(factors)
+    made = plant.statement()
+    assert made.kg(Counts.SCOPE_2) == total_kg(own(made, Counts.ALLOCATED, Counts.EXPORTED)) or not factors.strip("- ")
+    plant.ledger.close()
