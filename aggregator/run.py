@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.accounts.compile import Accounts
+from aggregator.accounts.entering import Entering
 from aggregator.accounts.hand_readings import HandReadings
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
 from aggregator.alarms import Alarm, Alarms
@@ -133,6 +134,7 @@ class Aggregator:
             figures=self.ingest.figures,
             commands=self.commands,
             overruling=Overruling(self.settler),
+            entering=None if self.settler.hand is None else Entering(self.settler, self.settler.hand),
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
             persons=self.settings.persons,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aggregator.accounts.compile import Accounts
+from aggregator.accounts.entering import Entering
 from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
@@ -23,7 +24,7 @@ from aggregator.stores.store import SeriesKey, Store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` where nothing is settled, `audit` and `evidence` where no log is kept, `accounts` where there is no ledger."""
+    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` and `entering` where nothing is settled, `audit` and `evidence` where no log is kept, `accounts` where there is no ledger."""
 
     http: Http
     facilities: Mapping[str, Facility]
@@ -39,6 +40,7 @@ class Services:
     figures: Callable[[], IngestFigures | None] = field(default=lambda: None)
     commands: Commands | None = None
     overruling: Overruling | None = None
+    entering: Entering | None = None
     audit: AuditLog | None = None
     evidence: Exporter | None = None
     accounts: Accounts | None = None

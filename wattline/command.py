@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_aggregator(words)
     _add_sim(words)
     _add_import(words)
+    _add_readings(words)
     _add_tree(words)
     _add_factors(words)
     _add_activities(words)
@@ -377,6 +378,26 @@ def _run_import(options: argparse.Namespace) -> int:
     from wattline import import_csv
 
     return import_csv.run(options)
+
+
+def _add_readings(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import readings_options
+
+    parser = _word(
+        words,
+        "readings",
+        "what people read off meters, and exchanged meters, with evidence and author",
+        "wattline readings enter --config aggregator.toml --facility works --device incomer --at 2026-11-01T08:00 --kwh 81204.6"
+        " --evidence 'photo 17' --by 'Li Na'",
+    )
+    readings_options.add_arguments(parser)
+    parser.set_defaults(run=_run_readings)
+
+
+def _run_readings(options: argparse.Namespace) -> int:
+    from wattline import readings
+
+    return readings.run(options)
 
 
 def _add_factors(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

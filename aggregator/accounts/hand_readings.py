@@ -110,9 +110,7 @@ class HandReadings:
         """The number of the last entry of a series, 0 where there is none."""
         return max((kept.no for kept in self._standing.get(series, ())), default=0)
 
-    def versions(
-        self, facility: str, device: str | None, from_ms: int, to_ms: int, limit: int = 10_000
-    ) -> list[HandReading]:
+    def versions(self, facility: str, device: str | None, from_ms: int, to_ms: int, limit: int) -> list[HandReading]:
         """Every version of a span, ordered by instant and version."""
         found = self._file.rows(
             f"SELECT {_READING} FROM hand_reading WHERE facility = ? AND (? IS NULL OR device = ?) AND at_ms >= ? AND at_ms < ?"
@@ -141,9 +139,7 @@ class HandReadings:
             ).fetchone()
         return _amount(row)
 
-    def amounts(
-        self, facility: str, device: str | None, from_ms: int, to_ms: int, limit: int = 10_000
-    ) -> list[HandAmount]:
+    def amounts(self, facility: str, device: str | None, from_ms: int, to_ms: int, limit: int) -> list[HandAmount]:
         """Every version of every amount that starts in a span, ordered by start and version."""
         found = self._file.rows(
             f"SELECT {_AMOUNT} FROM hand_amount WHERE facility = ? AND (? IS NULL OR device = ?) AND start_ms >= ? AND start_ms < ?"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aggregator.accounts.entering import Entering
+from aggregator.accounts.hand_readings import HandReadings
 from aggregator.alarms import Alarms
 from aggregator.app import serve
 from aggregator.books import Books
@@ -85,7 +87,9 @@ class LivePlant:
         self.silent: set[str] = set()
         self.import_kwh = 500_000.0
         self.not_ready: dict[str, str | None] = {"store": None, "mqtt": None}
-        self.settler = Settler(self.store, self.ledger, [self.facility], self.clock, self.alarms, self.books)
+        self.hand = HandReadings(directory / "accounts.sqlite")
+        self.settler = Settler(self.store, self.ledger, [self.facility], self.clock, self.alarms, self.books, self.hand)
+        assert self.settler.hand is not None
         self.services = Services(
             http=http or Http(port=0),
             facilities={self.facility.id: self.facility},
@@ -98,6 +102,7 @@ class LivePlant:
             clock=self.clock,
             ready=lambda: self.not_ready,
             overruling=Overruling(self.settler),
+            entering=Entering(self.settler, self.settler.hand),
         )
 
     def clock(self) -> int:
@@ -175,6 +180,7 @@ class LivePlant:
     def close(self) -> None:
         self.store.close()
         self.ledger.close()
+        self.hand.close()
 
 
 class Server:

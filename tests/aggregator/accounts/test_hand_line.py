@@ -169,7 +169,7 @@ def test_a_correction_is_a_version_and_a_withdrawal_leaves_the_estimate(room: Ro
     room.read_off(3 * H, None, Entry("photo 17", "Li Na", "another meter's photo"))
     room.settle()
     assert {row.grade.reason for row in room.rows()[4:19]} == {"counter-diff"}
-    versions = room.book.versions("works", None, T, T + 6 * H * 1000)
+    versions = room.book.versions("works", None, T, T + 6 * H * 1000, 10)
     assert [(kept.version, kept.display_kwh) for kept in versions] == [(1, D(1420)), (2, D(2080)), (3, None)]
 
 
