@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
+from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.emissions.entry import Entry, Status, as_json, published_text
 from aggregator.emissions.factors import known_on
 from aggregator.emissions.formulas.worked import shown
@@ -22,6 +23,7 @@ from aggregator.emissions.sink_record import Sinks, SinksRefused, net, read_sink
 from aggregator.open_books import REGISTRY_NAME
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import decide_instruments, instant_ms, market, which
+from wattline.notices import decide_notices
 from wire.clock import Clock
 
 
@@ -30,18 +32,18 @@ def run(options: argparse.Namespace) -> int:
     words: dict[str, Callable[[argparse.Namespace], int]] = {
         "lint": _lint, "import": _import, "approve": _decide, "withdraw": _decide, "show": _show,
         "which": _which, "market": _market, "instruments": _instruments, "intensity": _intensity,
-        "sinks": _sinks,
+        "sinks": _sinks, "notice": _notice,
     }  # fmt: skip
     try:
         return words[options.verb](options)
-    except (PackFaults, RegistryRefused, InstrumentsRefused, IntensityRefused, SinksRefused) as error:
+    except (PackFaults, RegistryRefused, InstrumentsRefused, IntensityRefused, SinksRefused, RecordsRefused) as error:
         for fault in error.faults:
             print(f"wattline factors: {fault}", file=sys.stderr)
         return 1
     except (SettingsFaults, ZoneInfoNotFoundError, ValueError) as error:
         print(f"wattline factors: {error}", file=sys.stderr)
         return 2
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, RecordsBusy, RecordsUnusable) as error:
         print(f"wattline factors: {error}", file=sys.stderr)
         return 1
 
@@ -142,6 +144,12 @@ def _market(options: argparse.Namespace) -> int:
 def _instruments(options: argparse.Namespace) -> int:
     with Instruments(_place(options)) as instruments:
         return decide_instruments(options, instruments, Clock.from_environment()())
+
+
+def _notice(options: argparse.Namespace) -> int:
+    return decide_notices(
+        options, load(options.config, os.environ).data_directory / ACCOUNTS_NAME, Clock.from_environment()
+    )
 
 
 def _sinks(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """lint, import, approve, withdraw, show, which, market, intensity, sinks, instruments."""
+    """lint, import, approve, withdraw, show, which, market, intensity, sinks, instruments, notice."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     lint = verbs.add_parser(
         "lint", help="look for slips in factor packs; without a file in those that come with the program"
@@ -97,6 +97,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_registry(deed, needed=True)
     for deed in (bring, retire):
         deed.add_argument("--by", required=True, metavar="NAME", help="who does it")
+
+    _add_notice(verbs)
+
+
+def _add_notice(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    notice = verbs.add_parser("notice", help="what a reporting year's notice fixes for a regime: add, approve, show")
+    deeds = notice.add_subparsers(title="words", metavar="WORD", required=True, dest="deed")
+    add = deeds.add_parser("add", help="enter a notice, to be approved by a second person")
+    add.add_argument("--profile", default="CN-GBT", help="the regime (default: %(default)s)")
+    add.add_argument("--year", type=int, required=True, help="the reporting year")
+    add.add_argument("--place-level", required=True, help="whose factor: province, grid or national")
+    add.add_argument(
+        "--factor-year", default="latest_at_submission", help="latest_at_submission or data_year (default: %(default)s)"
+    )
+    add.add_argument(
+        "--submitted-by",
+        required=True,
+        metavar="DAY",
+        help="the last day of submission; factors known later do not count",
+    )
+    add.add_argument("--restate-on-new-factor", action="store_true", help="let later factors count all the same")
+    add.add_argument(
+        "--deduct-exports", action="store_true", help="take exported electricity off, as the sector part says"
+    )
+    add.add_argument("--document", required=True, help="the notice, and the sector part where it matters")
+    add.add_argument("--facility", default="", help="for this facility only")
+    add.add_argument("--reason", default="", help="why, where it corrects one on record")
+    approve = deeds.add_parser("approve", help="let a notice count from now on; not by the one who entered it")
+    approve.add_argument("number", type=int, help="of the notice, as `show` says it")
+    for deed in (add, approve):
+        deed.add_argument("--by", required=True, metavar="NAME", help="who does it")
+    for deed in (add, approve, deeds.add_parser("show", help="every notice on record")):
+        deed.add_argument("--config", type=Path, required=True, help="the aggregator file")
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:

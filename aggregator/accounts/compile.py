@@ -3,7 +3,7 @@
 Everything is read as it was known at `as_of_ms`, so that the same question gives the same bytes later.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Final
 
 from aggregator.accounts.activities import activities_in_force
 from aggregator.accounts.activity_lines import activity_maker
+from aggregator.accounts.deducted import deduction_maker
 from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
+from aggregator.accounts.notices import Notice, noticed, notices_in_force
 from aggregator.accounts.period import Maker, Period
 from aggregator.accounts.pool_maker import pool_maker
 from aggregator.accounts.sealed import SEALED_DIRECTORY, Seals
@@ -110,17 +112,31 @@ class Accounts:
                     for e in entries
                 ]
             period = self._period(facility, rules, span, entries, hours.at)
+            table = FactorTable.from_pack(electricity_pack(entries))
+            notices: Mapping[int, Notice] = {}
+            if rules.needs_notice:
+                notices = notices_in_force(self.data_directory, rules.name, facility.id, span.factors_ms)
+                period = noticed(
+                    period,
+                    notices,
+                    lambda fixed, known_ms: resolver(period.facility, fixed, table, known_ms, hours.at),
+                    span.factors_ms,
+                )
             if (self.data_directory / SEALED_DIRECTORY).exists():
                 period = reading_seals(period, stack.enter_context(Seals(self.data_directory)), self.ledger)
-            table = FactorTable.from_pack(electricity_pack(entries))
             makers: Sequence[Maker] = (
                 location_lines,
+                deduction_maker(notices),
                 allocated_lines,
                 market_maker(table, instruments.retired(facility.id, span.factors_ms)),
                 pool_maker(
                     self.ledger, lambda rules: resolver(period.facility, rules, table, span.factors_ms, hours.at)
                 ),
-                activity_maker(activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.drafts), table, instruments.retired(facility.id, span.factors_ms)),
+                activity_maker(
+                    activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.drafts),
+                    table,
+                    instruments.retired(facility.id, span.factors_ms),
+                ),
             )
             yield period, makers
 

@@ -55,3 +55,39 @@ def test_from_a_file_to_an_approved_record(tmp_path: Path, capsys: pytest.Captur
     assert main(["activities", "withdraw", "3", *where, "--by", "bo", "--reason", "counted in April"]) == 0
     assert main(["activities", "list", "--config", str(config), "--facility", "mill"]) == 2
     assert "--facility: expected one of works, got 'mill'" in capsys.readouterr().err
+
+
+def test_a_notice_is_entered_by_one_person_and_approved_by_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "aggregator.toml"
+    config.write_text(CONFIG.format(directory=tmp_path / "data"), encoding="utf-8")
+    notice = ["factors", "notice"]
+    where = ["--config", str(config)]
+    entered = [
+        *notice,
+        "add",
+        "--year",
+        "2025",
+        "--place-level",
+        "national",
+        "--submitted-by",
+        "2026-03-31",
+        "--document",
+        "No. 1 of 2026",
+        "--by",
+        "ann",
+        *where,
+    ]
+    assert main(entered) == 0
+    assert "DRAFT by ann" in capsys.readouterr().out
+    assert main([*notice, "approve", "1", "--by", "ann", *where]) == 1
+    assert "wattline factors: notice 1: expected a second person, ann entered it" in capsys.readouterr().err
+    assert main([*notice, "approve", "1", "--by", "bo", *where]) == 0
+    assert main([*notice, "show", *where]) == 0
+    assert (
+        "1: CN-GBT 2025 version 1: national factor, latest_at_submission (submitted by 2026-03-31), not restated"
+        in capsys.readouterr().out
+    )
+    assert main([*(word.replace("2026-03-31", "spring") for word in entered)]) == 2
+    assert "--submitted-by: expected a day such as 2026-03-31, got 'spring'" in capsys.readouterr().err
