@@ -100,6 +100,10 @@ def create_app(services: Services) -> FastAPI:
     async def overview() -> FileResponse:
         return FileResponse(WEB / "index.html", headers={"cache-control": "no-cache"})
 
+    @app.get("/readings", include_in_schema=False)
+    async def hand_readings_page() -> FileResponse:
+        return FileResponse(WEB / "readings.html", headers={"cache-control": "no-cache"})
+
     app.add_middleware(GZipMiddleware, minimum_size=2000)
     app.add_middleware(Guard, allowed_hosts=services.http.allowed_hosts)
     return app

@@ -13,7 +13,8 @@ from aggregator.app import WEB
 SCRIPTS = sorted(WEB.glob("js/*.js"))
 FILES = sorted(path for path in WEB.rglob("*") if path.is_file())
 CSS = (WEB / "app.css").read_text()
-HTML = (WEB / "index.html").read_text()
+PAGES = sorted(WEB.glob("*.html"))
+HTML = "".join(page.read_text() for page in PAGES)
 
 
 def words() -> dict[str, dict[str, str]]:
