@@ -310,11 +310,7 @@ class Ledger:
                         *series, row.start_ms, row.end_ms, row.energy_kwh, row.grade, row.final, row.source, version
                     )
                 )
-            db.executemany(
-                "INSERT INTO interval_touched VALUES (?,?,?) ON CONFLICT (facility, day)"
-                " DO UPDATE SET changed_at_ms = max(changed_at_ms, excluded.changed_at_ms)",
-                [(first.facility, day, now_ms) for day in {row.start_ms // _DAY_MS for row in written}],
-            )
+            _touch(db, written, now_ms)
         return written
 
     def intervals_changed_ms(self, facility: str, from_ms: int, to_ms: int) -> int:
@@ -366,6 +362,7 @@ class Ledger:
                     db.execute(f"UPDATE interval_energy SET superseded_at_ms = ? WHERE {where}", (now_ms, *key))
                 else:
                     db.execute(f"DELETE FROM interval_energy WHERE {where}", key)
+            _touch(db, gone, now_ms)
         return gone
 
     def first_interval_ms(self, facility: str, quantity: str) -> int | None:
@@ -429,6 +426,15 @@ class _DecimalSum:
 
     def finalize(self) -> str | None:
         return None if self.total is None else str(self.total)
+
+
+def _touch(db: sqlite3.Connection, rows: Sequence[IntervalRow], now_ms: int) -> None:
+    """Notes that interval energies of these days have changed: whoever changes one calls it."""
+    db.executemany(
+        "INSERT INTO interval_touched VALUES (?,?,?) ON CONFLICT (facility, day)"
+        " DO UPDATE SET changed_at_ms = max(changed_at_ms, excluded.changed_at_ms)",
+        [(facility, day, now_ms) for facility, day in {(row.facility, row.start_ms // _DAY_MS) for row in rows}],
+    )
 
 
 def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:

@@ -82,6 +82,13 @@ def test_a_seal_stands_until_the_first_change_and_the_next_one_from_its_own_time
     assert seals.all("works") == [first, second]
 
 
+def test_a_seal_does_not_stand_for_intervals_that_were_withdrawn(ledger: Ledger, seals: Seals) -> None:
+    put(ledger, "incomer", "1.50", DAY_MS)
+    seals.seal(ledger, "works", 0, DAY_MS, DAY_MS + 20, "Li Wei")
+    ledger.withdraw_intervals("works", "incomer", "energy_import_kwh", 0, DAY_MS + 30)
+    assert (versions(seals, ledger, DAY_MS + 29), versions(seals, ledger, DAY_MS + 30)) == ([1], [])
+
+
 def test_many_meters_take_several_files(ledger: Ledger, seals: Seals, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealed_module, "MAX_ROWS", 4)
     for meter in range(5):
