@@ -321,32 +321,15 @@ class Ledger:
         )
         return found[0][0] or 0
 
-    def first_change_ms(self, facility: str, from_ms: int, to_ms: int, since_ms: int) -> int | None:
-        """When the first change of an interval that starts within was recorded, at or after `since_ms`. It reads the whole period."""
+    def changes(self, facility: str, from_ms: int, to_ms: int, since_ms: int) -> tuple[int | None, int]:
+        """When the first change of an interval that starts within was recorded, at or after `since_ms`, and how many stand now. It reads the whole period."""
         found = self.rows(
-            "SELECT min(CASE WHEN recorded_at_ms >= ?1 THEN recorded_at_ms END), min(CASE WHEN superseded_at_ms >= ?1 THEN superseded_at_ms END)"
-            " FROM interval_energy WHERE facility = ?2 AND start_ms >= ?3 AND start_ms < ?4",
+            "SELECT min(CASE WHEN recorded_at_ms >= ?1 THEN recorded_at_ms END), min(CASE WHEN superseded_at_ms >= ?1 THEN superseded_at_ms END),"
+            " count(*) - count(superseded_at_ms) FROM interval_energy WHERE facility = ?2 AND start_ms >= ?3 AND start_ms < ?4",
             (since_ms, facility, from_ms, to_ms),
         )
-        return min((at_ms for at_ms in found[0] if at_ms is not None), default=None)
-
-    def intervals(
-        self, facility: str, device: str | None, quantity: str, from_ms: int, to_ms: int, as_of_ms: int | None = None
-    ) -> list[IntervalRow]:
-        """Intervals with from_ms <= start < to_ms of one device, or of all, as they stand or stood at `as_of_ms`; ordered."""
-        of_device = "" if device is None else "AND device = ? "
-        found = self.rows(
-            "SELECT device, start_ms, end_ms, energy_kwh, quality, reason, state, source, version FROM interval_energy"
-            f" WHERE facility = ? AND quantity = ? {of_device}AND start_ms >= ? AND start_ms < ? AND {STANDING} ORDER BY device, start_ms",
-            (facility, quantity, *(() if device is None else (device,)), from_ms, to_ms, *(as_of_ms,) * 3),
-        )
-        return [
-            IntervalRow(
-                facility, name, quantity, start_ms, end_ms, Decimal(energy), Grade(Quality(quality), reason), state == "final",
-                source, version,
-            )
-            for name, start_ms, end_ms, energy, quality, reason, state, source, version in found
-        ]  # fmt: skip
+        *changed, standing = found[0]
+        return min((at_ms for at_ms in changed if at_ms is not None), default=None), int(standing)
 
     def withdraw_intervals(
         self, facility: str, device: str, quantity: str, from_ms: int, now_ms: int

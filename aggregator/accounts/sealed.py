@@ -53,9 +53,13 @@ class Seal:
 
     def first_change_ms(self, ledger: Ledger) -> int | None:
         """When the first change since the seal was recorded. It may read the whole period."""
-        if ledger.intervals_changed_ms(self.facility, self.from_ms, self.to_ms) < self.sealed_at_ms:
+        touched_ms = ledger.intervals_changed_ms(self.facility, self.from_ms, self.to_ms)
+        if touched_ms < self.sealed_at_ms:
             return None
-        return ledger.first_change_ms(self.facility, self.from_ms, self.to_ms, self.sealed_at_ms)
+        changed_ms, standing = ledger.changes(self.facility, self.from_ms, self.to_ms, self.sealed_at_ms)
+        if changed_ms is None and standing != self.rows:  # provisional ones were taken back, which leaves no trace
+            return touched_ms
+        return changed_ms
 
 
 class Seals:

@@ -87,6 +87,13 @@ def test_a_seal_does_not_stand_for_intervals_that_were_withdrawn(ledger: Ledger,
     seals.seal(ledger, "works", 0, DAY_MS, DAY_MS + 20, "Li Wei")
     ledger.withdraw_intervals("works", "incomer", "energy_import_kwh", 0, DAY_MS + 30)
     assert (versions(seals, ledger, DAY_MS + 29), versions(seals, ledger, DAY_MS + 30)) == ([1], [])
+    row = IntervalRow(
+        "works", "incomer", "energy_import_kwh", DAY_MS, DAY_MS + QUARTER_MS, D(1), GOOD, False, "measured"
+    )
+    ledger.put_intervals([row], 2 * DAY_MS)
+    seal = seals.seal(ledger, "works", DAY_MS, 2 * DAY_MS, 2 * DAY_MS + 20, "Li Wei")
+    ledger.withdraw_intervals("works", "incomer", "energy_import_kwh", DAY_MS, 2 * DAY_MS + 30)
+    assert seal.first_change_ms(ledger) == 2 * DAY_MS + 30
 
 
 def test_many_meters_take_several_files(ledger: Ledger, seals: Seals, monkeypatch: pytest.MonkeyPatch) -> None:
