@@ -331,6 +331,24 @@ class Ledger:
         *changed, standing = found[0]
         return min((at_ms for at_ms in changed if at_ms is not None), default=None), int(standing)
 
+    def intervals(
+        self, facility: str, device: str | None, quantity: str, from_ms: int, to_ms: int, as_of_ms: int | None = None
+    ) -> list[IntervalRow]:
+        """Intervals with from_ms <= start < to_ms of one device, or of all, as they stand or stood at `as_of_ms`; ordered."""
+        of_device = "" if device is None else "AND device = ? "
+        found = self.rows(
+            "SELECT device, start_ms, end_ms, energy_kwh, quality, reason, state, source, version FROM interval_energy"
+            f" WHERE facility = ? AND quantity = ? {of_device}AND start_ms >= ? AND start_ms < ? AND {STANDING} ORDER BY device, start_ms",
+            (facility, quantity, *(() if device is None else (device,)), from_ms, to_ms, *(as_of_ms,) * 3),
+        )
+        return [
+            IntervalRow(
+                facility, name, quantity, start_ms, end_ms, Decimal(energy), Grade(Quality(quality), reason), state == "final",
+                source, version,
+            )
+            for name, start_ms, end_ms, energy, quality, reason, state, source, version in found
+        ]  # fmt: skip
+
     def withdraw_intervals(
         self, facility: str, device: str, quantity: str, from_ms: int, now_ms: int
     ) -> list[IntervalRow]:
