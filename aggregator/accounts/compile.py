@@ -16,7 +16,8 @@ from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.notices import Notice, noticed, notices_in_force
 from aggregator.accounts.period import Maker, Period
-from aggregator.accounts.pool_maker import pool_maker
+from aggregator.accounts.pool_maker import PoolSources, pool_maker
+from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.sealed import SEALED_DIRECTORY, Seals
 from aggregator.accounts.sealed_pieces import reading_seals
 from aggregator.accounts.shares import allocated_lines
@@ -130,7 +131,13 @@ class Accounts:
                 allocated_lines,
                 market_maker(table, instruments.retired(facility.id, span.factors_ms)),
                 pool_maker(
-                    self.ledger, lambda rules: resolver(period.facility, rules, table, span.factors_ms, hours.at)
+                    PoolSources(
+                        self.ledger,
+                        lambda rules: resolver(period.facility, rules, table, span.factors_ms, hours.at),
+                        hours.changed_ms,
+                        self.data_directory / ACCOUNTS_NAME,
+                        self.clock,
+                    )
                 ),
                 activity_maker(
                     activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.drafts),

@@ -1,56 +1,122 @@
-"""The maker of what scope 2 is allocated to at a site with PV, storage or charging: which factors its pools take, and from when it walks. Not the walk."""
+"""The maker of what scope 2 is allocated to at a site with PV, storage or charging: which factors its pools take, and where the walk begins. Not the walk.
 
+The states at the ends of local days are kept, each with a fingerprint of the site and the factors that it was made with. One opens a later statement
+only where that is the same and no reading, hour, stated content or plug-in before it was changed since; else the walk begins further back. The
+digits are the same.
+"""
+
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from aggregator.accounts.line import Line
 from aggregator.accounts.period import Maker, Period
+from aggregator.accounts.pool_book import Opening, PoolBook
 from aggregator.accounts.pool_lines import pool_lines
 from aggregator.accounts.pool_run import PoolRun, Resolve
-from aggregator.accounts.site_days import EXPORT, IMPORT, site_of
+from aggregator.accounts.record_file import RecordsBusy
+from aggregator.accounts.site_days import EXPORT, IMPORT, Site, site_of
 from aggregator.emissions.factors import AVERAGE
 from aggregator.emissions.profiles import Profile, profile
 from aggregator.emissions.resolution import MARGINAL, Resolution
+from aggregator.intervals.local_time import day_span_ms, local_day
 from aggregator.ledger import IntervalRow, Ledger
 
 NOT_TRACED_MARK: Final = "certificates_not_traced"
 RESIDUAL: Final = "residual"
+_CODE: Final = 1  # of the rules that make states; another number lets none of an older one open anything
 
 
-def pool_maker(ledger: Ledger, resolver: Callable[[Profile], Resolve]) -> Maker:
-    """`resolver` gives the facility's electricity factor under any profile, as known at the period's knowledge time."""
+@dataclass(frozen=True, slots=True)
+class PoolSources:
+    """What pools are made from. `resolver` gives the facility's factor under any profile, as known at the period's knowledge time; `hours_changed_ms(zone,
+    before_ms)` when an hour of its series was put on record last. `path`: the accounts file; it is made where it is needed.
+    """
+
+    ledger: Ledger
+    resolver: Callable[[Profile], Resolve]
+    hours_changed_ms: Callable[[str, int], int]
+    path: Path
+    clock: Callable[[], int]
+
+
+def pool_maker(sources: PoolSources) -> Maker:
+    """Lines of PV, storage, charging and export; of other facilities none. Raises RecordsUnusable, RecordsBusy."""
 
     def lines(period: Period) -> Iterator[Line]:
-        run = pool_run(period, ledger, resolver)
-        if run is not None:
+        site = site_of(period.facility)
+        if site is None:
+            return
+        with PoolBook(sources.path) as book:
+            run = pool_run(period, site, sources, book)
             yield from pool_lines(run)
+            keep(run, sources, book)
 
     return lines
 
 
-def pool_run(period: Period, ledger: Ledger, resolver: Callable[[Profile], Resolve]) -> PoolRun | None:
-    """The walk of a period; None where the facility has neither PV nor storage nor charging."""
+def pool_run(period: Period, site: Site, sources: PoolSources, book: PoolBook) -> PoolRun:
+    """The walk of a period, from the last kept state that still holds."""
     facility = period.facility
-    site = site_of(facility)
-    if site is None:
-        return None
 
     def rows(device: str, quantity: str, from_ms: int, to_ms: int) -> Sequence[IntervalRow]:
-        return ledger.intervals(facility.id, device, quantity, from_ms, to_ms, period.as_of_ms)
+        return sources.ledger.intervals(facility.id, device, quantity, from_ms, to_ms, period.as_of_ms)
 
-    firsts = [ledger.first_interval_ms(facility.id, quantity) for quantity in (IMPORT, EXPORT)]
+    firsts = [sources.ledger.first_interval_ms(facility.id, quantity) for quantity in (IMPORT, EXPORT)]
     market = period.profile.method == "market"
-    average = _market(period.profile, resolver) if market else period.resolve
+    average = _market(period.profile, sources.resolver) if market else period.resolve
     return PoolRun(
         period,
         site,
         rows,
         min((at_ms for at_ms in firsts if at_ms is not None), default=None),
         average,
-        period.resolve if period.profile.signal == MARGINAL else resolver(profile("MARGINAL")),
+        period.resolve if period.profile.signal == MARGINAL else sources.resolver(profile("MARGINAL")),
         average if market and facility.pv_certificates_sold else None,
+        book.anchors(facility.id, period.as_of_ms),
+        book.plug_ins(facility.id, period.as_of_ms),
         marks=(NOT_TRACED_MARK,) if market else (),
+        opening=_opening(period, site, sources, book),
     )
+
+
+def keep(run: PoolRun, sources: PoolSources, book: PoolBook) -> None:
+    """Keeps the states of the days that have ended; where the file is held by others, a later statement will."""
+    period = run.period
+    known_ms = min(period.as_of_ms, sources.clock())
+    ended = [opening for opening in run.closed if opening.at_ms <= known_ms]
+    try:
+        book.keep(period.facility.id, period.profile.name, fingerprint(period, run.site), known_ms, ended)
+    except RecordsBusy:
+        return
+
+
+def _opening(period: Period, site: Site, sources: PoolSources, book: PoolBook) -> Opening | None:
+    facility = period.facility
+
+    def changed_ms(at_ms: int) -> int:
+        hours_ms = sources.hours_changed_ms(facility.grid_zone, at_ms) if facility.grid_zone else 0
+        return max(
+            sources.ledger.intervals_changed_ms(facility.id, 0, at_ms), book.changed_ms(facility.id, at_ms), hours_ms
+        )
+
+    first_ms = day_span_ms(local_day(period.from_ms, facility.zone), facility.zone)[0]
+    return book.opening(
+        facility.id, period.profile.name, fingerprint(period, site), first_ms, period.as_of_ms, changed_ms
+    )
+
+
+def fingerprint(period: Period, site: Site) -> str:
+    """Of all that makes a state but the records of time: rules, profile, site, place and factors."""
+    facility = period.facility
+    factors = sorted(
+        (str(entry.key), entry.version, *entry.content) for entry in period.entries if entry.kind == "electricity"
+    )
+    said = (_CODE, period.profile, site.counters, sorted(site.cells.items()), site.interval_ms, facility.factor_place(),
+            facility.pv_certificates_sold, factors)  # fmt: skip
+    return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def _market(rules: Profile, resolver: Callable[[Profile], Resolve]) -> Resolve:

@@ -2,13 +2,14 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
 from aggregator.accounts.parcel import Parcel, of_factor
 from aggregator.accounts.period import Period
+from aggregator.accounts.pool_book import Opening
 from aggregator.accounts.site_days import Anchor, Day, PlugIn, Rows, Site, SiteDays, Slots
 from aggregator.accounts.slots import Slot, slots_of
 from aggregator.emissions.booking import Energy, parts
@@ -36,6 +37,8 @@ class PoolRun:
     anchors: Sequence[Anchor] = ()
     plug_ins: Sequence[PlugIn] = ()
     marks: tuple[str, ...] = ()
+    opening: Opening | None = None
+    closed: list[Opening] = field(default_factory=list)  # the states at the end of each local day that was walked
 
     def marginal(self, start_ms: int, end_ms: int, kwh: Decimal) -> Parcel:
         """Energy with what it causes."""
@@ -47,11 +50,16 @@ class PoolRun:
             return
         average = self._site_days(self.average, self.sold)
         marginal = self._site_days(self.marginal_at, None)
-        for from_ms, to_ms, slots in self._slots():
+        begin_ms = day_span_ms(local_day(self.first_ms, self.period.facility.zone), self.period.facility.zone)[0]
+        if self.opening is not None:
+            begin_ms, average.state, marginal.state = self.opening.at_ms, self.opening.average, self.opening.marginal
+        for from_ms, to_ms, slots in self._slots(begin_ms):
             for start_ms, end_ms in _cut(from_ms, to_ms, self.period.from_ms, self.period.to_ms):
                 day, caused = average.day(start_ms, end_ms, slots), marginal.day(start_ms, end_ms, slots)
                 if start_ms >= self.period.from_ms and day.intervals:
                     yield day, caused
+            if to_ms <= self.period.to_ms:
+                self.closed.append(Opening(to_ms, average.state, marginal.state))
 
     def _site_days(self, grid: Resolve, pv: Resolve | None) -> SiteDays:
         days = SiteDays(
@@ -64,11 +72,9 @@ class PoolRun:
             days.pv = lambda start_ms, end_ms, kwh: parcel_of(pv, start_ms, end_ms, kwh)
         return days
 
-    def _slots(self) -> Iterator[tuple[int, int, Slots]]:
-        """The local days from the first reading to the period's end, with the energies on the facility's grid of intervals."""
-        assert self.first_ms is not None
+    def _slots(self, at_ms: int) -> Iterator[tuple[int, int, Slots]]:
+        """The local days from one's begin to the period's end, with the energies on the facility's grid of intervals."""
         zone = self.period.facility.zone
-        at_ms = day_span_ms(local_day(self.first_ms, zone), zone)[0]
         while at_ms < self.period.to_ms:
             days: list[tuple[int, int]] = []
             start_ms = at_ms

@@ -117,6 +117,13 @@ class GridIntensities:
             row[0], row[1], row[2], row[3], Decimal(row[4]), row[5], row[6], estimated=bool(row[7]), boundary=row[8]
         )
 
+    def changed_ms(self, zone: str, before_ms: int) -> int:
+        """When something was last put on record of a zone's hours before an instant; 0: never."""
+        row = self._db.execute(
+            "SELECT max(recorded_at_ms) FROM grid_intensity WHERE zone = ? AND start_ms < ?", (zone, before_ms)
+        ).fetchone()
+        return row[0] or 0
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")

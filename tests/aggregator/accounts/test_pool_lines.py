@@ -2,82 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pool_plant import METERS, QUARTER, START, G, Plant, line
 
-from aggregator.accounts.compile import Accounts, Span, compile_statement
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.statement import Statement, total_kg
-from aggregator.emissions.intensity import GridIntensities, HourlyFactor
-from aggregator.emissions.profiles import Profile, profile
-from aggregator.facility import Cell, Facility, MeterSpec, Role
-from aggregator.intervals.boundaries import GOOD
-from aggregator.ledger import IntervalRow, Ledger
+from aggregator.emissions.profiles import profile
+from aggregator.facility import Cell
 
 D = Decimal
-QUARTER = 900_000
-SHANGHAI = ZoneInfo("Asia/Shanghai")
-G = D("0.001")
-
-
-def ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).timestamp() * 1000)
-
-
-NOW = ms("2026-06-01")
-START = ms("2023-05-02")
-METERS = (
-    MeterSpec("incomer", "gw", D(10_000), Role.MAIN, show="grid"),
-    MeterSpec("roof", "gw", D(1000), show="pv"),
-    MeterSpec("battery", "gw", D(1000), show="storage"),
-    MeterSpec("charger", "gw", D(1000), show="ev"),
-)
-
-
-class Plant:
-    """A ledger filled by hand. Energies are quarter hours from the start of 2023-05-02."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.ledger = Ledger(directory / "ledger.sqlite")
-        self.clock_ms = NOW
-        self.facility = Facility(
-            "works", "Asia/Shanghai", place="CN", grid_zone="TEST", meters=METERS,
-            cells=(("battery", Cell(D("0.95"), D("0.947368421"))),),
-        )  # fmt: skip
-
-    def measured(self, device: str, imported: str = "", exported: str = "", start_ms: int = START) -> None:
-        for quantity, text in (("energy_import_kwh", imported), ("energy_export_kwh", exported)):
-            rows = [
-                IntervalRow("works", device, quantity, start_ms + n * QUARTER, start_ms + (n + 1) * QUARTER, D(kwh), GOOD, True, "measured")
-                for n, kwh in enumerate(text.split()) if kwh != "-"
-            ]  # fmt: skip
-            self.ledger.put_intervals(rows, self.clock_ms)
-
-    def grid(self, g_per_kwh: str, signal: str = "average", start_ms: int = START) -> None:
-        """The zone's intensity of each quarter hour."""
-        with GridIntensities(self.directory / "factors.sqlite") as hours:
-            hours.add(
-                [
-                    HourlyFactor("TEST", signal, start_ms + n * QUARTER, start_ms + (n + 1) * QUARTER, D(g) * G, "by hand", NOW - 1)
-                    for n, g in enumerate(g_per_kwh.split()) if g != "-"
-                ],
-                "tester", NOW - 1,
-            )  # fmt: skip
-
-    def statement(
-        self, rules: str | Profile = "OPS", from_ms: int = START, to_ms: int = START + 96 * QUARTER
-    ) -> Statement:
-        accounts = Accounts(self.ledger, [self.facility], self.directory, lambda: self.clock_ms)
-        rules = profile(rules) if isinstance(rules, str) else rules
-        with accounts.opened(self.facility, rules, Span(from_ms, to_ms, self.clock_ms)) as (period, makers):
-            return compile_statement(period, makers)
 
 
 @pytest.fixture
@@ -85,11 +23,6 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
     made = Plant(tmp_path)
     yield made
     made.ledger.close()
-
-
-def line(made: Statement, source: str, counts: Counts) -> Line:
-    (found,) = [one for one in made.lines if (one.source, one.counts) == (source, counts)]
-    return found
 
 
 def own(made: Statement, *counts: Counts) -> list[Line]:
