@@ -375,4 +375,6 @@ def _edge(figures: EdgeFigures) -> Frame:
         entry["ts"], entry["watermark"] = figures.last_batch_at_ms, figures.watermark
     if figures.backlog is not None:
         entry["backlog"] = figures.backlog
+    if figures.complete_until_ms is not None:
+        entry["complete"] = figures.complete_until_ms
     return entry

@@ -12,6 +12,7 @@ from wire.content import ClockJson, missing_numbers
 FIRST_SEQ: Final = 1
 GAP: Final = "gap"  # the event kind under which gap records are kept
 _EPOCHS_KEPT: Final = 8
+_SEALED_KEPT: Final = 10_000  # batches of a backlog that came before the ones they wait for
 _SKEWS_KEPT: Final = 16  # live batches whose quickest tells how the two clocks stand: the others waited somewhere
 
 
@@ -22,7 +23,8 @@ class EdgeFigures:
     `watermark` is the number up to which each batch of the newest epoch is committed or named in a gap; `backlog` is how many
     batches the edge has numbered beyond it, None before it has said so. `said_at_ms` is when its last status came. Readings in `gap_readings` are lost and named.
     The clock is the edge's at its newest batch: whether it is synchronised (None: it cannot tell), what its system still corrects, the most that it can be
-    off, and by how much ours is ahead of it, the quickest way of a batch included.
+    off, and by how much ours is ahead of it, the quickest way of a batch included. By the same clock, everything that the edge read until `complete_until_ms`
+    has come or is named as gone (None: not known since the start).
     """
 
     facility: str
@@ -51,6 +53,7 @@ class EdgeFigures:
     clock_offset_ms: int | None = None
     clock_error_ms: int | None = None
     clock_skew_ms: int | None = None
+    complete_until_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +61,26 @@ class _Epoch:
     numbers: NumberRanges = field(default_factory=NumberRanges)  # committed, or named in a gap
     last_seq: int = 0
     last_sha256: str = ""
+    complete_ms: int | None = None  # when the last batch within reach was sealed
+    sealed_ms: dict[int, int] = field(default_factory=dict)  # of committed batches beyond the reach
+
+    def sealed(self, seq: int, at_ms: int) -> None:
+        """A batch was sealed at `at_ms`."""
+        self.sealed_ms[seq] = at_ms
+        if len(self.sealed_ms) > _SEALED_KEPT:
+            del self.sealed_ms[min(self.sealed_ms)]
+        self.reached()
+
+    def reached(self) -> None:
+        """Everything that was read before the last batch within reach was sealed is there, or named as gone."""
+        reach = self.numbers.reach(FIRST_SEQ)
+        for seq in [seq for seq in self.sealed_ms if seq <= reach]:
+            self.complete_ms = max(self.sealed_ms.pop(seq), self.complete_ms or 0)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing lacks up to the last batch that is known."""
+        return self.numbers.reach(FIRST_SEQ) >= self.last_seq
 
 
 class EdgeNumbers:
@@ -104,6 +127,7 @@ class EdgeNumbers:
         if seq > kept.last_seq:
             kept.last_seq, kept.last_sha256 = seq, sha256
         kept.numbers.add(seq, seq)
+        kept.sealed(seq, at_ms)
         if self.epoch != epoch and (self.last_batch_at_ms is None or at_ms >= self.last_batch_at_ms):
             self.epoch, self.next_seq = epoch, None
         self.last_batch_at_ms = max(at_ms, self.last_batch_at_ms or at_ms)
@@ -126,9 +150,10 @@ class EdgeNumbers:
         self.gap_readings += body.get("readings") or 0
         first, last = body.get("first_seq"), body.get("last_seq")
         if first is not None and last is not None and FIRST_SEQ <= first <= last:
-            numbers = self._of(body.get("epoch") or own_epoch).numbers
+            kept = self._of(body.get("epoch") or own_epoch)
             for low, high in missing_numbers(first, last, body.get("seqs") or ()):
-                numbers.add(low, high)
+                kept.numbers.add(low, high)
+            kept.reached()
 
     def says(self, epoch: str, next_seq: int, at_ms: int, *, online: bool) -> None:
         """What the edge's status, come at `at_ms`, says of its newest epoch."""
@@ -175,4 +200,11 @@ class EdgeNumbers:
             clock_offset_ms=self._clock.offset_ms,
             clock_error_ms=self._clock.error_ms,
             clock_skew_ms=min(self._skews_ms, default=None),
+            complete_until_ms=self._complete_until_ms(),
         )
+
+    def _complete_until_ms(self) -> int | None:
+        """The newest spool's, or less where an earlier one still lacks something."""
+        lacking = [epoch for name, epoch in self._epochs.items() if name == self.epoch or not epoch.whole]
+        known = [epoch.complete_ms for epoch in lacking if epoch.complete_ms is not None]
+        return min(known) if known and len(known) == len(lacking) else None

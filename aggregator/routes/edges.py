@@ -17,7 +17,8 @@ class EdgeAnswer(Answer):
     """One edge. `watermark`: every batch up to this number of its newest spool is committed or named in a gap; `backlog`: batches
     that it has numbered beyond. Counts are since the aggregator's start, but for watermark and gaps. The clock is what the edge said with
     its newest batch: synchronised (null: it cannot tell), what its system was still correcting, the most that it could be off; and
-    `clock_skew_ms`, from sealing to arrival by both clocks for the quickest of its last 16 live batches: far from 0, one of the clocks is wrong."""
+    `clock_skew_ms`, from sealing to arrival by both clocks for the quickest of its last 16 live batches: far from 0, one of the clocks is wrong.
+    `complete_until_ms`: everything that the edge read until then, by its clock, has come or is named as gone; null: not known since the start."""
 
     edge: str
     state: str
@@ -42,6 +43,7 @@ class EdgeAnswer(Answer):
     clock_offset_ms: int | None
     clock_error_ms: int | None
     clock_skew_ms: int | None
+    complete_until_ms: int | None
 
 
 class EdgesAnswer(Answer):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aggregator.numbering import EdgeNumbers
+from aggregator.stores.store import Range
 from wire.content import ClockJson
 
 
@@ -29,6 +30,32 @@ def test_a_gap_that_names_every_second_number_does_not_excuse_those_between() ->
     gap = {"first_seq": 4, "last_seq": 8, "seqs": [4, 2, 2]}
     assert edge([1, 2, 3, 5], gap).figures().watermark == 6
     assert edge([1, 2, 3, 5, 7, 9, 10], gap).figures().watermark == 10
+
+
+def test_it_is_complete_until_the_last_batch_that_lacks_none_before_it_was_sealed() -> None:
+    """Batch n is sealed at n s; 4 is on its way."""
+    assert edge([]).figures().complete_until_ms is None
+    late = edge([1, 2, 3, 5, 6])
+    assert late.figures().complete_until_ms == 3_000
+    late.committed("e1", 4, "", f"{4:064x}", 4_000)
+    assert late.figures().complete_until_ms == 6_000
+    assert edge([1, 2, 3, 6], {"first_seq": 4, "last_seq": 5}).figures().complete_until_ms == 6_000
+
+
+def test_a_spool_that_still_lacks_something_holds_back_the_one_after_it() -> None:
+    numbers = edge([1, 2, 4])
+    numbers.committed("e2", 1, "", f"{1:064x}", 20_000)
+    assert numbers.figures().complete_until_ms == 2_000
+    numbers.committed("e1", 3, "", f"{3:064x}", 3_000)
+    assert numbers.figures().complete_until_ms == 20_000
+
+
+def test_after_a_restart_it_is_known_with_the_next_batch() -> None:
+    numbers = EdgeNumbers("works", "gw-01")
+    numbers.restore("e1", [Range(1, 9, bytes(32))])
+    assert numbers.figures().complete_until_ms is None
+    numbers.committed("e1", 10, "", f"{10:064x}", 10_000)
+    assert numbers.figures().complete_until_ms == 10_000
 
 
 def hear(

@@ -1,6 +1,6 @@
 // The gateways' delivery: what arrived, what waits, what is missing. A count that should be zero stands out when it is not.
 import { byId, h, put, set } from "./dom.js";
-import { ago, num, say } from "./words.js";
+import { ago, day, hm, num, say } from "./words.js";
 
 const COUNTS = ["backlog", "gaps", "held", "refused", "conflicts"];
 
@@ -33,7 +33,8 @@ export function edgeList() {
       put(state, say(edge.st));
       set(state, "class", `state ${edge.st}`);
       put(contact, edge.ts == null ? "" : ago(now - edge.ts));
-      put(watermark, edge.watermark == null ? "" : say("batches_through", num(edge.watermark, 0)));
+      const delivered = edge.watermark == null ? "" : say("batches_through", num(edge.watermark, 0));
+      put(watermark, edge.complete == null ? delivered : `${delivered} · ${say("complete_until", `${day(edge.complete)} ${hm(edge.complete)}`)}`);
       for (const count of COUNTS) {
         put(counts[count].name, say(count));
         put(counts[count].value, edge[count] == null ? "–" : num(edge[count], 0));

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aggregator.accounts.compile import Accounts
 from aggregator.accounts.hand_readings import Entry, HandReadings
+from aggregator.accounts.line import Line
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.intervals.boundaries import Grade
 from aggregator.ledger import IntervalRow, Ledger
@@ -213,7 +215,9 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
     events: list[tuple[str, object]] = [("commit", piece) for piece in [*pieces, *([late] if late else [])]]
     events += [("hand", hand) for hand in hands]
 
-    def told(directory: Path, order: Sequence[tuple[str, object]], settling: random.Random) -> list[IntervalRow]:
+    def told(
+        directory: Path, order: Sequence[tuple[str, object]], settling: random.Random
+    ) -> tuple[list[IntervalRow], tuple[Line, ...]]:
         room = Room(directory)
         try:
             for kind, what in order:
@@ -226,12 +230,16 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
                 if settling.random() < 0.1:
                     room.restart()
             room.settle()
-            return [replace_version(row) for row in room.rows()]
+            accounts = Accounts(room.ledger, [FACILITY], directory, lambda: room.now_ms)
+            statement = accounts.statement("works", "OPS", T, T + 20 * H * 1000)
+            return [replace_version(row) for row in room.rows()], statement.lines
         finally:
             room.close()
 
     in_order = [("commit", sorted(readings)), *[("hand", hand) for hand in sorted(hands)]]
     expected = told(tmp_path / "in_order", in_order, random.Random(0))
+    assert len(expected[0]) > 70
+    assert sum(line.intervals for line in expected[1]) > 70
     for n in range(2):
         shuffled = rng.sample(events, len(events))
         assert told(tmp_path / f"shuffled{n}", shuffled, rng) == expected
