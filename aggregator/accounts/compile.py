@@ -137,6 +137,8 @@ class Accounts:
                         hours.changed_ms,
                         self.data_directory / ACCOUNTS_NAME,
                         self.clock,
+                        notices,
+                        span.factors_ms,
                     )
                 ),
                 activity_maker(

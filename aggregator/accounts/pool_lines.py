@@ -26,7 +26,6 @@ UNMEASURED: Final = "something that counts here was not measured in these interv
 NO_FACTOR: Final = "no figure for the energy that it is made of"
 NO_MARGINAL: Final = "no marginal factor"
 SOLD_MARK: Final = "pv_certificates_sold"
-DEDUCTED_MARK: Final = "deduct_pv_export"
 
 
 def pool_lines(run: PoolRun) -> Iterator[Line]:
@@ -112,7 +111,7 @@ def _pool_line(form: _Form, site: Site, day: Day, name: str) -> Line:
 
 
 def _exported(run: PoolRun, day: Day) -> Iterator[Line]:
-    """What left the site, by what gave it. No profile nets it, unless it says that exported PV is deducted."""
+    """What left the site, by what gave it. It is not netted here; a regime whose notice deducts exports has a line of its own."""
     form, count = _Form(day, run.marks), len(day.intervals)
     away: defaultdict[str, Parcel] = defaultdict(lambda: NOTHING)
     for each in day.intervals:
@@ -121,10 +120,6 @@ def _exported(run: PoolRun, day: Day) -> Iterator[Line]:
     for name, parcel in sorted(away.items()):
         if parcel.kwh:
             yield form.line(f"export:{name}", Counts.EXPORTED, parcel, count)
-    if run.period.profile.deduct_pv_export and away[PV].kwh:
-        yield from _by_factor(
-            day, run.period.resolve, lambda each: -each.solved.exported[PV].kwh, "export:pv", DEDUCTED_MARK
-        )
 
 
 def _by_factor(

@@ -6,12 +6,13 @@ digits are the same.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from aggregator.accounts.line import Line
+from aggregator.accounts.notices import Notice
 from aggregator.accounts.period import Maker, Period
 from aggregator.accounts.pool_book import Opening, PoolBook
 from aggregator.accounts.pool_lines import pool_lines
@@ -32,7 +33,8 @@ _CODE: Final = 1  # of the rules that make states; another number lets none of a
 @dataclass(frozen=True, slots=True)
 class PoolSources:
     """What pools are made from. `resolver` gives the facility's factor under any profile, as known at the period's knowledge time; `hours_changed_ms(zone,
-    before_ms)` when an hour of its series was put on record last. `path`: the accounts file; it is made where it is needed.
+    before_ms)` when an hour of its series was put on record last; `factors_ms` when factors were known, `notices` those in force, by year. `path`: the
+    accounts file; it is made where it is needed.
     """
 
     ledger: Ledger
@@ -40,6 +42,8 @@ class PoolSources:
     hours_changed_ms: Callable[[str, int], int]
     path: Path
     clock: Callable[[], int]
+    notices: Mapping[int, Notice]
+    factors_ms: int
 
 
 def pool_maker(sources: PoolSources) -> Maker:
@@ -88,7 +92,7 @@ def keep(run: PoolRun, sources: PoolSources, book: PoolBook) -> None:
     known_ms = min(period.as_of_ms, sources.clock())
     ended = [opening for opening in run.closed if opening.at_ms <= known_ms]
     try:
-        book.keep(period.facility.id, period.profile.name, fingerprint(period, run.site), known_ms, ended)
+        book.keep(period.facility.id, period.profile.name, fingerprint(period, run.site, sources), known_ms, ended)
     except RecordsBusy:
         return
 
@@ -104,18 +108,19 @@ def _opening(period: Period, site: Site, sources: PoolSources, book: PoolBook) -
 
     first_ms = day_span_ms(local_day(period.from_ms, facility.zone), facility.zone)[0]
     return book.opening(
-        facility.id, period.profile.name, fingerprint(period, site), first_ms, period.as_of_ms, changed_ms
+        facility.id, period.profile.name, fingerprint(period, site, sources), first_ms, period.as_of_ms, changed_ms
     )
 
 
-def fingerprint(period: Period, site: Site) -> str:
+def fingerprint(period: Period, site: Site, sources: PoolSources) -> str:
     """Of all that makes a state but the records of time: rules, profile, site, place and factors."""
     facility = period.facility
     factors = sorted(
         (str(entry.key), entry.version, *entry.content) for entry in period.entries if entry.kind == "electricity"
     )
-    said = (_CODE, period.profile, site.counters, sorted(site.cells.items()), site.interval_ms, facility.factor_place(),
-            facility.pv_certificates_sold, factors)  # fmt: skip
+    own = [one for one in facility.overrides if one.known_from_ms is None or one.known_from_ms <= sources.factors_ms]
+    said = (_CODE, period.profile, site.counters, sorted(site.cells.items()), site.interval_ms, replace(facility.factor_place(), overrides=tuple(own)),
+            facility.pv_certificates_sold, factors, sorted(sources.notices.items()))  # fmt: skip
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 

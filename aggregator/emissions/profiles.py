@@ -26,7 +26,6 @@ class Profile:
     matching: str = "annual"
     gwp: str = "ar6"
     combustion_gases: tuple[str, ...] = ("CO2", "CH4", "N2O")
-    deduct_pv_export: bool = False  # exported PV is taken off scope 2
     restated_by_factors: bool = True  # else a published total keeps the factors that were known when it was made
 
     def noticed(self, level: str, notice: str) -> "Profile":
@@ -54,7 +53,6 @@ def profiles() -> dict[str, Profile]:
             matching=row.get("matching", "annual"),
             gwp=row.get("gwp", "ar6"),
             combustion_gases=tuple(row.get("combustion_gases", ("CO2", "CH4", "N2O"))),
-            deduct_pv_export=row.get("deduct_pv_export", False),
             restated_by_factors=row.get("restated_by_factors", True),
         )
         for name, row in tomllib.loads(text).items()

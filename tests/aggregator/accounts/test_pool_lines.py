@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pool_plant import METERS, QUARTER, START, G, Plant, line
+from pool_plant import METERS, NOW, QUARTER, START, G, Plant, line
 
 from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.notices import Notice, Notices
+from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.statement import Statement, total_kg
-from aggregator.emissions.profiles import profile
 from aggregator.facility import Cell
 
 D = Decimal
@@ -57,20 +59,27 @@ def test_example_26_in_a_statement_scope_2_is_the_grids_and_the_session_a_part_o
     assert (avoided.quantity, avoided.kg, avoided.why) == (D(10), None, "no marginal factor")
 
 
-def test_example_8_no_profile_nets_an_export_unless_its_notice_says_so(plant: Plant) -> None:
+def test_example_8_a_surplus_of_pv_is_shown_and_netted_only_where_the_years_notice_says_so(plant: Plant) -> None:
     plant.measured("incomer", "0", "40")
     plant.measured("roof", exported="140")
-    noticed = profile("CN-GBT").noticed("national", "notice of the year")
-    for rules in ("GHGP-LB", noticed):
+    for rules in ("GHGP-LB", "CBAM"):
         made = plant.statement(rules)
-        assert made.kg(Counts.SCOPE_2) == 0
-        assert line(made, "export:pv", Counts.EXPORTED).quantity == 40
-    made = plant.statement(replace(noticed, deduct_pv_export=True))
-    assert made.kg(Counts.SCOPE_2) == D("-21.224")
-    deducted = line(made, "export:pv", Counts.SCOPE_2)
-    assert (deducted.quantity, deducted.marks) == (D(-40), ("deduct_pv_export",))
-    assert deducted.factor is not None
-    assert deducted.factor.kg_per_unit == D("0.5306")
+        assert (made.kg(Counts.SCOPE_2), line(made, "export:pv", Counts.EXPORTED).quantity) == (D(0), D(40))
+    for deducts, kg in ((False, D(0)), (True, D("-21.224"))):
+        notice = Notice(
+            "CN-GBT",
+            2023,
+            "national",
+            "data_year",
+            date(2024, 3, 31),
+            "by hand",
+            deducts_exports=deducts,
+            reason="test",
+        )
+        with Notices(plant.directory / ACCOUNTS_NAME) as notices:
+            notices.approve(notices.add(replace(notice, restate_on_new_factor=True), "Li", NOW - 9).no, "Wang", NOW - 1)
+        made = plant.statement("CN-GBT")
+        assert (made.kg(Counts.SCOPE_2), line(made, "export:pv", Counts.EXPORTED).quantity) == (kg, D(40))
 
 
 def test_rule_17_a_battery_takes_from_scope_2_what_it_gives_back_later(plant: Plant) -> None:
