@@ -14,7 +14,9 @@ from typing import Any, Final
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.hand_readings import HandReadings
+from aggregator.accounts.logged import take_up
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
+from aggregator.accounts.runs import Runs
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.audit.export import Exporter
@@ -74,6 +76,7 @@ class Aggregator:
             self.ledger = Ledger(settings.data_directory / "ledger.sqlite")
             self.books = open_books(settings, self.ledger, clock)
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
+            self.runs = Runs(settings.data_directory / ACCOUNTS_NAME)
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
             self.forecasting = Forecasting(self.ledger, settings.facilities, settings.data_directory, clock)
             self.newest = NewestReadings(self.store.keys)
@@ -216,11 +219,14 @@ class Aggregator:
 
     async def _sign_for_ever(self) -> None:
         while True:
+            await asyncio.to_thread(take_up, self.runs, self.audit)
             await asyncio.to_thread(self.audit.keep_up)
             await asyncio.sleep(SIGN_PERIOD_S)
 
     def _close(self) -> None:
+        take_up(self.runs, self.audit)
         self.audit.close()
+        self.runs.close()
         self.settling.settle(patient=False)
         self.forecasting.close()
         self.store.close()

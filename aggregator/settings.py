@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -98,6 +99,7 @@ class Settings:
     edges: tuple[EdgeTrust, ...] = field(default=())
     command_key: Path | None = None  # None: a key that the aggregator makes and keeps beside its data
     archive_bytes: int = 1 << 30  # of sealed batches, kept as evidence
+    significance_percent: Decimal = Decimal(5)  # from which change on a restatement is published at once
     persons: tuple[Person, ...] = ()
 
     def facility(self, facility_id: str) -> Facility | None:
@@ -169,6 +171,7 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         ),
         command_key=None if parsed.commands.key is None else path.parent / parsed.commands.key,
         archive_bytes=parsed.audit.archive_mib << 20,
+        significance_percent=parsed.accounts.significance_percent,
         persons=tuple(Person(one.name, one.token_sha256, one.entity, tuple(one.may)) for one in parsed.person),
     )
 

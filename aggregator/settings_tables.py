@@ -114,6 +114,12 @@ class AuditTable(_Table):
     archive_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 1024
 
 
+class AccountsTable(_Table):
+    """`[accounts]`: from which change of a published total on, in % of it, a restatement is published at once."""
+
+    significance_percent: FactorDecimal = Decimal(5)
+
+
 class StoreTable(_Table):
     """`[store]`."""
 
@@ -299,6 +305,7 @@ class FileTable(_Table):
     store: StoreTable = StoreTable()
     commands: CommandsTable = CommandsTable()
     audit: AuditTable = AuditTable()
+    accounts: AccountsTable = AccountsTable()
     facility: Annotated[list[FacilityTable], Field(min_length=1, max_length=10_000)]
     edge: list[EdgeTable] = Field(default=[], max_length=10_000)
     person: list[PersonTable] = Field(default=[], max_length=1000)

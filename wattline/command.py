@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_forecast(words)
     _add_certs(words)
     _add_person(words)
+    _add_runs(words)
     _add_seal(words)
     _add_verify(words)
     return parser
@@ -566,6 +567,25 @@ def _run_person(options: argparse.Namespace) -> int:
     from wattline import person
 
     return person.run(options)
+
+
+def _add_runs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import runs_options
+
+    parser = _word(
+        words,
+        "runs",
+        "freeze, approve, publish and restate what a span comes to; verify and compare",
+        "wattline runs new --config aggregator.toml --facility works --from 2026-01-01 --to 2026-02-01 --by 'Li Wei'",
+    )
+    runs_options.add_arguments(parser)
+    parser.set_defaults(run=_run_runs)
+
+
+def _run_runs(options: argparse.Namespace) -> int:
+    from wattline import runs
+
+    return runs.run(options)
 
 
 def _add_seal(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -44,13 +44,14 @@ class CannotCompile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """[from_ms, to_ms) as known at `as_of_ms`. Factors may be those of another time, and drafts may count, to see what they would do."""
+    """[from_ms, to_ms) as known at `as_of_ms`. Factors may be those of another time, and drafts of either may count, to see what they would do."""
 
     from_ms: int
     to_ms: int
     as_of_ms: int
     factors_as_of_ms: int | None = None
-    drafts: bool = False
+    draft_factors: bool = False
+    draft_activities: bool = False
 
     @property
     def factors_ms(self) -> int:
@@ -107,7 +108,7 @@ class Accounts:
             ExitStack() as stack,
         ):
             entries = registry.entries(span.factors_ms)
-            if span.drafts:
+            if span.draft_factors:
                 entries = [
                     e if e.status != "draft" else replace(e, status="approved", known_from_ms=span.factors_ms)
                     for e in entries
@@ -142,7 +143,7 @@ class Accounts:
                     )
                 ),
                 activity_maker(
-                    activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.drafts),
+                    activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.draft_activities),
                     table,
                     instruments.retired(facility.id, span.factors_ms),
                 ),

@@ -20,7 +20,8 @@ from aggregator.audit.evidence import (
     frame_name,
     zipped,
 )
-from aggregator.audit.log import AuditLog, Entry, NotInLog
+from aggregator.audit.leaves import Entry, NotInLog
+from aggregator.audit.log import AuditLog
 from aggregator.audit.note import Checkpoint, opened
 from aggregator.stores.store import SeriesKey, Spool, Store
 from aggregator.trust import Trust
@@ -67,7 +68,7 @@ class Exporter:
                 entry.spool.edge,
                 entry.spool.epoch,
                 entry.seq,
-                entry.sha256.hex(),
+                entry.leaf.hex(),
                 index in framed,
                 [hashes.setdefault(found, len(hashes)) for found in proof],
             )
@@ -106,7 +107,7 @@ class Exporter:
             frame = self._log.frame(place)
             if frame is None or entry.index >= size:
                 continue
-            if frame_digest(frame, edge_topic(facility, entry.spool.edge, "batch")) != entry.sha256:
+            if frame_digest(frame, edge_topic(facility, entry.spool.edge, "batch")) != entry.leaf:
                 continue  # a power cut took its bytes
             total += len(frame)
             if total > MOST_FRAME_BYTES:

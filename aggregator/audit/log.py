@@ -1,7 +1,6 @@
-"""The log of committed batches: leaves in the order of their commits, proofs, and a signed checkpoint of them. Not the store's ledger, from which it is repaired.
+"""The log of committed batches, runs and publications: leaves in their order, proofs, and a signed checkpoint of them. Not the store's ledger, from which it is repaired.
 
-The leaf of a batch is its digest (docs/batches.md), 32 bytes; a leaf of another kind, when there is one, must have another length. Only what
-a signed checkpoint covers is proven to anybody, and a checkpoint is signed once all before it is synced: a power cut may take later leaves,
+The leaf of a batch is its digest (docs/batches.md), 32 bytes; that of a run or publication its record, which is longer. Only what a signed checkpoint covers is proven to anybody, and a checkpoint is signed once all before it is synced: a power cut may take later leaves,
 which the store's ledger then gives again. Where a batch stands is written down minutely in order of edges (`place`), because one page of that
 index per edge and commit was two thirds of the cost of an append. Of the tree the hashes over 256, 65,536, ... leaves are kept, so that a proof reads at most 255 rows per level.
 """
@@ -18,15 +17,16 @@ from typing import Final
 
 from aggregator.audit import tree
 from aggregator.audit.archive import FrameArchive, Place
+from aggregator.audit.leaves import KEY_FILE, LEVEL, LOG_FILE, Entry, Leaves, LogUnusable, NotInLog, record_spool
 from aggregator.audit.note import Checkpoint, Verifier, sign
 from aggregator.stores.number_ranges import NumberRanges
 from aggregator.stores.store import Range, Spool, Store, StoreError
 from wire.keys import SigningKey
 
+__all__ = ["AuditFigures", "AuditLog", "LogUnusable", "NotInLog", "Sealed"]
+
 VERSION: Final = 1
-KEY_FILE: Final = "audit.sign"
-_LEVEL: Final = 8  # of the tree between two levels that are kept
-_WIDTH: Final = 1 << _LEVEL
+_WIDTH: Final = 1 << LEVEL
 _REPAIR_AT_ONCE: Final = 5_000
 _PLACED_AT_ONCE: Final = 5_000
 _TABLES: Final = """
@@ -47,33 +47,15 @@ create table if not exists checkpoint(id integer primary key check (id = 1), siz
 _log = logging.getLogger(__name__)
 
 
-class LogUnusable(Exception):
-    """The file is no log, of a later version, or another aggregator's."""
-
-
-class NotInLog(LookupError):
-    """No such batch or leaf; the message says what was asked for."""
-
-
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A committed batch as the log takes it; `frame` is None where its bytes are not to be kept."""
+    """A committed batch as the log takes it: `sha256` is its leaf; `frame` is None where its bytes are not to be kept."""
 
     spool: Spool
     seq: int
     sha256: bytes
     sealed_at_ms: int = 0
     frame: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A leaf of the log and the batch that it stands for."""
-
-    index: int
-    spool: Spool
-    seq: int
-    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +82,7 @@ class AuditLog:
         self._store, self._clock = store, clock
         self._key = _kept_key(directory / KEY_FILE)
         self.verifier = Verifier(f"wattline/{store_id}", self._key.public)
-        self._path = directory / "audit.sqlite"
+        self._path = directory / LOG_FILE
         self._lock = threading.RLock()
         self._archive = FrameArchive(directory / "audit-frames", frame_bytes_max) if frame_bytes_max else None
         self._behind = True  # until the store's ledger, as it stands before the first `append`, has been looked through
@@ -114,6 +96,7 @@ class AuditLog:
             if found not in {0, VERSION}:
                 raise LogUnusable(f"{self._path}: expected layout version {VERSION}, found {found}")
             self._db.executescript(_TABLES + f"pragma user_version = {VERSION};")
+            self._leaves = Leaves(self._db)
             self._load()
             self._same_log()
         except sqlite3.Error as error:
@@ -145,7 +128,7 @@ class AuditLog:
         self._open: list[list[bytes]] = []  # per kept level, hashes after the last whole 256
         level, whole = 0, self._size
         while whole:
-            self._open.append(self._hashes(level, whole - whole % _WIDTH, whole))
+            self._open.append(self._leaves.hashes(level, whole - whole % _WIDTH, whole))
             level, whole = level + 1, whole // _WIDTH
 
     @contextmanager
@@ -194,6 +177,19 @@ class AuditLog:
             self._grow([tree.leaf_hash(sha256) for _, _, sha256 in fresh])
         self._size += len(fresh)
 
+    def lacking_records(self, kind: str, last: int) -> list[int]:
+        """Which of the runs or publications 1 to `last` are not in the log."""
+        return list(self._lacking(record_spool(kind), 1, last))
+
+    def append_records(self, kind: str, records: Sequence[tuple[int, bytes]]) -> None:
+        """Take in runs or publications: number and the bytes of each. Like `append` it never raises; what it could not keep is still lacking."""
+        self.append([Sealed(record_spool(kind), number, leaf) for number, leaf in records])
+
+    def record(self, kind: str, number: int) -> Entry:
+        """The leaf of a run or a publication. Raises NotInLog."""
+        with self._lock:
+            return self._leaves.record(kind, number)
+
     def _new_spool(self, spool: Spool) -> tuple[int, NumberRanges]:
         cursor = self._db.execute("insert into spool(facility, edge, epoch) values (?, ?, ?)", spool)
         assert cursor.lastrowid is not None
@@ -201,21 +197,7 @@ class AuditLog:
         return self._spools[spool]
 
     def _holds(self, number: int, seq: int, sha256: bytes) -> bool:
-        return any(found == sha256 for _, found in self._leaves_of(number, seq))
-
-    def _leaves_of(self, number: int, seq: int) -> list[tuple[int, bytes]]:
-        """(index, digest) of the batches of a number, placed ones or else those of the last minute."""
-        packed = seq.to_bytes(8, "big")
-        return (
-            self._db.execute(
-                "select entry.at, sha256 from place join entry on entry.at = place.at where place.spool = ? and place.seq = ? order by 1",
-                (number, packed),
-            ).fetchall()
-            or self._db.execute(
-                "select at, sha256 from entry where at >= ? and spool = ? and seq = ? order by at",
-                (self._placed, number, packed),
-            ).fetchall()
-        )
+        return any(found == sha256 for _, found in self._leaves.of(number, seq))
 
     def _place(self) -> None:
         """Write down where batches stand, some at a time: an append waits for none of it long."""
@@ -329,7 +311,7 @@ class AuditLog:
                 return False
             if self._archive is not None:
                 self._archive.sync()
-            checkpoint = Checkpoint(self.verifier.name, self._size, tree.root(self._size, self._subtree))
+            checkpoint = Checkpoint(self.verifier.name, self._size, tree.root(self._size, self._leaves.subtree))
             note = sign(checkpoint.to_text(), self.verifier.name, self._key)
             now_ms = self._clock()
             # A synced commit syncs all commits before it: nothing is signed that a power cut could take back.
@@ -355,8 +337,7 @@ class AuditLog:
     def checkpoint(self) -> str | None:
         """The newest signed checkpoint, a note."""
         with self._lock:
-            found = self._db.execute("select note from checkpoint").fetchone()
-        return None if found is None else str(found[0])
+            return self._leaves.checkpoint()
 
     @property
     def signed_size(self) -> int:
@@ -370,7 +351,7 @@ class AuditLog:
         with self._lock:
             if not 0 <= index < size <= self._signed_size:
                 raise NotInLog(f"expected index < size <= {self._signed_size}, got {index} and {size}")
-            return tree.inclusion_proof(index, size, self._subtree)
+            return self._leaves.inclusion(index, size)
 
     def inclusions(self, indices: Sequence[int], size: int) -> Iterator[list[bytes]]:
         """`inclusion` of many leaves; what neighbours share is read once. Raises NotInLog."""
@@ -379,14 +360,14 @@ class AuditLog:
         def subtree(level: int, index: int) -> bytes:
             found = known.get((level, index))
             if found is None:
-                found = known[level, index] = self._subtree(level, index)
+                found = known[level, index] = self._leaves.subtree(level, index)
             return found
 
         for index in indices:
             with self._lock:
                 if not 0 <= index < size <= self._signed_size:
                     raise NotInLog(f"expected index < size <= {self._signed_size}, got {index} and {size}")
-                proof = tree.inclusion_proof(index, size, subtree)
+                proof = self._leaves.inclusion(index, size, subtree)
             yield proof
 
     def signed(self, text: str) -> str:
@@ -398,52 +379,28 @@ class AuditLog:
         with self._lock:
             if not 0 <= first <= second <= self._signed_size:
                 raise NotInLog(f"expected first <= second <= {self._signed_size}, got {first} and {second}")
-            return tree.consistency_proof(first, second, self._subtree)
+            return tree.consistency_proof(first, second, self._leaves.subtree)
 
     def root(self, size: int) -> bytes:
         """The root of the first `size` leaves. Raises NotInLog."""
         with self._lock:
             if not 0 <= size <= self._signed_size:
                 raise NotInLog(f"expected a size from 0 to {self._signed_size}, got {size}")
-            return tree.root(size, self._subtree)
+            return tree.root(size, self._leaves.subtree)
 
     def entry(self, index: int) -> Entry:
         """The leaf at an index. Raises NotInLog."""
         with self._lock:
-            found = self._db.execute(
-                "select facility, edge, epoch, seq, sha256 from entry join spool on spool.id = entry.spool where at = ?",
-                [index],
-            ).fetchone()
-        if found is None:
-            raise NotInLog(f"expected a leaf of the log, {index} is none")
-        *names, seq, sha256 = found
-        return Entry(index, Spool(*names), int.from_bytes(seq, "big"), sha256)
+            return self._leaves.entry(index)
 
     def entry_of(self, spool: Spool, seq: int) -> Entry:
         """The leaf of a batch; of a number with two batches the first. Raises NotInLog."""
         with self._lock:
             number, numbers = self._spools.get(spool, (0, None))
-            found = [] if numbers is None or seq not in numbers else self._leaves_of(number, seq)
+            found = [] if numbers is None or seq not in numbers else self._leaves.of(number, seq)
         if not found:
             raise NotInLog(f"expected a batch in the log, {seq} of {'/'.join(spool)} is not")
         return Entry(found[0][0], spool, seq, found[0][1])
-
-    def _subtree(self, level: int, index: int) -> bytes:
-        kept, within = divmod(level, _LEVEL)
-        return tree.folded(self._hashes(kept, index << within, (index + 1) << within))
-
-    def _hashes(self, kept: int, first: int, end: int) -> list[bytes]:
-        if kept == 0:
-            found = self._db.execute("select sha256 from entry where at >= ? and at < ? order by at", (first, end))
-            hashes = [tree.leaf_hash(sha256) for (sha256,) in found]
-        else:
-            found = self._db.execute(
-                "select hash from subtree where level = ? and at >= ? and at < ? order by at", (kept, first, end)
-            )
-            hashes = [row[0] for row in found]
-        if len(hashes) != end - first:
-            raise sqlite3.DatabaseError(f"level {kept}: expected hashes {first} to {end - 1}, found {len(hashes)}")
-        return hashes
 
     # --- frames
 

@@ -1,4 +1,4 @@
-"""The log of committed batches over HTTP: its newest checkpoint and proofs under it. Not the batches themselves."""
+"""The log of batches, runs and publications over HTTP: its newest checkpoint and proofs under it. Not what the leaves stand for."""
 
 import base64
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from aggregator.audit.log import AuditLog, Entry, NotInLog
+from aggregator.audit.leaves import BATCH, RECORDS, Entry, NotInLog
+from aggregator.audit.log import AuditLog
 from aggregator.routes.guard import Given, Reader
 from aggregator.routes.problem import Problem
 from aggregator.routes.query import Answer, Parameters, no_parameters
@@ -21,13 +22,15 @@ Size = Annotated[int, Field(ge=0, lt=1 << 62)]
 
 
 class InclusionParameters(Parameters):
-    """A leaf by its index, or a batch by its four names; `size` is that of the newest checkpoint unless it is given."""
+    """A leaf by its index, a batch by its four names, a run or publication by its number; `size` is that of the newest checkpoint unless it is given."""
 
     index: Index = None
     facility: Annotated[str | None, Field(max_length=64)] = None
     edge: Annotated[str | None, Field(max_length=64)] = None
     epoch: Annotated[str | None, Field(max_length=64)] = None
     seq: Annotated[int | None, Field(ge=0, lt=1 << 64)] = None
+    run: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
+    publication: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     size: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
 
 
@@ -39,15 +42,21 @@ class ConsistencyParameters(Parameters):
 
 
 class InclusionAnswer(Answer):
-    """Which batch the leaf is and how it leads to the root: `sha256` is the batch's digest (hex), root and proof are base64."""
+    """What the leaf is and how it leads to the root: root and proof are base64.
+
+    `kind` batch: which one, and its digest (hex), which is the leaf. `kind` run or publication: its number, and the leaf as text.
+    """
 
     index: int
     size: int
-    facility: str
-    edge: str
-    epoch: str
-    seq: int
-    sha256: str
+    kind: str
+    facility: str | None
+    edge: str | None
+    epoch: str | None
+    seq: int | None
+    sha256: str | None
+    number: int | None
+    leaf: str | None
     root: str
     proof: list[str]
 
@@ -103,14 +112,18 @@ def inclusion(kept: Kept, wanted: Annotated[InclusionParameters, Query()]) -> In
         proof = kept.inclusion(entry.index, size)
     except NotInLog as error:
         raise Problem(422, "bad query", "size", f"a size from {entry.index + 1} to {kept.signed_size}", size) from error
+    batch = entry.kind == BATCH
     return InclusionAnswer(
         index=entry.index,
         size=size,
-        facility=entry.spool.facility,
-        edge=entry.spool.edge,
-        epoch=entry.spool.epoch,
-        seq=entry.seq,
-        sha256=entry.sha256.hex(),
+        kind=entry.kind,
+        facility=entry.spool.facility if batch else None,
+        edge=entry.spool.edge if batch else None,
+        epoch=entry.spool.epoch if batch else None,
+        seq=entry.seq if batch else None,
+        sha256=entry.leaf.hex() if batch else None,
+        number=None if batch else entry.seq,
+        leaf=None if batch else entry.leaf.decode(),
         root=_text(kept.root(size)),
         proof=_texts(proof),
     )
@@ -118,12 +131,17 @@ def inclusion(kept: Kept, wanted: Annotated[InclusionParameters, Query()]) -> In
 
 def _entry(kept: AuditLog, wanted: InclusionParameters) -> Entry:
     names = (wanted.facility, wanted.edge, wanted.epoch)
+    batch = any(name is not None for name in (*names, wanted.seq))
+    single = [name for name in ("index", *RECORDS) if getattr(wanted, name) is not None]
+    if single and (batch or len(single) > 1):
+        expected = "index, run or publication alone, or facility, edge, epoch and seq"
+        raise Problem(422, "bad query", single[0], expected, getattr(wanted, single[0]))
     if wanted.index is not None:
-        if any(name is not None for name in (*names, wanted.seq)):
-            raise Problem(422, "bad query", "index", "index alone, or facility, edge, epoch and seq", wanted.index)
         return kept.entry(wanted.index)
+    if single:
+        return kept.record(single[0], getattr(wanted, single[0]))
     if wanted.seq is None or any(name is None or not valid_id(name) for name in names):
-        raise Problem(422, "bad query", "index", "index, or facility, edge, epoch and seq", "neither")
+        raise Problem(422, "bad query", "index", "index, run, publication, or facility, edge, epoch and seq", "neither")
     return kept.entry_of(Spool(str(wanted.facility), str(wanted.edge), str(wanted.epoch)), wanted.seq)
 
 

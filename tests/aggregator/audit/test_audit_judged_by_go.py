@@ -69,7 +69,7 @@ def inclusion(log: AuditLog, index: int, size: int) -> dict[str, object]:
     return {
         "Index": index,
         "Size": size,
-        "Leaf": text(log.entry(index).sha256),
+        "Leaf": text(log.entry(index).leaf),
         "Root": text(log.root(size)),
         "Proof": [text(found) for found in log.inclusion(index, size)],
     }

@@ -65,7 +65,7 @@ def test_leaves_stand_in_the_order_of_their_commits_and_each_once(tmp_path: Path
     log.append([*sealed(1), Sealed(SPOOL, 1, digest(77)), *sealed(3)])
     log.keep_up()
     leaves = [digest(seq) for seq in (2, 1, 77, 3)]
-    assert [log.entry(index).sha256 for index in range(4)] == leaves
+    assert [log.entry(index).leaf for index in range(4)] == leaves
     assert checkpoint(log).size == 4
     left, right = (tree.node_hash(*map(tree.leaf_hash, leaves[at : at + 2])) for at in (0, 2))
     assert checkpoint(log).root == tree.node_hash(left, right)
@@ -89,7 +89,7 @@ def test_a_crash_between_store_and_log_is_repaired_and_what_was_signed_stays(
     log.keep_up()
     after = checkpoint(log)
     assert (before.size, after.size) == (300, 701)
-    assert {log.entry(index).sha256 for index in range(701)} == {digest(seq) for seq in range(1, 702)}
+    assert {log.entry(index).leaf for index in range(701)} == {digest(seq) for seq in range(1, 702)}
     tree.check_consistency(300, 701, before.root, after.root, log.consistency(300, 701))
     log.close()
 
@@ -101,7 +101,7 @@ def test_every_leaf_is_proven_under_the_checkpoint_also_after_a_restart(tmp_path
     log = open_log(tmp_path, store)
     root, size = checkpoint(log).root, checkpoint(log).size
     for index in (0, 1, 255, 256, 300, 511, 512, 699, 700):
-        leaf = tree.leaf_hash(log.entry(index).sha256)
+        leaf = tree.leaf_hash(log.entry(index).leaf)
         tree.check_inclusion(index, size, leaf, log.inclusion(index, size), root)
     for first in (1, 255, 256, 257, 512, 700):
         tree.check_consistency(first, size, log.root(first), root, log.consistency(first, size))

@@ -116,5 +116,5 @@ def test_a_log_that_is_lost_is_made_again_from_the_stores_ledger(tmp_path: Path)
 
     after = started(tmp_path)
     after.audit.keep_up()
-    assert [after.audit.entry(index).sha256.hex() for index in range(COUNT)] == [sha256 for _, sha256 in FRAMES]
+    assert [after.audit.entry(index).leaf.hex() for index in range(COUNT)] == [sha256 for _, sha256 in FRAMES]
     after._close()

@@ -1,0 +1,173 @@
+"""The interval energies that a run has read, as one hash that any single interval can be proven under. Not the run (see `runs`).
+
+input root
+├── series incomer energy_import_kwh, 2976 intervals, root ...
+│   ├── [00:00, 00:15) 12.5 kWh ...        a leaf: the interval's canonical JSON
+│   └── ...
+└── series ...                              a leaf: the series' canonical JSON
+
+Both levels are trees of RFC 6962 (aggregator/audit/tree.py) over leaves in the order of device, quantity and time. A proof therefore needs the
+intervals of one series and the list of series, not every interval of a facility.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from aggregator.accounts.columns import Piece
+from aggregator.accounts.period import Intervals, Period
+from aggregator.audit import tree
+from aggregator.ledger import IntervalRow
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The intervals of one device and quantity that a run read: how many, up to where all are final, and their root (hex)."""
+
+    device: str
+    quantity: str
+    intervals: int
+    final_to_ms: int | None
+    root: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.device, self.quantity
+
+    def leaf(self) -> bytes:
+        """Canonical JSON."""
+        return _canonical(
+            {"device": self.device, "intervals": self.intervals, "quantity": self.quantity, "root": self.root}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A leaf and its path (hashes in hex, from the leaf up) to the root of `size` leaves."""
+
+    index: int
+    size: int
+    leaf: str
+    path: tuple[str, ...]
+
+    def root(self) -> str:
+        """Where the path leads. Raises ProofBroken."""
+        path = [bytes.fromhex(each) for each in self.path]
+        return tree.root_of_inclusion(self.index, self.size, tree.leaf_hash(self.leaf.encode()), path).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class InputProof:
+    """An interval under its series' root, and the series under the input root."""
+
+    interval: Step
+    series: Step
+
+    def root(self) -> str:
+        """The input root that it leads to. Raises ProofBroken where the series is not the interval's."""
+        said = json.loads(self.series.leaf)
+        if said["root"] != self.interval.root() or said["intervals"] != self.interval.size:
+            raise tree.ProofBroken(
+                f"input proof: expected a series with root {self.interval.root()}, got {said['root']}"
+            )
+        return self.series.root()
+
+
+def interval_leaf(row: IntervalRow) -> bytes:
+    """Canonical JSON of an interval energy."""
+    return _canonical(
+        {
+            "device": row.device, "end_ms": row.end_ms, "energy_kwh": format(row.energy_kwh, "f"), "final": row.final,
+            "quality": int(row.grade.quality), "quantity": row.quantity, "reason": row.grade.reason, "source": row.source,
+            "start_ms": row.start_ms, "version": row.version,
+        }
+    )  # fmt: skip
+
+
+class InputList:
+    """Notes which interval energies of a period are asked for, by row or by column. One thread."""
+
+    def __init__(self) -> None:
+        self._asked: set[tuple[str, str]] = set()
+
+    def watched(self, period: Period) -> Period:
+        """The same period; what is read of it is noted."""
+        rows, columns = period.intervals, period.columns
+
+        def intervals(device: str, quantity: str) -> Sequence[IntervalRow]:
+            self._asked.add((device, quantity))
+            return rows(device, quantity)
+
+        def pieces(device: str, quantity: str) -> Iterable[Piece]:
+            assert columns is not None
+            self._asked.add((device, quantity))
+            return columns(device, quantity)
+
+        return replace(period, intervals=intervals, columns=None if columns is None else pieces)
+
+    def series(self, read: Intervals) -> tuple[Series, ...]:
+        """What was asked for and there, in order; `read` gives the rows of one series at a time."""
+        found = (series_of(device, quantity, read(device, quantity)) for device, quantity in sorted(self._asked))
+        return tuple(each for each in found if each.intervals)
+
+
+def series_of(device: str, quantity: str, rows: Sequence[IntervalRow]) -> Series:
+    """What a run keeps of these intervals."""
+    ordered = sorted(rows, key=_time)
+    open_ms = next((row.start_ms for row in ordered if not row.final), None)
+    final_to_ms = ordered[-1].end_ms if ordered and open_ms is None else open_ms
+    return Series(device, quantity, len(ordered), final_to_ms, _root(map(interval_leaf, ordered)))
+
+
+def input_root(series: Sequence[Series]) -> str:
+    """The root over the leaves of all series, in hex."""
+    return _root(each.leaf() for each in series)
+
+
+def input_proof(series: Sequence[Series], rows: Sequence[IntervalRow], start_ms: int) -> InputProof:
+    """That the interval of `rows` (one device and quantity) that starts at `start_ms` was read by the run with these series. Raises LookupError."""
+    ordered = sorted(rows, key=_time)
+    at = next((at for at, row in enumerate(ordered) if row.start_ms == start_ms), None)
+    if at is None:
+        raise LookupError(f"expected the start of an interval, none starts at {start_ms}")
+    name = (ordered[at].device, ordered[at].quantity)
+    of = next((of for of, each in enumerate(series) if each.name == name), None)
+    if of is None:
+        raise LookupError(f"expected a series that the run has read, {' '.join(name)} is none")
+    proof = InputProof(_step(at, [interval_leaf(row) for row in ordered]), _step(of, [each.leaf() for each in series]))
+    if proof.interval.root() != series[of].root:
+        raise LookupError(f"{' '.join(name)}: expected the intervals that the run has read, the ledger has others now")
+    return proof
+
+
+def _step(index: int, leaves: Sequence[bytes]) -> Step:
+    levels = [[tree.leaf_hash(leaf) for leaf in leaves]]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([tree.node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
+    path = tree.inclusion_proof(index, len(leaves), lambda level, at: levels[level][at])
+    return Step(index, len(leaves), leaves[index].decode(), tuple(each.hex() for each in path))
+
+
+def _root(leaves: Iterable[bytes]) -> str:
+    """Of any number of leaves, with as many hashes in memory as the tree is high."""
+    peaks: list[tuple[int, bytes]] = []  # complete subtrees, the largest first: (level, hash)
+    for leaf in leaves:
+        level, found = 0, tree.leaf_hash(leaf)
+        while peaks and peaks[-1][0] == level:
+            level, found = level + 1, tree.node_hash(peaks.pop()[1], found)
+        peaks.append((level, found))
+    if not peaks:
+        return tree.EMPTY_ROOT.hex()
+    found = peaks.pop()[1]
+    while peaks:
+        found = tree.node_hash(peaks.pop()[1], found)
+    return found.hex()
+
+
+def _time(row: IntervalRow) -> tuple[int, int]:
+    return row.start_ms, row.end_ms
+
+
+def _canonical(value: dict[str, object]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,143 @@
+"""What a corrected factor, reading or boundary does to what is published: the impact list first, then a run that restates. Not its approval (see `runs`).
+
+Late data and corrected factors move open spans by themselves. A published span keeps its figure until a restatement of it is approved by a second
+person and published.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from aggregator.accounts.bridge import Bridge, bridge
+from aggregator.accounts.calculation import calculated, rules_now, span_of
+from aggregator.accounts.causes import causes_between, inputs_of, mixed
+from aggregator.accounts.compile import Accounts, CannotCompile, Span
+from aggregator.accounts.frozen import Rules
+from aggregator.accounts.record_file import RecordsRefused
+from aggregator.accounts.run import Calculation, Publication, Run
+from aggregator.accounts.runs import THRESHOLD_PERCENT, Runs
+from aggregator.accounts.statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a publication would become. `bridge`: from its total to the new one; `reissue`: whether that is enough to publish it again.
+
+    `lines`: how many lines differ. `unknown` says why it cannot be told, then there is no bridge.
+    """
+
+    publication: Publication
+    bridge: Bridge | None
+    reissue: bool
+    lines: int
+    unknown: str = ""
+
+
+def impact(
+    accounts: Accounts,
+    runs: Runs,
+    now_ms: int,
+    facility: str | None = None,
+    threshold_percent: Decimal = THRESHOLD_PERCENT,
+    *,
+    drafts: bool = False,
+) -> Iterator[Impact]:
+    """The publications that would change if they were calculated now, in their order; those that would not are left out.
+
+    `drafts`: as if the drafts of factors and activities were approved. Raises what `calculated` raises.
+    """
+    for publication in runs.publications(facility):
+        if not publication.standing:
+            continue
+        try:
+            made = again(accounts, runs, publication, now_ms, drafts=drafts)
+            lines = changed_lines(runs.statement(publication.run), made.statement)
+            if not lines:
+                continue
+            found = bridge_of(accounts, runs, publication, made, drafts=drafts)
+        except CannotCompile as error:
+            yield Impact(publication, None, False, 0, str(error))
+        else:
+            yield Impact(publication, found, found.reaches(threshold_percent), lines)
+
+
+def restated(
+    accounts: Accounts,
+    runs: Runs,
+    no: int,
+    operator: str,
+    reason: str,
+    now_ms: int,
+    threshold_percent: Decimal = THRESHOLD_PERCENT,
+) -> Run:
+    """A run that is to take the place of a publication, with its causes. Raises RecordsRefused where nothing has changed."""
+    publication = runs.publication(no)
+    if not publication.standing:
+        raise RecordsRefused([f"publication {no}: expected one that stands, another has taken its place"])
+    made = again(accounts, runs, publication, now_ms)
+    if not changed_lines(runs.statement(publication.run), made.statement):
+        raise RecordsRefused([f"publication {no}: expected a change, what is known now gives the same lines"])
+    found = bridge_of(accounts, runs, publication, made)
+    return runs.add(made, operator, reason, now_ms, publication, found, threshold_percent)
+
+
+def again(
+    accounts: Accounts, runs: Runs, publication: Publication, now_ms: int, *, drafts: bool = False
+) -> Calculation:
+    """The publication's span as it is known now; under a profile that later factors do not restate, with the factors of then."""
+    rules = rules_now(accounts, publication.facility, publication.profile)
+    factors_ms = None if rules.profile.restated_by_factors else runs.run(publication.run).factors_as_of_ms
+    span = Span(publication.from_ms, publication.to_ms, now_ms, factors_ms, drafts and factors_ms is None, drafts)
+    return calculated(accounts, rules, span)
+
+
+def bridge_of(
+    accounts: Accounts, runs: Runs, publication: Publication, made: Calculation, *, drafts: bool = False
+) -> Bridge:
+    """From the publication's total to that of a calculation of its span."""
+    run = runs.run(publication.run)
+    said = made.statement
+    counted = drafts and made.rules.profile.restated_by_factors
+    span = Span(said.from_ms, said.to_ms, said.as_of_ms, made.factors_as_of_ms, counted, drafts)
+    return bridge_between(accounts, (runs.rules(run.no), span_of(run), run.kg), (made.rules, span, said.kg()))
+
+
+def bridge_of_runs(accounts: Accounts, runs: Runs, first: int, second: int) -> Bridge:
+    """From one run's total to another's, of one facility, profile and span. Raises RecordsRefused."""
+    one, other = runs.run(first), runs.run(second)
+    if (one.facility, one.profile, one.from_ms, one.to_ms) != (
+        other.facility,
+        other.profile,
+        other.from_ms,
+        other.to_ms,
+    ):
+        raise RecordsRefused([f"runs {first} and {second}: expected one facility, profile and span, they have others"])
+    pairs = [(runs.rules(run.no), span_of(run), run.kg) for run in (one, other)]
+    return bridge_between(accounts, pairs[0], pairs[1])
+
+
+Known = tuple[Rules, Span, Decimal | None]
+
+
+def bridge_between(accounts: Accounts, old: Known, new: Known) -> Bridge:
+    """The split by what the total is when some inputs are new and the others old; all under the old profile, method and code come last.
+
+    In those totals what has no figure adds nothing, as in a statement's sum.
+    """
+    (old_rules, old_span, before_kg), (new_rules, new_span, after_kg) = old, new
+    one = inputs_of(accounts, old_rules, old_span)
+    other = inputs_of(accounts, replace(new_rules, profile=old_rules.profile), new_span)
+
+    def total_kg(fresh: frozenset[str]) -> Fraction:
+        kg = mixed(accounts, one, other, fresh).kg()
+        return Fraction(0 if kg is None else kg)
+
+    return bridge(before_kg, after_kg, causes_between(one, other), total_kg)
+
+
+def changed_lines(old: Statement, new: Statement) -> int:
+    """How many lines are in one statement only."""
+    if old.expected != new.expected and old.lines == new.lines:
+        return 1
+    return len(set(old.lines) ^ set(new.lines))
