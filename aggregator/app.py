@@ -23,6 +23,7 @@ from aggregator.routes import (
     facilities,
     factors,
     figures,
+    footprint,
     forecasts,
     hand_readings,
     health,
@@ -90,6 +91,7 @@ def create_app(services: Services) -> FastAPI:
         audit_log,
         evidence,
         forecasts,
+        footprint,
         session,
         health,
     ):

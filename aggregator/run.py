@@ -33,6 +33,7 @@ from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
 from aggregator.open_books import RegistryWatch, open_books
 from aggregator.overruling import Overruling
+from aggregator.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler
@@ -79,6 +80,7 @@ class Aggregator:
             self.runs = Runs(settings.data_directory / ACCOUNTS_NAME)
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
             self.forecasting = Forecasting(self.ledger, settings.facilities, settings.data_directory, clock)
+            self.own_records = OwnRecords(settings.data_directory / ACCOUNTS_NAME)
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)
             key = command_key(settings.command_key, settings.data_directory)
@@ -115,6 +117,13 @@ class Aggregator:
             self.live, self.alarms, self.books, clock, speed=clock.speed, edges=lambda: self.ingest.figures().edges
         )
         self.tree_watch = TreeWatch(self.ledger, self.alarms, settings.facilities, clock)
+        self.own_use = OwnUse(
+            self.own_records,
+            settings.machine,
+            clock,
+            lambda: bytes_below(settings.data_directory),
+            lambda: gateway_counts(self.newest, [facility.id for facility in settings.facilities]),
+        )
         self.session: MqttSession | None = None
         self.commands = Commands(
             CommandBook(self.ledger, self.store_id), key, self.trust.edges(), clock, lambda: self.session
@@ -143,6 +152,7 @@ class Aggregator:
             persons=self.settings.persons,
             accounts=Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock),
             forecasting=self.forecasting,
+            own_records=self.own_records,
         )
 
     # Called from the committer's thread.
@@ -155,6 +165,7 @@ class Aggregator:
         rows = committed.rows
         self.newest.update(rows.series, rows.at_ms, rows.value, rows.quality)
         self._noting.note(rows)
+        self.own_use.stored((batch.facility, batch.readings) for batch in committed.batches)
 
     # Called from the event loop.
 
@@ -203,6 +214,7 @@ class Aggregator:
                         asyncio.create_task(self.tree_watch.run(), name="tree watch"),
                         asyncio.create_task(self._sign_for_ever(), name="audit"),
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
+                        asyncio.create_task(self.own_use.run(), name="own-use"),
                         asyncio.create_task(ForecastRounds(self.forecasting, self.clock).run(), name="forecasts"),
                     ]
                     try:
@@ -229,6 +241,8 @@ class Aggregator:
         self.runs.close()
         self.settling.settle(patient=False)
         self.forecasting.close()
+        self.own_use.record()
+        self.own_records.close()
         self.store.close()
         self.ledger.close()
         self.hand.close()
@@ -242,6 +256,7 @@ class Aggregator:
             if name is None:
                 return
             if name.kind == "batch":
+                self.own_use.received(name.facility, len(payload))
                 self.ingest.offer(topic, payload)
             elif name.kind == "status":
                 with contextlib.suppress(RuntimeError):

@@ -17,6 +17,7 @@ from aggregator.ingest_figures import IngestFigures
 from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
 from aggregator.overruling import Overruling
+from aggregator.own_use import OwnRecords
 from aggregator.person import Person
 from aggregator.settings import Http
 from aggregator.stores.store import SeriesKey, Store
@@ -46,3 +47,4 @@ class Services:
     accounts: Accounts | None = None
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None
+    own_records: OwnRecords | None = None

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from aggregator.facility import Facility
 from aggregator.meter_tree import tree_faults
+from aggregator.own_machine import OwnMachine
 from aggregator.person import Person
 from aggregator.settings_tables import FileTable, expected_and_seen
 from wire.keys import KeyUnusable, PublicKey
@@ -101,6 +102,7 @@ class Settings:
     archive_bytes: int = 1 << 30  # of sealed batches, kept as evidence
     significance_percent: Decimal = Decimal(5)  # from which change on a restatement is published at once
     persons: tuple[Person, ...] = ()
+    machine: OwnMachine | None = None  # what the aggregator runs on, for its own footprint
 
     def facility(self, facility_id: str) -> Facility | None:
         """The facility with this id."""
@@ -172,6 +174,7 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         command_key=None if parsed.commands.key is None else path.parent / parsed.commands.key,
         archive_bytes=parsed.audit.archive_mib << 20,
         significance_percent=parsed.accounts.significance_percent,
+        machine=None if parsed.footprint is None else parsed.footprint.machine(),
         persons=tuple(Person(one.name, one.token_sha256, one.entity, tuple(one.may)) for one in parsed.person),
     )
 
@@ -211,6 +214,7 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
     if not token and http.host not in LOOPBACK and http.reads != "open":
         yield TOKEN_VARIABLE, f"a token, because {http.host} is not loopback", "nothing"
     yield from _mqtt_contradictions(parsed, folder)
+    yield from _footprint_contradictions(parsed)
     if parsed.commands.key is not None and not _is_file(folder / parsed.commands.key):
         yield "commands.key", "a file", f"{str(folder / parsed.commands.key)!r}, which does not exist"
     store = parsed.store
@@ -263,6 +267,19 @@ def _edge_contradictions(parsed: FileTable, known: Sequence[str]) -> Iterable[tu
                 PublicKey.from_text(edge.public_key)
             except KeyUnusable as error:
                 yield f"edge[{at}].public_key", "the base64 of 32 bytes of Ed25519", str(error).rpartition("got ")[2]
+
+
+def _footprint_contradictions(parsed: FileTable) -> Iterable[tuple[str, str, str]]:
+    """Where the numbers of the machine are from must be said."""
+    given = parsed.footprint
+    if given is None:
+        return
+    if given.kg_per_kwh is not None and not given.factor_source.strip():
+        yield "footprint.factor_source", "where kg_per_kwh is from", "nothing"
+    if (given.embodied_kg is None) != (given.life_years is None):
+        yield "footprint.life_years", "embodied_kg and life_years, or neither", "one of them"
+    if given.embodied_kg is not None and not given.embodied_source.strip():
+        yield "footprint.embodied_source", "where embodied_kg is from", "nothing"
 
 
 def _mqtt_contradictions(parsed: FileTable, folder: Path) -> Iterable[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
+from aggregator.own_machine import OwnMachine
 
 
 def _decimal(value: Any) -> Decimal:
@@ -112,6 +113,28 @@ class AuditTable(_Table):
     """`[audit]`: how many MiB of sealed batches are kept as evidence; 0: none."""
 
     archive_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 1024
+
+
+class FootprintTable(_Table):
+    """`[footprint]`: the machine that the aggregator runs on. `idle_w` and `core_w` with where they are from; no default, so that no figure is made up."""
+
+    hardware: Text
+    idle_w: FactorDecimal
+    core_w: PositiveDecimal
+    power_source: Text
+    share_percent: Annotated[PositiveDecimal, Field(le=100)] = Decimal(100)
+    store_w_per_tb: FactorDecimal = Decimal(0)
+    place: Annotated[str, Field(max_length=32)] = ""
+    grid_zone: Annotated[str, Field(max_length=64)] = ""
+    time_zone: ZoneName = "UTC"
+    kg_per_kwh: FactorDecimal | None = None
+    factor_source: Annotated[str, Field(max_length=500)] = ""
+    embodied_kg: FactorDecimal | None = None
+    life_years: PositiveDecimal | None = None
+    embodied_source: Annotated[str, Field(max_length=500)] = ""
+
+    def machine(self) -> OwnMachine:
+        return OwnMachine(**self.model_dump())
 
 
 class AccountsTable(_Table):
@@ -306,6 +329,7 @@ class FileTable(_Table):
     commands: CommandsTable = CommandsTable()
     audit: AuditTable = AuditTable()
     accounts: AccountsTable = AccountsTable()
+    footprint: FootprintTable | None = None
     facility: Annotated[list[FacilityTable], Field(min_length=1, max_length=10_000)]
     edge: list[EdgeTable] = Field(default=[], max_length=10_000)
     person: list[PersonTable] = Field(default=[], max_length=1000)

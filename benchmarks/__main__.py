@@ -29,6 +29,7 @@ TABLE: Final = {
     "end_to_end": ("benchmarks.end_to_end", "figures"),
     "footprint": ("benchmarks.footprint", "figures"),
     "settling": ("benchmarks.settling", "figures"),
+    "own_footprint": ("benchmarks.own_footprint", "figures"),
     "extras": ("benchmarks.extras", "figures"),
 }
 

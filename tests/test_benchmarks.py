@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import extras, footprint, ingest, meters_served, report_by_exception, serial_line
+from benchmarks import extras, footprint, ingest, meters_served, own_footprint, report_by_exception, serial_line
 from benchmarks.__main__ import TABLE, measure
 from benchmarks.figure import Bound, Effort, Figure, percentile, rounded, yardstick_ns
 from benchmarks.live_shape import READINGS, SIZES, Meters, content, sealed
@@ -24,7 +24,7 @@ from wire.topics import edge_topic
 ROOT = Path(__file__).parents[1]
 TINY = Effort(seconds=0.3, repeats=1)
 NEEDS = {
-    "mosquitto": {"stages", "ingest.duckdb", "ingest.influxdb", "footprint"},
+    "mosquitto": {"stages", "ingest.duckdb", "ingest.influxdb", "footprint", "own_footprint"},
     "influxd": {"ingest.influxdb"},
 }
 FIGURES = {
@@ -50,6 +50,11 @@ FIGURES = {
         "ingest.duckdb.at_300k.answer_p99",
     },
     "settling": {"settling.rows", "settling.cpu_per_row", "settling.rss_peak", "settling.seal"},
+    "own_footprint": {
+        f"own_footprint.{pace}.{what}"
+        for pace in ("flat_out", "once_a_second")
+        for what in ("per_million", "cpu_per_million", "received_per_reading", "stored_per_reading")
+    },
     "ingest.influxdb": {"ingest.influxdb.readings", "ingest.influxdb.cpu_per_reading"},
     "end_to_end": {"end_to_end.stored_p50", "end_to_end.stored_p95", "end_to_end.live_p50", "end_to_end.live_p95"},
     "footprint": {
@@ -75,6 +80,8 @@ def measured(name: str) -> list[Figure]:
         return list(ingest.duckdb_figures(TINY, edges=2))
     if name == "ingest.influxdb":
         return list(ingest.influxdb_figures(TINY, edges=2))
+    if name == "own_footprint":
+        return list(own_footprint.figures(TINY, edges=2))
     if name == "serial_line":
         return list(serial_line.figures(TINY, bauds=(19200,)))
     if name == "extras":

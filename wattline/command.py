@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_statement(words)
     _add_report(words)
     _add_forecast(words)
+    _add_footprint(words)
     _add_certs(words)
     _add_person(words)
     _add_runs(words)
@@ -532,6 +533,25 @@ def _run_forecast(options: argparse.Namespace) -> int:
     from wattline import forecast
 
     return forecast.run(options)
+
+
+def _add_footprint(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import footprint_options
+
+    parser = _word(
+        words,
+        "footprint",
+        "what this program itself uses and emits, beside the savings on record",
+        "wattline footprint --config aggregator.toml",
+    )
+    footprint_options.add_arguments(parser)
+    parser.set_defaults(run=_run_footprint)
+
+
+def _run_footprint(options: argparse.Namespace) -> int:
+    from wattline import footprint
+
+    return footprint.run(options)
 
 
 def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -64,6 +64,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "bought": Kind("goods and services of others (scope 3)", ("indirect",), ()),
     "production": Kind("product made", ("process",), (), {}, {"gj_per_unit": "", "cny_per_unit": ""}, emits=False),
     "area": Kind("floor area", ("indirect",), ("m2",), emits=False),
+    "saving": Kind("emissions saved against a baseline, as claimed", ("indirect",), ("kg",), emits=False),
     "laboratory": Kind("value of a fuel parameter, valid in the period", ("stationary", "mobile", "process"), (), emits=False),
 }  # fmt: skip
 
