@@ -16,7 +16,7 @@ from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.notices import Notice, noticed, notices_in_force
 from aggregator.accounts.period import Maker, Period
-from aggregator.accounts.pool_maker import PoolSources, pool_maker
+from aggregator.accounts.pool_maker import PoolMaker, PoolSources
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.sealed import SEALED_DIRECTORY, Seals
 from aggregator.accounts.sealed_pieces import reading_seals
@@ -131,7 +131,7 @@ class Accounts:
                 deduction_maker(notices),
                 allocated_lines,
                 market_maker(table, instruments.retired(facility.id, span.factors_ms)),
-                pool_maker(
+                PoolMaker(
                     PoolSources(
                         self.ledger,
                         lambda rules: resolver(period.facility, rules, table, span.factors_ms, hours.at),

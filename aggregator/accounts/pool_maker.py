@@ -6,19 +6,20 @@ digits are the same.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from aggregator.accounts.line import Line
 from aggregator.accounts.notices import Notice
-from aggregator.accounts.period import Maker, Period
+from aggregator.accounts.period import Period
 from aggregator.accounts.pool_book import Opening, PoolBook
 from aggregator.accounts.pool_lines import pool_lines
 from aggregator.accounts.pool_run import PoolRun, Resolve
 from aggregator.accounts.record_file import RecordsBusy
-from aggregator.accounts.site_days import EXPORT, IMPORT, Site, site_of
+from aggregator.accounts.site_days import EXPORT, IMPORT, PlugIn, Site, site_of
 from aggregator.emissions.factors import AVERAGE
 from aggregator.emissions.profiles import Profile, profile
 from aggregator.emissions.resolution import MARGINAL, Resolution
@@ -46,19 +47,37 @@ class PoolSources:
     factors_ms: int
 
 
-def pool_maker(sources: PoolSources) -> Maker:
-    """Lines of PV, storage, charging and export; of other facilities none. Raises RecordsUnusable, RecordsBusy."""
+@dataclass(frozen=True, slots=True)
+class PoolMaker:
+    """Makes the lines of PV, storage, charging and export; of other facilities none. Raises RecordsUnusable, RecordsBusy."""
 
-    def lines(period: Period) -> Iterator[Line]:
-        site = site_of(period.facility)
-        if site is None:
+    sources: PoolSources
+
+    def __call__(self, period: Period) -> Iterator[Line]:
+        if site_of(period.facility) is None:
             return
-        with PoolBook(sources.path) as book:
-            run = pool_run(period, site, sources, book)
+        with self.run(period) as run:
             yield from pool_lines(run)
-            keep(run, sources, book)
 
-    return lines
+    @contextmanager
+    def run(self, period: Period, plug_ins: Iterable[PlugIn] = ()) -> Iterator[PoolRun]:
+        """The walk of a period; what it has closed is kept afterwards. `plug_ins` go before those on record, and nothing of that is kept."""
+        site = site_of(period.facility) or Site((), (), (), (), {}, period.facility.interval_ms)
+        with PoolBook(self.sources.path) as book:
+            run = pool_run(period, site, self.sources, book)
+            more = {(one.device, one.id): one for one in plug_ins if one.device in site.cells}
+            if more:
+                known = [one for one in run.plug_ins if (one.device, one.id) not in more]
+                run = replace(run, plug_ins=[*known, *(_with_arrival(one, run.plug_ins) for one in more.values())])
+            yield run
+            if not more:
+                keep(run, self.sources, book)
+
+
+def _with_arrival(plug_in: PlugIn, known: Sequence[PlugIn]) -> PlugIn:
+    """What is on record of the vehicle's arrival stays."""
+    on_record = [one.arrival_kwh for one in known if (one.device, one.id) == (plug_in.device, plug_in.id)]
+    return plug_in._replace(arrival_kwh=on_record[-1]) if on_record else plug_in
 
 
 def pool_run(period: Period, site: Site, sources: PoolSources, book: PoolBook) -> PoolRun:

@@ -1,6 +1,8 @@
 """Charging sessions from events: the same session whatever order they come in, its energy as it was told, nobody's token in clear."""
 
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from live_plant import LivePlant, Server
+from live_plant import LivePlant, Server, works
 
+from aggregator.accounts.compile import Accounts
 from aggregator.sessions import Session, masked, sessions, with_register
 from aggregator.stores.store import CommittedBatch, Rows, StoredEvent
 from wire.reading import Event
@@ -223,6 +226,30 @@ def test_sessions_over_http_have_their_energy_as_text_and_no_token(plant: httpx.
     assert (first["id_token"], first["gaps"]) == ("…80", [])
     # the counter stands at 7903.75 kWh, and the session began at 7900.25 kWh
     assert (second["state"], second["energy_wh"], second["register_wh"]) == ("running", "3500", "7903750")
+
+
+def test_sessions_say_what_they_carry_under_the_profile_that_is_asked_for(tmp_path: Path) -> None:
+    """By hand: 8,251 Wh of a pile without intervals, over what reaches the loads of a site without PV, storage or an hourly series."""
+    made = LivePlant(tmp_path, facility=works(meters=works().meters[:1]))
+    made.now_ms = T0 + 120 * MINUTE_MS
+    codes = np.zeros(0, np.uint8)
+    empty = Rows(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0), codes, codes)
+    events = tuple(stored.event for stored in WHOLE)
+    made.store.commit(empty, [CommittedBatch("works", "gw-02", "e1", 1, b"x" * 32, T0, T0, 0, events)])
+    accounts = Accounts(made.ledger, [made.facility], tmp_path, made.clock)
+    try:
+        with (
+            Server(replace(made.services, accounts=accounts)) as server,
+            httpx.Client(base_url=server.url, timeout=10) as client,
+        ):
+            (session,) = ask(client).json()["sessions"]
+            factor = Decimal("0.5827")  # Jiangsu 2023, the latest (emissions page, 2.4)
+            assert (session["shape"], session["covered_percent"], session["g_per_kwh"]) == ("even", "100", "582.7")
+            assert Decimal(session["kg"]) == Decimal("8.251") * factor
+            refused = ask(client, profile="GHG")
+            assert (refused.status_code, refused.json()["thing"]) == (422, "profile")
+    finally:
+        made.close()
 
 
 def test_a_session_belongs_to_the_span_in_which_it_began(plant: httpx.Client) -> None:

@@ -2,14 +2,18 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 from aggregator.accounts.compile import Accounts, Span, compile_statement
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.statement import Statement
+from aggregator.emissions.instruments import Instruments
 from aggregator.emissions.intensity import GridIntensities, HourlyFactor
 from aggregator.emissions.profiles import Profile, profile
+from aggregator.emissions.registry import Registry
 from aggregator.facility import Cell, Facility, MeterSpec, Role
 from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow, Ledger
@@ -34,11 +38,23 @@ METERS = (
 )
 
 
+@cache
+def new_registry() -> bytes:
+    """A registry file with what comes with the program."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "factors.sqlite"
+        for kind in (Registry, GridIntensities, Instruments):
+            kind(path).close()
+        return path.read_bytes()
+
+
 class Plant:
     """A ledger filled by hand. Energies are quarter hours from the start of 2023-05-02."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        if not (directory / "factors.sqlite").exists():
+            (directory / "factors.sqlite").write_bytes(new_registry())
         self.ledger = Ledger(directory / "ledger.sqlite")
         self.clock_ms = NOW
         self.facility = Facility(
