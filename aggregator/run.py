@@ -72,7 +72,7 @@ class Aggregator:
         self.clock = clock
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
-            self.store_id = settings.store_id or _kept_store_id(settings.data_directory)
+            self.store_id = settings.store_id or kept_store_id(settings.data_directory)
             self.store: Store = store_of(settings)
             self.ledger = Ledger(settings.data_directory / "ledger.sqlite")
             self.books = open_books(settings, self.ledger, clock)
@@ -98,15 +98,7 @@ class Aggregator:
             alarms=self.alarms.open_as_json,
         )
         self.feed = Feed(self.live.frame, viewers_max=settings.http.viewers_max)
-        self.trust = Trust(
-            TrustedEdge(
-                edge.facility,
-                edge.edge,
-                () if edge.public_key is None else (edge.public_key,),
-                accept_unsigned=edge.accept_unsigned,
-            )
-            for edge in settings.edges
-        )
+        self.trust = trust_of(settings)
         self.settler = Settler(self.store, self.ledger, settings.facilities, clock, self.alarms, self.books, self.hand)
         self.settling = Settling(self.settler, clock)
         self._noting = Noting(self.store, self.settler, settings.facilities)
@@ -325,6 +317,19 @@ def store_of(settings: Settings) -> Store:
     )
 
 
+def trust_of(settings: Settings) -> Trust:
+    """Whose batches are taken, as the settings say."""
+    return Trust(
+        TrustedEdge(
+            edge.facility,
+            edge.edge,
+            () if edge.public_key is None else (edge.public_key,),
+            accept_unsigned=edge.accept_unsigned,
+        )
+        for edge in settings.edges
+    )
+
+
 def _about(status: EdgeStatus) -> dict[str, AboutDevice]:
     return {
         device.name: AboutDevice(
@@ -334,7 +339,7 @@ def _about(status: EdgeStatus) -> dict[str, AboutDevice]:
     }
 
 
-def _kept_store_id(directory: Path) -> str:
+def kept_store_id(directory: Path) -> str:
     """The store's id, made up once and kept beside the data: edges obey one store."""
     path = directory / "store_id"
     with contextlib.suppress(FileNotFoundError):

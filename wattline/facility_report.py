@@ -6,14 +6,21 @@ import sqlite3
 import sys
 
 from aggregator.accounts.compile import Accounts, CannotCompile
+from aggregator.audit.export import Exporter
+from aggregator.audit.log import AuditLog, LogUnusable
 from aggregator.csv_rows import FileUnusable
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.ledger import LedgerError
+from aggregator.reports.bundling import Notary, bundle
 from aggregator.reports.exports import export
 from aggregator.reports.pdf import NoBrowser
+from aggregator.reports.report import Report
 from aggregator.reports.reporter import Beside, Reporter, Wanted
+from aggregator.run import kept_store_id, store_of, trust_of
 from aggregator.settings import Settings, SettingsFaults, load
+from aggregator.stores.store import StoreError
 from wattline.statement import chosen, instant_ms, opened
+from wire.keys import KeyUnusable
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,7 +36,16 @@ def run(options: argparse.Namespace) -> int:
     except (SettingsFaults, CannotCompile, FileUnusable) as error:
         print(f"wattline report: {error}", file=sys.stderr)
         return 2
-    except (LedgerError, RegistryRefused, NoBrowser, sqlite3.Error, OSError) as error:
+    except (
+        LedgerError,
+        RegistryRefused,
+        NoBrowser,
+        StoreError,
+        LogUnusable,
+        KeyUnusable,
+        sqlite3.Error,
+        OSError,
+    ) as error:
         print(f"wattline report: {error}", file=sys.stderr)
         return 1
     return 0
@@ -52,4 +68,29 @@ def _made(options: argparse.Namespace, settings: Settings, accounts: Accounts) -
         options.rounding,
         beside,
     )
-    return export(Reporter(accounts).report(wanted), options.format, options.language)
+    reporter = Reporter(accounts)
+    report = reporter.report(wanted)
+    if options.format == "zip":
+        return _bundled(reporter, report, settings, options.language)
+    return export(report, options.format, options.language)
+
+
+def _bundled(reporter: Reporter, report: Report, settings: Settings, language: str) -> bytes:
+    """With the log and the archive of the data directory. Raises StoreError where an aggregator runs over it."""
+    try:
+        store = store_of(settings)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}; where an aggregator runs, it gives the bundle: GET /api/v1/facilities/{report.facility}/report"
+        ) from error
+    try:
+        store_id = settings.store_id or kept_store_id(settings.data_directory)
+        log = AuditLog(settings.data_directory, store, store_id, reporter.accounts.clock, settings.archive_bytes)
+        try:
+            log.keep_up()
+            notary = Notary(log.verifier, log.checkpoint() or "", log.signed)
+            return bundle(reporter, report, language, notary, Exporter(log, store, trust_of(settings)).of_boundaries)
+        finally:
+            log.close()
+    finally:
+        store.close()

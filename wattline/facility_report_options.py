@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-FORMATS = ("html", "pdf", "csv", "tables", "json", "xlsx")
+FORMATS = ("html", "pdf", "csv", "tables", "json", "xlsx", "zip")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="end", required=True, metavar="TIME", help="the end, not included")
     parser.add_argument("--as-of", metavar="TIME", help="as it was known then (default: now)")
-    parser.add_argument("--format", choices=FORMATS, default="html", help="(default: %(default)s)")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="html",
+        help="zip: with everything behind it, for wattline verify (default: %(default)s)",
+    )
     parser.add_argument("--language", choices=("en", "zh"), default="en", help="(default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to; standard output without it")
     parser.add_argument(

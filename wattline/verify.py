@@ -1,4 +1,4 @@
-"""`wattline verify`: the verdict on an evidence bundle, for people and for programs. The checking is `aggregator.audit.verification`."""
+"""`wattline verify`: the verdict on an evidence bundle or a report, for people and for programs. The checking is `aggregator.audit.verification` and `aggregator.reports.checking`."""
 
 import argparse
 import dataclasses
@@ -9,6 +9,8 @@ from typing import Final, TextIO
 
 from aggregator.audit.note import Verifier
 from aggregator.audit.verification import Verdict, verify
+from aggregator.reports.checking import check, is_report
+from wattline import report_verdict
 from wire.keys import KeyUnusable, PublicKey
 
 _SHOWN: Final = 20  # faults
@@ -24,6 +26,13 @@ def run(options: argparse.Namespace) -> int:
     except (KeyUnusable, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    if is_report(raw):
+        if noted is not None:
+            print("wattline verify: expected an evidence bundle for --noted, got a report", file=sys.stderr)
+            return 2
+        return report_verdict.told(
+            check(raw, log_key, edge_keys), options, pinned=(log_key is not None, bool(edge_keys))
+        )
     verdict = verify(raw, log_key, edge_keys, noted)
     if options.json:
         print(json.dumps({"holds": verdict.holds, **dataclasses.asdict(verdict)}), file=sys.stdout)

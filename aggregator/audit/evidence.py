@@ -108,10 +108,10 @@ def frame_name(index: int) -> str:
     return f"frames/{index:09d}.wlb"
 
 
-def contents_text(files: Mapping[str, bytes]) -> str:
+def contents_text(files: Mapping[str, bytes], form: str = FORMAT) -> str:
     """What the note `contents.txt` says: the format, then a line per file as sha256sum writes it."""
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items())]
-    return f"{FORMAT}\n{''.join(lines)}"
+    return f"{form}\n{''.join(lines)}"
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -126,15 +126,15 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return made.getvalue()
 
 
-def unzipped(raw: bytes) -> dict[str, bytes]:
-    """The files of a bundle as they are, whatever their checksums say. Raises BundleUnreadable."""
+def unzipped(raw: bytes, names: re.Pattern[str] = _NAME) -> dict[str, bytes]:
+    """The files of a bundle as they are, whatever their checksums say; `names` are those it may have. Raises BundleUnreadable."""
     if len(raw) > MOST_BYTES:
         raise BundleUnreadable(f"expected at most {MOST_BYTES} bytes, got {len(raw)}")
     files: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             for entry in archive.infolist():
-                if not _NAME.fullmatch(entry.filename) or entry.filename in files:
+                if not names.fullmatch(entry.filename) or entry.filename in files:
                     raise BundleUnreadable(f"expected files of a bundle, each once, got {entry.filename[:100]!r}")
                 start = entry.header_offset + 30 + len(entry.filename)  # a local header without extra field
                 files[entry.filename] = raw[start : start + entry.file_size]

@@ -29,6 +29,8 @@ from wire.batch import frame_digest, peek
 from wire.topics import edge_topic
 
 MOST_FRAME_BYTES: Final = 32 << 20
+NEAR_MS: Final = 1000  # a reading so close to a boundary is the boundary's (aggregator/intervals/boundaries.py)
+_LOOKED_AT: Final = 4  # batches of an edge behind a boundary: the readings there are sealed within seconds
 
 
 class TooMuch(ValueError):
@@ -45,9 +47,23 @@ class Exporter:
     def __init__(self, log: AuditLog, store: Store, trust: Trust) -> None:
         self._log, self._store, self._trust = log, store, trust
 
-    def bundle(self, facility: str, from_ms: int, to_ms: int, every_ms: int = 0, since: int | None = None) -> bytes:
+    def of_boundaries(self, facility: str, from_ms: int, to_ms: int, every_ms: int) -> bytes:
+        """The bundle of batches with a counter reading within a second of a multiple of `every_ms`. Raises as `bundle`."""
+        return self.bundle(facility, from_ms, to_ms, every_ms, boundaries=True)
+
+    def bundle(
+        self,
+        facility: str,
+        from_ms: int,
+        to_ms: int,
+        every_ms: int = 0,
+        since: int | None = None,
+        *,
+        boundaries: bool = False,
+    ) -> bytes:
         """The bundle of the facility's counter and event batches that were sealed in [from_ms, to_ms): all, or of each edge the first of every `every_ms`.
 
+        `boundaries`: of each edge those with a reading at the boundary instead, which may be several.
         `since`: the size of a checkpoint that somebody noted, which the bundle's is proven to go on from.
         Raises TooMuch, NothingKept, NotInLog (a size beyond the log's), StoreError.
         """
@@ -56,7 +72,7 @@ class Exporter:
         if note is None:
             raise NothingKept("expected a checkpoint, there is none")
         size = Checkpoint.from_text(opened(note.encode(), self._log.verifier)).size
-        frames = self._frames(facility, from_ms, to_ms, every_ms, size)
+        frames = self._frames(facility, from_ms, to_ms, every_ms, size, boundaries)
         entries = {entry.index: entry for entry, _ in frames}
         for before in self._before([entry for entry, _ in frames], size):
             entries.setdefault(before.index, before)
@@ -96,12 +112,15 @@ class Exporter:
         files |= {frame_name(entry.index): frame for entry, frame in frames}
         return zipped(files | {CONTENTS: self._log.signed(contents_text(files)).encode()})
 
-    def _frames(self, facility: str, from_ms: int, to_ms: int, every_ms: int, size: int) -> list[tuple[Entry, bytes]]:
+    def _frames(
+        self, facility: str, from_ms: int, to_ms: int, every_ms: int, size: int, boundaries: bool
+    ) -> list[tuple[Entry, bytes]]:
         """Frames of the span whose bytes are still those of their leaf."""
         found: list[tuple[Entry, bytes]] = []
         total = 0
-        places = self._log.frames(facility, from_ms, to_ms, MOST_BATCHES + 1, every_ms)
-        if len(places) > MOST_BATCHES:
+        looked_at = _LOOKED_AT if boundaries else 1
+        places = self._log.frames(facility, from_ms, to_ms, looked_at * MOST_BATCHES + 1, every_ms, looked_at)
+        if len(places) > looked_at * MOST_BATCHES:
             raise TooMuch(f"expected at most {MOST_BATCHES} batches")
         for entry, place in places:
             frame = self._log.frame(place)
@@ -109,9 +128,11 @@ class Exporter:
                 continue
             if frame_digest(frame, edge_topic(facility, entry.spool.edge, "batch")) != entry.leaf:
                 continue  # a power cut took its bytes
+            if boundaries and not _at_boundary(frame, every_ms):
+                continue
             total += len(frame)
-            if total > MOST_FRAME_BYTES:
-                raise TooMuch(f"expected at most {MOST_FRAME_BYTES} bytes of batches")
+            if total > MOST_FRAME_BYTES or len(found) >= MOST_BATCHES:
+                raise TooMuch(f"expected at most {MOST_BATCHES} batches and {MOST_FRAME_BYTES} bytes of them")
             found.append((entry, frame))
         if not found:
             raise NothingKept("expected batches in the archive, there is none of that span")
@@ -138,6 +159,12 @@ class Exporter:
         ends = dict(zip(kept.at_ms.tolist(), kept.value.tolist(), strict=True))
         first, last = ((at_ms, ends.get(at_ms)) for at_ms in (run.from_ms, run.to_ms))
         return CounterEvidence(*name, first, last, len(kept))
+
+
+def _at_boundary(frame: bytes, every_ms: int) -> bool:
+    """Whether a batch has a counter reading within a second of a boundary."""
+    instants = {at_ms for run in counter_runs([peek(frame)]).values() for at_ms in run.values}
+    return any(min(at_ms % every_ms, -at_ms % every_ms) <= NEAR_MS for at_ms in instants)
 
 
 def _text(hashed: bytes) -> str:

@@ -112,7 +112,7 @@ def verify(
         _check_since(noted, verifier, evidence, checkpoint, verdict)
     if evidence is not None:
         _check_batches(files, evidence, checkpoint, tuple(edge_keys), verdict)
-    if verdict.holds and (at := _first_difference(raw, zipped(files))) is not None:
+    if verdict.holds and (at := first_difference(raw, zipped(files))) is not None:
         verdict.fault(
             "(the zip file)", "nothing but the files' contents and their names", f"another byte at {at}, in a header"
         )
@@ -352,7 +352,8 @@ def _unbase64(text: str) -> bytes:
         return b""  # no hash: a proof with it proves nothing
 
 
-def _first_difference(one: bytes, other: bytes) -> int | None:
+def first_difference(one: bytes, other: bytes) -> int | None:
+    """Where two byte strings begin to differ; None where they do not."""
     if one == other:
         return None
     shorter = min(len(one), len(other))

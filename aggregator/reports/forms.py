@@ -5,15 +5,14 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
-from aggregator.accounts.line import Counts
-from aggregator.accounts.statement import Statement
+from aggregator.accounts.statement import plain
 from aggregator.audit.evidence import zipped
 from aggregator.emissions.entry import as_json
 from aggregator.reports.report import FORMAT, FactorSeen, Report
 from aggregator.reports.spreadsheet import Value, workbook
+from aggregator.reports.summary import summary
 from aggregator.reports.table import Cell, Shown, Table
 from aggregator.reports.tables import tables_of
 from aggregator.reports.words import instant, shown, word
@@ -107,25 +106,6 @@ def head(report: Report) -> dict[str, Any]:
     }
 
 
-def summary(statement: Statement) -> dict[str, Any]:
-    """The totals of a statement: kg CO2e of all scopes and of each kind that has lines."""
-    coverage = statement.coverage
-    kinds = [counts for counts in Counts if any(statement.of(counts))]
-    return {
-        "profile": statement.profile,
-        "sha256": statement.sha256,
-        "lines": len(statement.lines),
-        "kg": plain(statement.kg()),
-        "kg_by": {counts.value: plain(statement.kg(counts)) for counts in kinds},
-        "expected_intervals": coverage.expected,
-        "covered_intervals": coverage.covered,
-        "substituted_intervals": coverage.substituted,
-        "provisional_intervals": coverage.provisional,
-        "complete": statement.complete,
-        "notes": list(statement.notes),
-    }
-
-
 def factor_json(seen: FactorSeen) -> dict[str, Any]:
     """A factor as lines name it, and its entry of the registry."""
     return {"applied": plain(seen.applied), "entry": None if seen.entry is None else as_json(seen.entry)}
@@ -143,17 +123,6 @@ def _table_json(each: Table, report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def encoded(said: Mapping[str, Any]) -> bytes:
+def encoded(said: Mapping[str, Any] | list[Any]) -> bytes:
     """The one spelling of a JSON document of ours."""
     return json.dumps(said, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
-
-
-def plain(value: Any) -> Any:
-    """Decimals as text, dataclasses as objects, tuples as lists."""
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
-    return value

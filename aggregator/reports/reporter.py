@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile
+from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile, Span
 from aggregator.accounts.statement import Statement
 from aggregator.csv_rows import FileUnusable, ImportOptions, RowFault, csv_rows
 from aggregator.emissions.entry import Entry
@@ -14,9 +14,10 @@ from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility
 from aggregator.intervals.meter import Role
 from aggregator.ledger import IntervalRow
-from aggregator.reports.backing import IMPORT, Interval, interval_kg
+from aggregator.reports.backing import Interval, interval_kg
 from aggregator.reports.report import Report, report_of
 from aggregator.reports.rounding import Rounding, rounding
+from aggregator.settle import COUNTERS
 
 MOST_PROFILES: Final = 8
 MOST_ROUNDED: Final = 2_000_000  # intervals whose rounding is looked into
@@ -74,13 +75,13 @@ class Reporter:
 
     def intervals(self, statement: Statement) -> list[Interval]:
         """The interval energies of the facility's meters in a statement's span, as they stood at its knowledge time; ordered."""
-        facility = self.accounts.facilities[statement.facility]
+        facility = self.accounts.facility(statement.facility)
+        span = Span(statement.from_ms, statement.to_ms, statement.as_of_ms)
         found: list[Interval] = []
-        for device in sorted(meter.device for meter in facility.meters):
-            rows = self.accounts.ledger.intervals(
-                facility.id, device, IMPORT, statement.from_ms, statement.to_ms, statement.as_of_ms
-            )
-            found += map(interval_of, rows)
+        with self.accounts.opened(facility, self.accounts.profile(statement.profile), span) as (period, _):
+            for meter in sorted(facility.meters, key=lambda meter: meter.device):
+                for quantity in sorted(COUNTERS.get(meter.carrier, ())):
+                    found += map(interval_of, period.intervals(meter.device, quantity))
         return found
 
     def _roundings(self, facility: Facility, statements: Iterable[Statement], wanted: Wanted) -> Iterable[Rounding]:

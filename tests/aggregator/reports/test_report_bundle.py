@@ -1,0 +1,302 @@
+"""A report bundle from an aggregator that has metered, settled and logged, checked without it: every figure is computed again, every byte counts.
+
+An edge seals one counter reading at each quarter hour and between; the counter stands at 1000 kWh at first and moves by 10 kWh a quarter hour on a
+meter with a multiplier of 2, so each interval is 20 kWh, and with 0.5 kg/kWh 10 kg: eight of them come to 160 kWh and 80 kg.
+"""
+
+import io
+import json
+import random
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from audit_chain import KEY, TOPIC
+from live_plant import Server
+
+from aggregator.audit.evidence import CHECKPOINT, CONTENTS, contents_text, zipped
+from aggregator.audit.evidence import unzipped as evidence_files
+from aggregator.audit.note import Verifier, sign
+from aggregator.reports.bundle import FORMAT, NAMES
+from aggregator.reports.checking import ReportVerdict, check
+from aggregator.run import Aggregator
+from aggregator.settings import load
+from wattline.command import main
+from wire.batch import Sealer
+from wire.block import Block, Shape
+from wire.clock import Clock
+from wire.content import ClockJson, Content, pack
+from wire.keys import SigningKey
+
+QUARTER = 900_000
+FROM = 1_759_999_500_000  # 2025-10-09 08:45 UTC
+QUARTERS = 8
+TO = FROM + QUARTERS * QUARTER
+SPAN = {"from": FROM, "to": TO}
+PATH = "/api/v1/facilities/steel/report"
+SETTINGS = f"""
+[aggregator]
+store_id = "store-1"
+data_directory = "data"
+[[facility]]
+id = "steel"
+time_zone = "Asia/Seoul"
+[facility.factor]
+kg_per_kwh = 0.5
+source = "a factor for the test"
+[[facility.meter]]
+device = "incomer"
+edge = "gw"
+role = "main"
+rated_power_kw = 1000
+[[facility.meter.multiplier]]
+factor = 2
+[[edge]]
+facility = "steel"
+edge = "gw"
+public_key = "{KEY.public.to_text()}"
+"""
+
+
+def frames() -> Iterator[bytes]:
+    """A batch every five minutes, one reading each; 10 kWh on the display each quarter hour."""
+    sealer, prev = Sealer(TOPIC, KEY), ""
+    for seq in range(1, 3 * (QUARTERS + 1) + 1):
+        at_ms = FROM + (seq - 1) * QUARTER // 3
+        block = Block(
+            "incomer", Shape(("energy_import_kwh",), (-3,)), (at_ms,), ((1_000_000 + round(10_000 * (seq - 1) / 3),),)
+        )
+        shapes, blocks = pack([block])
+        content = Content("steel", "gw", "e1", seq, prev, at_ms + 200, "counter", ClockJson(True), [], shapes, blocks)
+        frame, sha256 = sealer.seal(content)
+        prev = sha256.hex()
+        yield frame
+
+
+@pytest.fixture(scope="module")
+def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aggregator]:
+    file = tmp_path_factory.mktemp("aggregator") / "aggregator.toml"
+    file.write_text(SETTINGS)
+    made = Aggregator(load(file, {}), Clock())
+    with made.ingest:
+        for frame in frames():
+            assert made.ingest.offer(TOPIC, frame)
+        assert made.ingest.drain(20)
+        made.settler.settle(patient=False)
+        yield made
+    made._close()
+
+
+@pytest.fixture(scope="module")
+def client(aggregator: Aggregator) -> Iterator[httpx.Client]:
+    with Server(aggregator.services()) as server, httpx.Client(base_url=server.url, timeout=20) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bundle(client: httpx.Client) -> bytes:
+    response = client.get(PATH, params={**SPAN, "format": "zip", "rounding": True})
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/zip")
+    return response.content
+
+
+@pytest.fixture(scope="module")
+def log_key(aggregator: Aggregator) -> Verifier:
+    return aggregator.audit.verifier
+
+
+def test_every_figure_is_computed_again_from_sealed_readings_up(bundle: bytes, log_key: Verifier) -> None:
+    verdict = check(bundle, log_key, [KEY.public])
+    assert verdict.faults == []
+    (seen,) = verdict.statements
+    assert (seen.profile, seen.kg, seen.multiplied, seen.stated, seen.without_figure) == ("GHGP-LB", "80.0000", 1, 0, 0)
+    assert (seen.summed, seen.intervals) == (1, QUARTERS)
+    traced = seen.traced
+    assert (traced.from_counters, traced.boundaries, traced.sealed) == (QUARTERS, QUARTERS + 1, QUARTERS + 1)
+    assert verdict.evidence is not None
+    assert verdict.evidence.batches == QUARTERS + 1  # of each quarter hour the first batch
+
+
+def test_the_command_line_says_each_step(
+    bundle: bytes, log_key: Verifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.zip"
+    file.write_bytes(bundle)
+    keys = ["--log-key", log_key.to_text(), "--edge-key", KEY.public.to_text()]
+    assert main(["verify", str(file), *keys]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "GHGP-LB: 0.0800000 t CO2e, computed again from 1 lines",
+        "1 lines are sums of 8 intervals",
+        "8 intervals are differences of 9 kept counter values, 9 of these are readings in sealed batches",
+        "override.steel v1: a factor for the test",
+        "everything holds",
+    ):
+        assert line in said
+    assert "compare it with what you noted" not in said
+    assert main(["verify", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["holds"] is True
+    assert main(["verify", str(file), *keys, "--noted", str(file)]) == 2
+    assert main(["verify", str(file), "--log-key", Verifier("other", SigningKey.generate().public).to_text()]) == 1
+
+
+def test_the_same_question_gives_the_same_bytes(client: httpx.Client, bundle: bytes, aggregator: Aggregator) -> None:
+    as_of = json.loads(files_of(bundle)["report.json"])["as_of_ms"]
+    asked = {**SPAN, "format": "zip", "rounding": True, "as_of": as_of}
+    assert client.get(PATH, params=asked).content == client.get(PATH, params=asked).content
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [("html", b"<!doctype html>"), ("csv", b"\xef\xbb\xbf#"), ("tables", b"PK"), ("json", b"{"), ("xlsx", b"PK")],
+)
+def test_every_form_is_served_as_a_file(client: httpx.Client, form: str, begins: bytes) -> None:
+    response = client.get(PATH, params={**SPAN, "format": form, "language": "zh"})
+    assert response.status_code == 200
+    assert response.content.startswith(begins)
+    assert response.headers["content-disposition"].startswith('attachment; filename="steel-')
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"profile": "GHG"},
+        {"profile": "GHGP-LB,GHGP-LB"},
+        {"format": "doc"},
+        {"to": FROM},
+        {"language": "fr"},
+        {"from": FROM + 1},
+    ],
+)
+def test_what_cannot_be_reported_is_refused(client: httpx.Client, wrong: dict[str, str]) -> None:
+    response = client.get(PATH, params={**SPAN, **wrong})
+    assert (response.status_code, set(response.json())) == (422, {"error", "thing", "expected", "seen"})
+
+
+# ---- what was changed
+
+
+def files_of(bundle: bytes) -> dict[str, bytes]:
+    return evidence_files(bundle, NAMES)
+
+
+def part_of(bundle: bytes, at: int) -> str:
+    """In which file's contents a byte of the bundle is; "" in the zip file's own headers."""
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
+        for entry in archive.infolist():
+            start = entry.header_offset + 30 + len(entry.filename)
+            if start <= at < start + entry.file_size:
+                return entry.filename
+    return ""
+
+
+def flipped(bundle: bytes, log_key: Verifier, places: list[int]) -> None:
+    for at in places:
+        changed = bundle[:at] + bytes([bundle[at] ^ 1 << random.randrange(8)]) + bundle[at + 1 :]
+        verdict = check(changed, log_key, [KEY.public])
+        assert not verdict.holds, f"byte {at}"
+        part = part_of(bundle, at)
+        if part:
+            named = {fault.file.split("/")[0] if part == "evidence.zip" else fault.file for fault in verdict.faults}
+            assert part in named, f"byte {at} of {part}: {[str(fault) for fault in verdict.faults]}"
+            assert all(fault.expected and fault.seen for fault in verdict.faults)
+
+
+def test_one_changed_byte_anywhere_is_found_and_named(bundle: bytes, log_key: Verifier) -> None:
+    """Of every member and of the headers some bytes, others each time; all of them in the long run."""
+    members: dict[str, list[int]] = {}
+    for at in range(len(bundle)):
+        if at % 7 == 0:
+            members.setdefault(part_of(bundle, at), []).append(at)
+    assert set(members) >= set(files_of(bundle))
+    flipped(bundle, log_key, [at for places in members.values() for at in random.sample(places, min(12, len(places)))])
+
+
+@pytest.mark.long
+def test_every_byte_changed_is_found_and_named(bundle: bytes, log_key: Verifier) -> None:
+    flipped(bundle, log_key, list(range(len(bundle))))
+
+
+def signed_again(aggregator: Aggregator, files: dict[str, bytes]) -> bytes:
+    """A bundle whose list of files is signed by whoever has the log's key, as an aggregator that lies would."""
+    others = {name: content for name, content in files.items() if name != CONTENTS}
+    note = sign(contents_text(others, FORMAT), aggregator.audit.verifier.name, aggregator.audit._key)
+    return zipped(others | {CONTENTS: note.encode()})
+
+
+def lie(aggregator: Aggregator, bundle: bytes, name: str, old: bytes, new: bytes) -> ReportVerdict:
+    files = files_of(bundle)
+    assert old in files[name]
+    return check(
+        signed_again(aggregator, files | {name: files[name].replace(old, new)}), aggregator.audit.verifier, [KEY.public]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (
+            "statements/GHGP-LB.jsonl",
+            b'"kg":"80.0000"',
+            b'"kg":"70.0"',
+            "expected 160.000 kWh x 0.5 = 80.0000 kg, got 70.0",
+        ),
+        ("statements/GHGP-LB.jsonl", b'"quantity":"160', b'"quantity":"150', "expected 8 intervals with 160"),
+        (
+            "report.json",
+            b'"kg": "80.0000"',
+            b'"kg": "70.0"',
+            "expected kg 80.0000, computed from statements/GHGP-LB.jsonl, got 70.0",
+        ),
+        ("report.json", b'"kg_per_unit": "0.5"', b'"kg_per_unit": "0.4"', "no such factor"),
+        ("report.json", b'"total_t": "0.0800000"', b'"total_t": "0.07"', "expected the roundings of these intervals"),
+        ("intervals/GHGP-LB.jsonl", b'"energy_kwh":"20', b'"energy_kwh":"10', "expected 8 intervals with 80"),
+        (
+            "boundaries/GHGP-LB.jsonl",
+            b'"value":"1040.000"',
+            b'"value":"1041.000"',
+            "expected 22.000 kWh, the difference of 1030.000 and 1041.000",
+        ),
+        ("meters.json", b'"factor": "2"', b'"factor": "3"', "expected 30"),
+    ],
+)
+def test_an_aggregator_that_lies_is_found_by_computing_again(
+    aggregator: Aggregator, bundle: bytes, name: str, old: bytes, new: bytes, said: str
+) -> None:
+    """It has the log's key and signs what it likes."""
+    faults = [str(fault) for fault in lie(aggregator, bundle, name, old, new).faults]
+    assert any(said in fault for fault in faults), faults
+
+
+def test_counter_values_that_fit_their_intervals_and_were_never_sealed_are_found(
+    aggregator: Aggregator, bundle: bytes
+) -> None:
+    """2 kWh are moved from the fifth interval to the fourth, and the counter's value between them with it: all sums stay what they were."""
+    files = files_of(bundle)
+    rows = files["intervals/GHGP-LB.jsonl"].splitlines(keepends=True)
+    rows[3], rows[4] = rows[3].replace(b'"20.000"', b'"22.000"'), rows[4].replace(b'"20.000"', b'"18.000"')
+    moved = files["boundaries/GHGP-LB.jsonl"].replace(b"1040.000", b"1041.000")
+    changed = files | {"intervals/GHGP-LB.jsonl": b"".join(rows), "boundaries/GHGP-LB.jsonl": moved}
+    faults = check(signed_again(aggregator, changed), aggregator.audit.verifier, [KEY.public]).faults
+    assert {(fault.file, fault.seen) for fault in faults} == {
+        ("boundaries/GHGP-LB.jsonl", "11.000"),
+        ("boundaries/GHGP-LB.jsonl", "9.000"),
+    }
+
+
+def test_a_file_too_many_or_too_few_is_found(aggregator: Aggregator, bundle: bytes) -> None:
+    files = files_of(bundle)
+    more = files | {"statements/CBAM.jsonl": files["statements/GHGP-LB.jsonl"]}
+    assert "statements/CBAM.jsonl" in {fault.file for fault in check(signed_again(aggregator, more)).faults}
+    for name in files:
+        if name not in (CONTENTS, "evidence.zip", "report.en.html"):
+            fewer = {other: content for other, content in files.items() if other != name}
+            assert name in {fault.file for fault in check(signed_again(aggregator, fewer)).faults}, name
+    assert CHECKPOINT in files
+
+
+def test_bytes_that_are_no_bundle_are_refused(bundle: bytes) -> None:
+    for changed in (b"", bundle[:100], bundle[:-1], bundle + b"\0"):
+        assert not check(changed).holds

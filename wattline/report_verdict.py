@@ -1,0 +1,61 @@
+"""What `wattline verify` says of a report: each number on the way from the total down to the meters' counters. The checking is `aggregator.reports.checking`."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+from aggregator.reports.checking import ReportVerdict, StatementSeen
+
+_SHOWN: Final = 20  # faults
+
+
+def told(verdict: ReportVerdict, options: argparse.Namespace, pinned: tuple[bool, bool]) -> int:
+    """Prints the verdict; 0 where everything holds, 1 where something was changed."""
+    if options.json:
+        print(json.dumps({"holds": verdict.holds, **dataclasses.asdict(verdict)}))
+    else:
+        print("\n".join(_lines(verdict, pinned)), file=sys.stdout)
+    return 0 if verdict.holds else 1
+
+
+def _lines(verdict: ReportVerdict, pinned: tuple[bool, bool]) -> Iterator[str]:
+    if verdict.origin:
+        yield f"report of facility {verdict.facility}, log {verdict.origin} at {verdict.size} leaves"
+    for name, fingerprint in verdict.keys.items():
+        given = pinned[0] if name.startswith("log ") else pinned[1]
+        yield f"  key {name}: {fingerprint}{'' if given else '  (from the bundle: compare it with what you noted)'}"
+    for seen in verdict.statements:
+        yield from _statement(seen)
+    if verdict.documents:
+        yield "factors"
+        yield from (f"  {document}" for document in verdict.documents)
+    if verdict.evidence is not None:
+        batches, linked, unsigned = verdict.evidence.batches, verdict.evidence.linked, verdict.evidence.unsigned
+        yield f"evidence: {batches} sealed batches in the log, {linked} linked to the one before" + (
+            f", {unsigned} unsigned: not proven" if unsigned else ""
+        )
+        for counter in verdict.evidence.counters:
+            yield f"  {counter.edge}/{counter.device} {counter.quantity}: {counter.from_text} to {counter.to_text}, {counter.readings} readings"
+    else:
+        yield "evidence: none in this bundle; intervals end at the kept counter values"
+    for fault in verdict.faults[:_SHOWN]:
+        yield f"CHANGED {fault}"
+    if len(verdict.faults) > _SHOWN:
+        yield f"... and {len(verdict.faults) - _SHOWN} more"
+    yield "everything holds" if verdict.holds else f"{len(verdict.faults)} faults: this is not what was reported"
+
+
+def _statement(seen: StatementSeen) -> Iterator[str]:
+    total = f"{Decimal(seen.kg).scaleb(-3):f} t CO2e" if seen.kg else "no figure"
+    yield f"{seen.profile}: {total}, computed again from {seen.lines} lines"
+    if seen.run is not None:
+        published = "" if seen.publication is None else f", published as {seen.publication}"
+        yield f"  run {seen.run} is leaf {seen.leaf} of the log{published}"
+    yield f"  {seen.multiplied} lines are quantity x factor, {seen.without_figure} have no figure, {seen.stated} are as stated"
+    yield f"  {seen.summed} lines are sums of {seen.intervals} intervals"
+    if seen.traced.from_counters:
+        yield f"  {seen.traced.from_counters} intervals are differences of {seen.traced.boundaries} kept counter values, {seen.traced.sealed} of these are readings in sealed batches"
