@@ -10,8 +10,12 @@ from typing import Final, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aggregator.emissions.csv_table import ColumnMissing, Torn, cells
+from wire.quantities import QUANTITIES
 
-IMPORTABLE: Final = ("energy_import_kwh", "energy_export_kwh", "heat_energy_kwh", "cooling_energy_kwh")
+IMPORTABLE: Final = (
+    "energy_import_kwh", "energy_export_kwh", "heat_energy_kwh", "cooling_energy_kwh", "gas_volume_m3", "gas_volume_normal_m3",
+    "water_volume_m3",
+)  # fmt: skip
 # Exact: powers of ten only. (Heat in GJ is no finite number of kWh; convert it before.)
 _KWH_PER: Final = {"Wh": Decimal("0.001"), "kWh": Decimal(1), "MWh": Decimal(1000), "GWh": Decimal(1_000_000)}
 _EPOCH_MS_PER: Final = {"epoch_s": 1000, "epoch_ms": 1}
@@ -72,8 +76,10 @@ class ImportOptions:
     encoding: str = "utf-8-sig"
 
     def __post_init__(self) -> None:
-        if self.unit not in _KWH_PER:
-            raise ValueError(f"import: unit must be one of {', '.join(_KWH_PER)}, is {self.unit!r}")
+        counted = QUANTITIES[self.quantity].unit if self.quantity in IMPORTABLE else "kWh"
+        units = list(_KWH_PER) if counted == "kWh" else [counted]
+        if self.unit not in units:
+            raise ValueError(f"import: unit must be one of {', '.join(units)}, is {self.unit!r}")
         if self.interval_s <= 0 or 86_400 % self.interval_s:
             raise ValueError(f"import: the interval must divide a day, is {self.interval_s} s")
         if self.decimal_comma and self.delimiter == ",":
@@ -145,7 +151,7 @@ class _Cells:
     def __init__(self, options: ImportOptions) -> None:
         self._options = options
         self._zone = ZoneInfo(options.time_zone)
-        self._kwh_per = _KWH_PER[options.unit]
+        self._kwh_per = _KWH_PER.get(options.unit, Decimal(1))
         self._met: set[datetime] = set()
 
     def __call__(self, time_text: str, value_text: str) -> tuple[int, Decimal]:

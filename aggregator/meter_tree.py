@@ -45,10 +45,16 @@ class MeterTree:
 
     def depth(self, device: str) -> int:
         """How many meters it lies inside of."""
-        found, parent = 0, self.nodes[device].parent
+        return len(self.around(device))
+
+    def around(self, device: str) -> tuple[str, ...]:
+        """The meters that it lies inside of, the nearest first."""
+        found: list[str] = []
+        parent = self.nodes[device].parent
         while parent:
-            found, parent = found + 1, self.nodes[parent].parent
-        return found
+            found.append(parent)
+            parent = self.nodes[parent].parent
+        return tuple(found)
 
     def stated(self) -> bool:
         """Whether the settings say of any meter where it is."""

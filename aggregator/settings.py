@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from aggregator.facility import Facility
+from aggregator.intervals.carrier_use import use_faults
 from aggregator.meter_tree import tree_faults
 from aggregator.own_machine import OwnMachine
 from aggregator.person import Person
@@ -146,7 +147,8 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
     for at, entry in enumerate(parsed.facility):
         try:
             facility = entry.facility()
-            faults += [Fault(name, f"facility[{at}].{key}", *said) for key, *said in tree_faults(facility)]
+            said_of = (*tree_faults(facility), *use_faults(facility.meters))
+            faults += [Fault(name, f"facility[{at}].{key}", *said) for key, *said in said_of]
             facilities.append(facility)
         except ValueError as error:
             if any(fault.key.startswith(f"facility[{at}].") for fault in faults):
@@ -232,6 +234,8 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
         for number, meter in enumerate(entry.meter):
             if (entry.id, meter.edge) not in listed:
                 yield f"{key}.meter[{number}].edge", f"an edge listed under [[edge]] for {entry.id}", repr(meter.edge)
+            for name, expected, seen in meter.contradictions():
+                yield f"{key}.meter[{number}].{name}", expected, seen
             if meter.role == "main" and meter.show not in {None, "grid"}:
                 yield f"{key}.meter[{number}].show", '"grid" or nothing for a main meter', repr(meter.show)
             if meter.role != "main" and meter.show == "grid":

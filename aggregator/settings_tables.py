@@ -1,5 +1,6 @@
 """The tables of the aggregator's settings file, key by key, each checked alone. Not what contradicts between them (`aggregator.settings`)."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
+from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
 from aggregator.own_machine import OwnMachine
 
 
@@ -60,6 +62,7 @@ FactorDecimal = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_no
 Instant = Annotated[datetime | date, BeforeValidator(_instant)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
+CarrierName = Literal["electricity", "gas", "water", "heat", "steam", "cooling", "oil"]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -169,16 +172,35 @@ class MeterTable(_Table):
 
     device: Id
     edge: Id
-    rated_power_kw: PositiveDecimal
+    rated_power_kw: PositiveDecimal | None = None
+    rated_flow_m3_per_h: PositiveDecimal | None = None
     role: Literal["main", "sub", "check"] = "sub"
-    carrier: Literal["electricity", "gas", "water", "heat", "cooling", "oil"] = "electricity"
+    carrier: CarrierName = "electricity"
     modulus_kwh: PositiveDecimal | None = None
+    modulus_m3: PositiveDecimal | None = None
     quantum_kwh: PositiveDecimal | None = None
+    quantum_m3: PositiveDecimal | None = None
     multiplier: list[MultiplierTable] = Field(default=[], max_length=1000)
     show: Literal["grid", "load", "pv", "storage", "ev"] | None = None
     counted: bool = True
     parent: Id | None = None
     accuracy_percent: Annotated[PositiveDecimal, Field(le=20)] | None = None
+    fuel: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    measured_at_degc: Annotated[Decimal, BeforeValidator(_decimal), Field(ge=-60, le=100)] | None = None
+    performance_ratio: PositiveDecimal | None = None
+    made_by: list[Id] = Field(default=[], max_length=100)
+
+    def contradictions(self) -> Iterator[tuple[str, str, str]]:
+        """(key, expected, seen): a meter's limits stand in the unit that its carrier is measured in."""
+        in_m3 = self.carrier in VOLUMES
+        needed, other = "rated_power_kw", "rated_flow_m3_per_h"
+        if in_m3:
+            needed, other = other, needed
+        if getattr(self, needed) is None:
+            yield needed, "a value, this key is required", "nothing"
+        for name in (other, "modulus_kwh" if in_m3 else "modulus_m3", "quantum_kwh" if in_m3 else "quantum_m3"):
+            if getattr(self, name) is not None:
+                yield name, f"no such key at a meter for {self.carrier}", str(getattr(self, name))
 
     def meter(self, zone: ZoneInfo) -> MeterSpec:
         """The meter. Raises ValueError where its entries contradict each other."""
@@ -189,16 +211,17 @@ class MeterTable(_Table):
         return MeterSpec(
             device=self.device,
             edge=self.edge,
-            rated_power_kw=self.rated_power_kw,
+            rated_power_kw=self.rated_flow_m3_per_h or self.rated_power_kw or Decimal(0),
             role=Role(self.role),
             carrier=self.carrier,
-            modulus_kwh=self.modulus_kwh,
-            quantum_kwh=self.quantum_kwh,
+            modulus_kwh=self.modulus_m3 or self.modulus_kwh,
+            quantum_kwh=self.quantum_m3 or self.quantum_kwh,
             multipliers=entries or (Multiplier(Decimal(1)),),
             show=self.show or ("grid" if self.role == "main" else ""),
             counted=self.counted,
             parent=self.parent or "",
             accuracy_percent=self.accuracy_percent,
+            use=CarrierUse(self.fuel or "", self.measured_at_degc, self.performance_ratio, tuple(self.made_by)),
         )
 
 
@@ -214,7 +237,7 @@ class VirtualMeterTable(_Table):
 
     device: Id
     formula: Annotated[list[TermTable], Field(min_length=1, max_length=1000)]
-    carrier: Literal["electricity", "gas", "water", "heat", "cooling", "oil"] = "electricity"
+    carrier: CarrierName = "electricity"
     parent: Id | None = None
 
     def meter(self) -> VirtualMeter:

@@ -33,7 +33,10 @@ from aggregator.stores.store import Columns, SeriesKey, Store
 IMPORT_EDGE: Final = "import"  # the edge under which imported counter readings are stored
 COUNTERS: Final[dict[str, tuple[str, ...]]] = {
     "electricity": (IMPORT, EXPORT),
+    "gas": ("gas_volume_m3", "gas_volume_normal_m3"),
+    "water": ("water_volume_m3",),
     "heat": ("heat_energy_kwh",),
+    "steam": ("heat_energy_kwh",),
     "cooling": ("cooling_energy_kwh",),
 }
 LOOK_BACK_MS: Final = 31 * DAY_MS  # how far a series without any checkpoint is read back

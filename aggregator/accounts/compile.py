@@ -11,7 +11,9 @@ from typing import Final
 
 from aggregator.accounts.activities import activities_in_force
 from aggregator.accounts.activity_lines import activity_maker
+from aggregator.accounts.carriers import carrier_lines, carrier_mains
 from aggregator.accounts.deducted import deduction_maker
+from aggregator.accounts.made import made_lines
 from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.notices import Notice, noticed, notices_in_force
@@ -130,6 +132,8 @@ class Accounts:
                 location_lines,
                 deduction_maker(notices),
                 allocated_lines,
+                carrier_lines,
+                made_lines,
                 market_maker(table, instruments.retired(facility.id, span.factors_ms)),
                 PoolMaker(
                     PoolSources(
@@ -211,7 +215,7 @@ def compile_statement(period: Period, makers: Iterable[Maker]) -> Statement:
     """The lines of all makers in their one order, and how many intervals the meters that count should have had."""
     stated = stating(period)
     lines = sorted((stated(line) for maker in makers for line in maker(period)), key=line_order)
-    expected = (period.to_ms - period.from_ms) // period.facility.interval_ms * len(mains(period))
+    expected = (period.to_ms - period.from_ms) // period.facility.interval_ms * len((*mains(period), *carrier_mains(period)))
     return Statement(
         period.facility.id, period.profile.name, period.from_ms, period.to_ms, period.as_of_ms, tuple(lines),
         expected,

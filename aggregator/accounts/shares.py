@@ -49,44 +49,67 @@ class _Sum:
 
 def allocated_lines(period: Period) -> Iterator[Line]:
     """Of electricity, under a location-based profile; nothing where no meter inside a main has a figure."""
+    sums: dict[_Group, _Sum] = {}
+    for shared_out in intervals_shared(period):
+        _add(period, shared_out, sums)
+    for group, summed in sums.items():
+        yield _line(group, summed)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedOut:
+    """One interval: what took energy, by source, and its kg (None: no factor). `mixed`: kg is not energy x `found`."""
+
+    metered: Metered
+    start_ms: int
+    taken: Mapping[str, Decimal]
+    kg: Mapping[str, Decimal] | None
+    found: Resolution
+    mixed: bool
+
+
+def intervals_shared(period: Period) -> Iterator[SharedOut]:
+    """Each interval of electricity that the mains have a figure of, shared out."""
     if period.profile.method != "location" or period.profile.signal != AVERAGE:
         return
     metered = Metered(period.facility, "electricity", period.intervals, period.from_ms, period.to_ms)
     if not any(metered.slots[device] for device in metered.tree.nodes if device not in metered.tree.mains):
         return
-    sums: dict[_Group, _Sum] = {}
     for at_ms in metered.starts():
         division = metered.division(at_ms)
         if division.total is not None:
-            _share_out(period, metered, at_ms, division, sums)
-    for group, summed in sums.items():
-        yield _line(group, summed)
+            yield _shared_out(period, metered, at_ms, division)
 
 
-def _share_out(period: Period, metered: Metered, at_ms: int, division: Division, sums: dict[_Group, _Sum]) -> None:
-    end_ms = at_ms + period.facility.interval_ms
-    imported = sum(
-        (metered.slots[main][at_ms].incoming for main in metered.tree.mains if at_ms in metered.slots[main]), ZERO
-    )
-    cut = list(parts(Energy("", at_ms, end_ms, imported, True), period.resolve))
+def _shared_out(period: Period, metered: Metered, at_ms: int, division: Division) -> SharedOut:
+    mains = [metered.slots[main][at_ms] for main in metered.tree.mains if at_ms in metered.slots[main]]
+    imported = sum((slot.incoming for slot in mains), ZERO)
+    cut = list(parts(Energy("", at_ms, at_ms + period.facility.interval_ms, imported, True), period.resolve))
     kg: Decimal | None = ZERO
     for _, _, kwh, found in cut:
         kg = None if kg is None or found.kg_per_kwh is None else EXACT.add(kg, EXACT.multiply(kwh, found.kg_per_kwh))
-    taken = consumed(division)
-    whole = sum(taken.values(), ZERO)
-    mixed = whole != imported or len(cut) > 1
-    shares = None if kg is None else shared(kg, taken) if mixed else None
-    found = cut[0][3]
-    for source, kwh in taken.items():
-        grade, final = _graded(metered, source, at_ms)
-        group = _Group(source, local_day(at_ms, period.facility.zone), identity(found), grade, mixed)
-        summed = sums.setdefault(group, _Sum(at_ms, end_ms, found))
+    taken, factor = consumed(division), cut[0][3]
+    mixed = sum(taken.values(), ZERO) != imported or len(cut) > 1
+    shares: Mapping[str, Decimal] | None = None
+    if kg is not None and mixed:
+        shares = shared(kg, taken)
+    elif kg is not None and factor.kg_per_kwh is not None:
+        shares = {source: EXACT.multiply(kwh, factor.kg_per_kwh) for source, kwh in taken.items()}
+    return SharedOut(metered, at_ms, taken, shares, factor, mixed)
+
+
+def _add(period: Period, one: SharedOut, sums: dict[_Group, _Sum]) -> None:
+    day, factor = local_day(one.start_ms, period.facility.zone), identity(one.found)
+    end_ms = one.start_ms + period.facility.interval_ms
+    for source, kwh in one.taken.items():
+        grade, final = _graded(one.metered, source, one.start_ms)
+        summed = sums.setdefault(_Group(source, day, factor, grade, one.mixed), _Sum(one.start_ms, end_ms, one.found))
         summed.end_ms = max(summed.end_ms, end_ms)
         summed.kwh = EXACT.add(summed.kwh, kwh)
         summed.intervals += 1
         summed.provisional += not final
-        if shares is not None:
-            summed.kg = EXACT.add(summed.kg or ZERO, shares[source])
+        if one.kg is not None:
+            summed.kg = EXACT.add(summed.kg or ZERO, one.kg[source])
 
 
 def consumed(division: Division) -> dict[str, Decimal]:
@@ -126,11 +149,10 @@ def _graded(metered: Metered, source: str, at_ms: int) -> tuple[Grade, bool]:
 
 
 def _line(group: _Group, summed: _Sum) -> Line:
-    found, factor = summed.found, applied(summed.found)
-    kg = summed.kg if group.mixed or factor is None else EXACT.multiply(summed.kwh, factor.kg_per_unit)
+    found = summed.found
     return Line(
         source=group.source, counts=Counts.ALLOCATED, activity="indirect", carrier="electricity", start_ms=summed.start_ms,
-        end_ms=summed.end_ms, quantity=summed.kwh, unit="kWh", factor=None if group.mixed else factor, kg=kg,
+        end_ms=summed.end_ms, quantity=summed.kwh, unit="kWh", factor=None if group.mixed else applied(found), kg=summed.kg,
         quality=group.grade.quality.name.lower(), reason=group.grade.reason, intervals=summed.intervals, provisional=summed.provisional,
         marks=(*found.marks, SITE_MIX) if group.mixed else found.marks, why=found.reason,
     )  # fmt: skip

@@ -18,9 +18,13 @@ ROLL_UPS: Final[tuple[RollUp, ...]] = ("total", "month", "day", "interval")
 # What flows into a meter, and what flows back out of it ("" where nothing does): its energy is the difference.
 FLOWS: Final[dict[str, tuple[str, str]]] = {
     "electricity": ("energy_import_kwh", "energy_export_kwh"),
+    "gas": ("gas_volume_m3", ""),
+    "water": ("water_volume_m3", ""),
     "heat": ("heat_energy_kwh", ""),
+    "steam": ("heat_energy_kwh", ""),
     "cooling": ("cooling_energy_kwh", ""),
 }
+NORMAL_GAS: Final = ("gas_volume_normal_m3", "")  # where meters reckon normal cubic metres themselves
 GRAIN: Final = Decimal("0.000000001")  # of energies that are cut to the grid
 ZERO: Final = Decimal(0)
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from aggregator.accounts.period import Intervals
-from aggregator.accounts.slots import FLOWS, ZERO, RollUp, Slot, slots_of, spans, summed
+from aggregator.accounts.slots import FLOWS, NORMAL_GAS, ZERO, RollUp, Slot, slots_of, spans, summed
 from aggregator.facility import Facility
 from aggregator.intervals.meter import Role
 from aggregator.meter_tree import MeterTree, Node, meter_tree
@@ -151,12 +151,14 @@ class Metered:
         """Raises ValueError where the meters' places contradict each other, KeyError for a carrier without a counter of energy."""
         self.facility = facility
         self.tree = meter_tree(facility, carrier)
-        self.unit = QUANTITIES[FLOWS[carrier][0]].unit
         self.from_ms, self.to_ms = from_ms, to_ms
         real = [node for node in (*self.tree.nodes.values(), *self.tree.checks) if node.role is not Role.VIRTUAL]
+        flows = FLOWS[carrier]
+        if carrier == "gas" and any(intervals(node.device, NORMAL_GAS[0]) for node in real):
+            flows = NORMAL_GAS
+        self.unit = QUANTITIES[flows[0]].unit
         self.slots: dict[str, dict[int, Slot]] = {
-            node.device: slots_of(intervals, node.device, FLOWS[carrier], facility.interval_ms, from_ms, to_ms)
-            for node in real
+            node.device: slots_of(intervals, node.device, flows, facility.interval_ms, from_ms, to_ms) for node in real
         }
         self._terms = {meter.device: meter.terms for meter in facility.virtual_meters if meter.carrier == carrier}
         for device in self._terms:

@@ -6,6 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from aggregator.intervals.carrier_use import NO_USE, CarrierUse
+
 ONE: Final = Decimal(1)
 
 
@@ -51,7 +53,8 @@ class MeterSpec:
     last digit x multiplier (None: learnt from the finest digit seen). `counted` is False only for a meter without energy
     counters: its power is integrated. `show` is the tile of the overview page that its power belongs to. `parent` is the meter
     inside which it measures, of a check meter the one that it checks ("": not stated). `accuracy_percent` is its class with its
-    transformers', the most that it may be wrong (None: not stated).
+    transformers', the most that it may be wrong (None: not stated). Of a meter that counts m3, `rated_power_kw` is its m3/h,
+    and `modulus_kwh` and `quantum_kwh` are m3. `use` says what the carrier is used for.
     """
 
     device: str
@@ -66,6 +69,7 @@ class MeterSpec:
     counted: bool = True
     parent: str = ""
     accuracy_percent: Decimal | None = None
+    use: CarrierUse = NO_USE
 
     def __post_init__(self) -> None:
         if not self.rated_power_kw > 0:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 
 from aggregator.accounts.slots import FLOWS
 from aggregator.accounts.tree import CheckSum, Metered, NodeSum, TreeSums
+from aggregator.emissions.amounts import EXACT
 from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader
 from aggregator.routes.problem import Problem
@@ -81,8 +82,12 @@ class TreeAnswer(Answer):
 
 
 def text(value: Decimal | None) -> str | None:
-    """A decimal as text without an exponent."""
-    return None if value is None else f"{value:f}"
+    """A decimal as text, without an exponent and without zeros behind it."""
+    return None if value is None else _plain(value)
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize(EXACT):f}"
 
 
 def _node(line: NodeSum) -> NodeAnswer:
@@ -91,9 +96,9 @@ def _node(line: NodeSum) -> NodeAnswer:
         role=line.node.role.value,
         parent=line.node.parent,
         energy=text(line.energy),
-        exported=f"{line.exported:f}",
+        exported=_plain(line.exported),
         own=text(line.own),
-        allowed=f"{line.allowed:f}",
+        allowed=_plain(line.allowed),
         too_small=line.too_small,
         intervals=line.intervals,
         divided=line.divided,
@@ -110,7 +115,7 @@ def _check(line: CheckSum) -> CheckAnswer:
         energy=text(line.energy),
         checked=text(line.checked),
         apart_percent=None if apart is None else f"{apart:.6f}",
-        limit_percent=f"{line.limit_percent:f}",
+        limit_percent=_plain(line.limit_percent),
         too_far=line.too_far,
         intervals=line.intervals,
     )
@@ -124,7 +129,7 @@ def as_answer(found: TreeSums) -> TreeSumsAnswer:
         expected=found.expected,
         total=text(found.total),
         unmetered=text(found.unmetered),
-        undivided=f"{found.undivided:f}",
+        undivided=_plain(found.undivided),
         nodes=[_node(line) for line in found.nodes.values()],
         apart=[_node(line) for line in found.apart.values()],
         checks=[_check(line) for line in found.checks],

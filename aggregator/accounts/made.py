@@ -1,0 +1,110 @@
+"""Heat and cooling that a facility makes itself: what its chillers and boilers took, allocated to what they gave. Never an addition.
+
+The electricity or gas is counted already at its main meter; a line here lies inside it: main 1,000 kWh of which the chiller took 200 gives a
+cooling line of 200 f inside 1,000 f.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from aggregator.accounts.carriers import Stretches, rows_of_meter
+from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.period import Period
+from aggregator.accounts.shares import intervals_shared
+from aggregator.accounts.slots import FLOWS, slots_of
+from aggregator.emissions.amounts import EXACT
+from aggregator.emissions.factors import AVERAGE
+from aggregator.intervals.boundaries import Grade
+from aggregator.intervals.local_time import local_day
+from aggregator.intervals.meter import MeterSpec
+from aggregator.meter_tree import meter_tree
+
+MADE: Final = "made_here"
+
+
+class _Group(NamedTuple):
+    day: date
+    grade: Grade
+    missing: str
+
+
+@dataclass(slots=True)
+class _Sum:
+    start_ms: int
+    end_ms: int
+    amount: Decimal = Decimal(0)
+    kg: Decimal = Decimal(0)
+    intervals: int = 0
+    provisional: int = 0
+
+
+def made_lines(period: Period) -> Iterator[Line]:
+    """A line for each local day and grade of every meter that has makers; nothing but under a location-based average."""
+    if period.profile.method != "location" or period.profile.signal != AVERAGE:
+        return
+    meters = [meter for meter in period.facility.meters if meter.use.made_by]
+    if not meters:
+        return
+    taken = _taken(period, {maker for meter in meters for maker in meter.use.made_by})
+    for meter in meters:
+        yield from _lines(period, meter, {maker: taken[maker] for maker in meter.use.made_by})
+
+
+def _lines(period: Period, meter: MeterSpec, taken: Mapping[str, Mapping[int, Decimal]]) -> Iterator[Line]:
+    facility = period.facility
+    slots = slots_of(
+        period.intervals, meter.device, FLOWS[meter.carrier], facility.interval_ms, period.from_ms, period.to_ms
+    )
+    sums: dict[_Group, _Sum] = {}
+    for at_ms, slot in slots.items():
+        missing = ", ".join(maker for maker, kg_of in taken.items() if at_ms not in kg_of)
+        group = _Group(local_day(at_ms, facility.zone), slot.grade, missing)
+        summed = sums.setdefault(group, _Sum(at_ms, at_ms))
+        summed.end_ms = max(summed.end_ms, at_ms + facility.interval_ms)
+        summed.amount = EXACT.add(summed.amount, slot.incoming)
+        summed.intervals += 1
+        summed.provisional += not slot.final
+        for kg_of in taken.values():
+            summed.kg = EXACT.add(summed.kg, kg_of.get(at_ms, Decimal(0)))
+    for group, summed in sums.items():
+        yield Line(
+            source=f"meter:{meter.device}", counts=Counts.ALLOCATED, activity="indirect", carrier=meter.carrier, start_ms=summed.start_ms,
+            end_ms=summed.end_ms, quantity=summed.amount, unit="kWh", factor=None, kg=None if group.missing else summed.kg,
+            quality=group.grade.quality.name.lower(), reason=group.grade.reason, intervals=summed.intervals, provisional=summed.provisional,
+            marks=(MADE,), why=f"{group.missing} has no figure" if group.missing else "",
+        )  # fmt: skip
+
+
+def _taken(period: Period, makers: set[str]) -> dict[str, dict[int, Decimal]]:
+    """kg of what each maker took in each interval, all meters inside it included; intervals without a figure are absent."""
+    found: dict[str, dict[int, Decimal]] = {maker: {} for maker in makers}
+    electric = {maker for maker in makers if _carrier(period, maker) == "electricity"}
+    if electric:
+        tree = meter_tree(period.facility, "electricity")
+        inside = {
+            maker: [name for name in tree.nodes if name == maker or maker in tree.around(name)] for maker in electric
+        }
+        for one in intervals_shared(period):
+            for maker in electric:
+                if one.kg is not None and all(one.start_ms in one.metered.slots[name] for name in inside[maker]):
+                    kg = (one.kg.get(f"part:{name}", Decimal(0)) for name in inside[maker])
+                    found[maker][one.start_ms] = sum(kg, Decimal(0))
+    for maker in makers - electric:
+        meter = period.facility.meter(maker)
+        assert meter is not None
+        rows, unit = rows_of_meter(period, meter)
+        stretches = Stretches(period, meter, unit)
+        for row in rows:
+            factors = [rate.factor for rate in stretches.rates(stretches.of(row.start_ms))]
+            known = [factor.kg_per_unit for factor in factors if factor is not None]
+            if len(known) == len(factors):
+                found[maker][row.start_ms] = EXACT.multiply(row.energy_kwh, sum(known, Decimal(0)))
+    return found
+
+
+def _carrier(period: Period, device: str) -> str:
+    meter = period.facility.meter(device)
+    return "" if meter is None else meter.carrier
