@@ -143,6 +143,8 @@ class Aggregator:
             evidence=Exporter(self.audit, self.store, self.trust),
             persons=self.settings.persons,
             accounts=Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock),
+            runs=self.runs,
+            significance_percent=self.settings.significance_percent,
             forecasting=self.forecasting,
             own_records=self.own_records,
         )

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
+from aggregator.accounts.runs import Runs
 from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
@@ -25,7 +27,7 @@ from aggregator.stores.store import SeriesKey, Store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` and `entering` where nothing is settled, `audit` and `evidence` where no log is kept, `accounts` where there is no ledger."""
+    """One aggregator. `ready` says of each part why it cannot work now, None where it can; `note` tells the settler of imported readings; `figures` is None where nothing is ingested, `commands` where no set-point can be sent, `overruling` and `entering` where nothing is settled, `audit` and `evidence` where no log is kept, `accounts` and `runs` where there is no ledger."""
 
     http: Http
     facilities: Mapping[str, Facility]
@@ -45,6 +47,8 @@ class Services:
     audit: AuditLog | None = None
     evidence: Exporter | None = None
     accounts: Accounts | None = None
+    runs: Runs | None = None
+    significance_percent: Decimal = Decimal(5)
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None
     own_records: OwnRecords | None = None
