@@ -30,6 +30,7 @@ TABLE: Final = {
     "footprint": ("benchmarks.footprint", "figures"),
     "settling": ("benchmarks.settling", "figures"),
     "own_footprint": ("benchmarks.own_footprint", "figures"),
+    "planning": ("benchmarks.planning", "figures"),
     "extras": ("benchmarks.extras", "figures"),
 }
 

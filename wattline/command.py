@@ -19,7 +19,7 @@ FAILED: Final = 1
 BAD_USE: Final = 2
 # The extra that brings what only some words need (pyproject.toml); the first module that a word misses names it.
 _EXTRAS: Final = dict.fromkeys(
-    ("duckdb", "fastapi", "numpy", "prometheus_client", "pydantic", "uvicorn"), "aggregator"
+    ("duckdb", "fastapi", "highspy", "numpy", "prometheus_client", "pydantic", "uvicorn"), "aggregator"
 ) | {"urllib3": "influx"}
 PASSWORD: Final = "WATTLINE_MQTT_PASSWORD"  # noqa: S105 the variable's name, not a password
 
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_statement(words)
     _add_report(words)
     _add_forecast(words)
+    _add_plan(words)
     _add_footprint(words)
     _add_certs(words)
     _add_person(words)
@@ -552,6 +553,20 @@ def _run_footprint(options: argparse.Namespace) -> int:
     from wattline import footprint
 
     return footprint.run(options)
+
+
+def _add_plan(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import plan_options
+
+    parser = _word(words, "plan", "the best plan for storage, vehicles and loads that can wait", "wattline plan solve day.json")
+    plan_options.add_arguments(parser)
+    parser.set_defaults(run=_run_plan)
+
+
+def _run_plan(options: argparse.Namespace) -> int:
+    from wattline import plan
+
+    return plan.run(options)
 
 
 def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

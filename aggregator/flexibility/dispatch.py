@@ -1,0 +1,289 @@
+"""The dispatch model: the columns and rows that a problem becomes. Not the solving (see `solve`).
+
+An LP. Physics is hard; each promise has a slack with its price, so that a plan always comes back and names what it could not keep.
+Branch limits take the norm of a phasor sum: its twelve-sided polygon, drawn inside the circle (facets at cos(pi/12) of the limit).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from aggregator.flexibility.problem import Branch, Currency, Problem, Session, Shiftable, Storage
+from aggregator.flexibility.sparse_model import INFINITY, Index, SparseModel
+
+FACETS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The columns of one asset over its steps: `steps` of the horizon, charge and discharge (AC, kW), energy at the end of each step (kWh)."""
+
+    name: str
+    steps: Index
+    charge: Index
+    discharge: Index
+    energy: Index
+    least_kw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A soft target: its slack columns with the price of one unit of each, and what the unit is."""
+
+    kind: str  # departure, end, reserve, shift, response, contract, connection, branch
+    name: str
+    steps: Index
+    slack: Index
+    price: Currency
+    unit: str  # kWh, kW, A or kVA
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """A problem's model, and where to find what in its solution. `constant`: money that is spent whatever is planned."""
+
+    problem: Problem
+    model: SparseModel
+    imported: Index
+    exported: Index
+    curtailed: Index
+    balance: Index
+    flows: list[Flow] = field(default_factory=list)
+    shifted: dict[str, tuple[Index, Index]] = field(default_factory=dict)  # name -> steps, power
+    peaks: dict[str, Index] = field(default_factory=dict)
+    responses: dict[str, tuple[Index, Index]] = field(default_factory=dict)  # name -> steps, delivered kW
+    promises: list[Promise] = field(default_factory=list)
+    limits: list[tuple[str, Index, Index]] = field(default_factory=list)  # name, steps, rows: what may bind
+    constant: Currency = 0.0
+
+
+def dispatch(problem: Problem) -> Dispatch:
+    """The model of a problem. Raises ProblemFault."""
+    problem.checked()
+    model, steps = SparseModel(), problem.steps
+    at = np.arange(steps)
+    carbon = np.zeros(steps) if problem.carbon is None else problem.carbon.kg_per_kwh * problem.carbon.price_per_kg
+    credit = 0.0 if problem.carbon is None else problem.carbon.export_credit_ratio
+    imported = model.block(steps, 0.0, problem.import_limit_kw, problem.step_h * (problem.import_price + carbon))
+    exported = model.block(
+        steps, 0.0, problem.export_limit_kw, -problem.step_h * (problem.export_price + credit * carbon)
+    )
+    curtailed = model.block(steps, 0.0, problem.pv_kw if problem.curtailable else 0.0)
+    beyond = model.block(2 * steps, 0.0, INFINITY, np.tile(problem.step_h * problem.emergency_price_per_kwh, 2))
+    residual = problem.load_kw - problem.pv_kw
+    balance = model.row_block(steps, residual, residual)
+    for columns, sign in (
+        (imported, 1.0),
+        (exported, -1.0),
+        (curtailed, -1.0),
+        (beyond[:steps], 1.0),
+        (beyond[steps:], -1.0),
+    ):
+        model.terms(balance, columns, sign)
+    made = Dispatch(problem, model, imported, exported, curtailed, balance)
+    made.promises += [
+        Promise("connection", "import", at, beyond[:steps], problem.emergency_price_per_kwh, "kW"),
+        Promise("connection", "export", at, beyond[steps:], problem.emergency_price_per_kwh, "kW"),
+    ]
+    for storage in problem.storage:
+        _storage(made, storage)
+    for session in problem.sessions:
+        _session(made, session)
+    for load in problem.shiftable:
+        _shiftable(made, load)
+    _demand(made)
+    _responses(made)
+    _contracts(made)
+    for branch in problem.branches:
+        _branch(made, branch)
+    if problem.ramp_price_per_kw:
+        _ramps(made)
+    return made
+
+
+def _storage(made: Dispatch, one: Storage) -> None:
+    problem, model, steps = made.problem, made.model, made.problem.steps
+    left = np.cumprod(1 - one.loss_per_h_ratio * problem.step_h)
+    lower = np.minimum(one.least_kwh, one.start_kwh * left)  # a start below the least is a fact, not a fault
+    wear = problem.step_h * one.wear_per_kwh
+    worth = np.zeros(steps)
+    worth[-1] = -one.end_value_per_kwh
+    flow = Flow(
+        one.name, np.arange(steps), model.block(steps, 0.0, one.charge_kw), model.block(steps, 0.0, one.discharge_kw, wear),
+        model.block(steps, lower, max(one.capacity_kwh, one.start_kwh), worth),
+    )  # fmt: skip
+    _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, one.loss_per_h_ratio)
+    if one.start_kwh < one.least_kwh:
+        slack = model.block(steps, 0.0, INFINITY, problem.step_h * one.shortfall_price_per_kwh)
+        rows = model.row_block(steps, one.least_kwh)
+        model.terms(rows, flow.energy, 1.0)
+        model.terms(rows, slack, 1.0)
+        made.promises.append(Promise("reserve", one.name, flow.steps, slack, one.shortfall_price_per_kwh, "kWh"))
+    if one.end_kwh is not None:
+        _at_least(made, "end", one.name, flow.energy[-1:], one.end_kwh, one.shortfall_price_per_kwh, steps - 1)
+    for (from_kwh, from_kw), (to_kwh, to_kw) in zip(one.taper, one.taper[1:], strict=False):
+        slope = (to_kw - from_kw) / (to_kwh - from_kwh)
+        rows = model.row_block(steps - 1, -INFINITY, from_kw - slope * from_kwh)
+        model.terms(rows, flow.charge[1:], 1.0)
+        model.terms(rows, flow.energy[:-1], -slope)
+        first = model.row_block(1, -INFINITY, from_kw + slope * (one.start_kwh - from_kwh))
+        model.terms(first, flow.charge[:1], 1.0)
+
+
+def _session(made: Dispatch, one: Session) -> None:
+    problem, model = made.problem, made.model
+    steps = np.arange(one.arrival, one.departure)
+    count = len(steps)
+    flow = Flow(
+        one.name, steps, model.block(count, 0.0, one.charge_kw),
+        model.block(count, 0.0, one.discharge_kw, problem.step_h[steps] * one.wear_per_kwh),
+        model.block(count, min(one.reserve_kwh, one.start_kwh), one.capacity_kwh), one.least_kw,
+    )  # fmt: skip
+    _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, 0.0)
+    _at_least(
+        made, "departure", one.name, flow.energy[-1:], one.need_kwh, one.shortfall_price_per_kwh, one.departure - 1
+    )
+
+
+def _energies(
+    made: Dispatch, flow: Flow, start_kwh: float, charge_ratio: float, discharge_ratio: float, loss_per_h_ratio: float
+) -> None:
+    """e_t = e_(t-1) (1 - loss dt) + eta_c c dt - d dt / eta_d."""
+    model, step_h = made.model, made.problem.step_h[flow.steps]
+    kept = 1 - loss_per_h_ratio * step_h
+    start = np.zeros(len(step_h))
+    start[0] = start_kwh * kept[0]
+    rows = model.row_block(len(step_h), start, start)
+    model.terms(rows, flow.energy, 1.0)
+    model.terms(rows[1:], flow.energy[:-1], -kept[1:])
+    model.terms(rows, flow.charge, -charge_ratio * step_h)
+    model.terms(rows, flow.discharge, step_h / discharge_ratio)
+    model.terms(made.balance[flow.steps], flow.charge, -1.0)
+    model.terms(made.balance[flow.steps], flow.discharge, 1.0)
+    made.flows.append(flow)
+
+
+def _at_least(
+    made: Dispatch, kind: str, name: str, column: Index, least_kwh: float, price: Currency, step: int
+) -> None:
+    model = made.model
+    slack = model.block(1, 0.0, INFINITY, price)
+    row = model.row_block(1, least_kwh)
+    model.terms(row, column, 1.0)
+    model.terms(row, slack, 1.0)
+    made.promises.append(Promise(kind, name, np.array([step]), slack, price, "kWh"))
+
+
+def _shiftable(made: Dispatch, one: Shiftable) -> None:
+    problem, model = made.problem, made.model
+    steps = np.arange(one.first, one.last)
+    power = model.block(len(steps), 0.0, one.power_kw)
+    slack = model.block(1, 0.0, INFINITY, one.shortfall_price_per_kwh)
+    row = model.row_block(1, one.energy_kwh, one.energy_kwh)
+    model.terms(np.broadcast_to(row, len(steps)), power, problem.step_h[steps])
+    model.terms(row, slack, 1.0)
+    model.terms(made.balance[steps], power, -1.0)
+    made.shifted[one.name] = steps, power
+    made.promises.append(
+        Promise("shift", one.name, np.array([one.last - 1]), slack, one.shortfall_price_per_kwh, "kWh")
+    )
+
+
+def _net_import(made: Dispatch, rows: Index, steps: Index) -> None:
+    """Terms of import - export, with what is beyond the connection."""
+    over, under = (promise.slack for promise in made.promises[:2])
+    for columns, sign in ((made.imported, 1.0), (made.exported, -1.0), (over, 1.0), (under, -1.0)):
+        made.model.terms(rows, columns[steps], sign)
+
+
+def _demand(made: Dispatch) -> None:
+    model = made.model
+    over = made.promises[0].slack
+    for charge in made.problem.demand:
+        peak = model.block(1, charge.so_far_kw, INFINITY, charge.price_per_kw)
+        made.constant -= charge.price_per_kw * charge.so_far_kw
+        steps = np.flatnonzero(charge.steps)
+        rows = model.row_block(len(steps), -INFINITY, 0.0)
+        model.terms(rows, made.imported[steps], 1.0)
+        model.terms(rows, over[steps], 1.0)
+        model.terms(rows, np.broadcast_to(peak, len(steps)), -1.0)
+        made.peaks[charge.name] = peak
+        made.limits.append((f"demand {charge.name}", steps, rows))
+
+
+def _responses(made: Dispatch) -> None:
+    problem, model = made.problem, made.model
+    for event in problem.responses:
+        steps = np.flatnonzero(event.steps)
+        step_h = problem.step_h[steps]
+        delivered = model.block(len(steps), -INFINITY, event.target_kw[steps], -event.pay_per_kwh * step_h)
+        slack = model.block(len(steps), 0.0, INFINITY, event.shortfall_price_per_kwh * step_h)
+        below = model.row_block(len(steps), -INFINITY, event.baseline_kw[steps])
+        _net_import(made, below, steps)
+        model.terms(below, delivered, 1.0)
+        target = model.row_block(len(steps), event.target_kw[steps])
+        model.terms(target, delivered, 1.0)
+        model.terms(target, slack, 1.0)
+        made.responses[event.name] = steps, delivered
+        made.promises.append(Promise("response", event.name, steps, slack, event.shortfall_price_per_kwh, "kW"))
+        made.limits.append((f"response {event.name}", steps, target))
+
+
+def _contracts(made: Dispatch) -> None:
+    problem, model = made.problem, made.model
+    steps = np.arange(problem.steps)
+    for contract in problem.contracts:
+        slack = model.block(problem.steps, 0.0, INFINITY, contract.price_per_kwh * problem.step_h)
+        rows = model.row_block(problem.steps, -INFINITY, contract.limit_kw)
+        _net_import(made, rows, steps)
+        model.terms(rows, slack, -1.0)
+        made.promises.append(Promise("contract", contract.name, steps, slack, contract.price_per_kwh, "kW"))
+        made.limits.append((f"contract {contract.name}", steps, rows))
+
+
+def _branch(made: Dispatch, branch: Branch) -> None:
+    """limit cos(pi/12) >= Re(e^(-i theta) (background + sum of member x kW)) on twelve facets; one slack per step, for the case that nothing helps."""
+    problem, model, steps = made.problem, made.model, made.problem.steps
+    background = np.zeros(steps, dtype=np.complex128) if branch.background is None else branch.background
+    slack = model.block(steps, 0.0, INFINITY, problem.emergency_price_per_kwh * problem.step_h)
+    names = {flow.name: flow for flow in made.flows}
+    kept: list[Index] = []
+    for facet in range(FACETS):
+        turn = np.exp(-2j * math.pi * facet / FACETS)
+        rows = model.row_block(steps, -INFINITY, branch.limit * math.cos(math.pi / FACETS) - (turn * background).real)
+        model.terms(rows, slack, -1.0)
+        for name, member in branch.members.items():
+            share = (turn * member).real
+            if abs(share) < 1e-12:
+                continue
+            if name in names:
+                flow = names[name]
+                model.terms(rows[flow.steps], flow.charge, share)
+                model.terms(rows[flow.steps], flow.discharge, -share)
+            else:
+                at, power = made.shifted[name]
+                model.terms(rows[at], power, share)
+        kept.append(rows)
+    made.promises.append(
+        Promise("branch", branch.name, np.arange(steps), slack, problem.emergency_price_per_kwh, "of its limit")
+    )
+    made.limits.append((f"branch {branch.name}", np.tile(np.arange(steps), FACETS), np.concatenate(kept)))
+
+
+def _ramps(made: Dispatch) -> None:
+    """w >= |p_t - p_(t-1)| of each asset's net power."""
+    model = made.model
+    for flow in made.flows:
+        count = len(flow.steps) - 1
+        if count < 1:
+            continue
+        change = model.block(count, 0.0, INFINITY, made.problem.ramp_price_per_kw)
+        for sign in (1.0, -1.0):
+            rows = model.row_block(count, -INFINITY, 0.0)
+            model.terms(rows, flow.charge[1:], sign)
+            model.terms(rows, flow.discharge[1:], -sign)
+            model.terms(rows, flow.charge[:-1], -sign)
+            model.terms(rows, flow.discharge[:-1], sign)
+            model.terms(rows, change, -1.0)

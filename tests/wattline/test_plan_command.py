@@ -1,0 +1,75 @@
+"""`wattline plan solve`: the example of docs/planning.md, promises that cannot be kept, and files that are none."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from wattline.command import main
+
+PAGE = Path(__file__).parents[2] / "docs" / "planning.md"
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Path:
+    found = re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    path = tmp_path / "day.json"
+    path.write_text(found[1], encoding="utf-8")
+    return path
+
+
+def test_the_example_of_the_page_is_solved_and_every_promise_kept(
+    day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "solve", str(day)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("optimal: ")
+    assert "binding" in shown
+    assert main(["plan", "solve", str(day), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    ev = found["assets"]["ev"]
+    # 20 kWh at 0.93 are 21.505 kWh, within the three hours before departure
+    assert sum(ev["charge_kw"][:3]) == pytest.approx(20 / 0.93, abs=1e-5)
+    # 40 per kW of peak is worth more than any energy: load, vehicle and battery are level up to step 2
+    assert max(found["import_kw"]) == pytest.approx(min(found["import_kw"][:3]), abs=1e-4)
+    assert found["money_total"] == pytest.approx(found["objective"], abs=1e-6)
+
+
+def test_a_promise_that_cannot_be_kept_is_said_and_ends_with_1(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    problem = json.loads(day.read_text())
+    problem["sessions"][0] |= {"need_kwh": 60, "shortfall_price_per_kwh": 500}
+    day.write_text(json.dumps(problem))
+    assert main(["plan", "solve", str(day)]) == 1
+    # 10 + 3 x 11 x 0.93 = 40.69 of 60 kWh
+    assert "not kept    departure ev at step 2: 19.310 kWh short" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"load_kw": [1]}, "load_kw: expected 4 finite values, got 1"),
+        ({"load_kw": "100"}, "problem.load_kw: expected a list of numbers, got '100'"),
+        ({"storage": [{"name": "b", "size": 3}]}, "problem.storage[0].size: expected one of name,"),
+        ({"import_limit_kw": None}, "problem.import_limit_kw: expected a number, got 'None'"),
+        (
+            {"demand": [{"name": "m", "price_per_kw": 1, "steps": [1, 1, 1, 1]}]},
+            "problem.demand[0].steps[0]: expected bool",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_key(
+    day: Path, change: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day.write_text(json.dumps(json.loads(day.read_text()) | change))
+    assert main(["plan", "solve", str(day)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_problem_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for raw in (b"", b"[1, 2", b"\xff\xfe", b"[" * 100_000, b"{}"):
+        (tmp_path / "x.json").write_bytes(raw)
+        assert main(["plan", "solve", str(tmp_path / "x.json")]) == 2
+        assert "wattline plan: problem" in capsys.readouterr().err
+    assert main(["plan", "solve", str(tmp_path / "none.json")]) == 2

@@ -1,0 +1,58 @@
+"""`wattline plan`: solves a planning problem and shows the plan. Not the model (`aggregator.flexibility`)."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from aggregator.flexibility.plan import Plan, plan
+from aggregator.flexibility.problem import Problem, ProblemFault, Series
+from aggregator.flexibility.problem_file import LARGEST, plan_json, read_problem
+from aggregator.flexibility.solve import Unsolved
+
+_BROKEN_SHOWN: Final = 20
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 0, 1 (no plan, or a promise that it does not keep), 2 (bad use or problem)."""
+    try:
+        raw = sys.stdin.buffer.read(LARGEST + 1) if str(options.file) == "-" else options.file.read_bytes()
+        problem = read_problem(raw)
+    except (OSError, ProblemFault) as error:
+        print(f"wattline plan: {error}", file=sys.stderr)
+        return 2
+    try:
+        found = plan(problem, options.budget_s)
+    except Unsolved as error:
+        print(f"wattline plan: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(plan_json(found)) if options.json else "\n".join(_told(problem, found)))
+    return 1 if found.broken else 0
+
+
+def _told(problem: Problem, found: Plan) -> Iterator[str]:
+    how = "no step needed a binary" if found.certain else f"{found.binaries} binaries"
+    yield f"{found.status}: {found.money.total:.4f} in {found.solve_s * 1000:.0f} ms, gap {found.gap:.4f}; {how}"
+    parts = {name: getattr(found.money, name) for name in found.money.__dataclass_fields__}
+    yield "  money       " + ", ".join(f"{name} {value:.4f}" for name, value in parts.items() if abs(value) > 5e-5)
+    if found.kg is not None and problem.carbon is not None:
+        yield f"  kg CO2e     {found.kg:.3f} of import, {problem.carbon.signal} intensity"
+    yield f"  import kW   {_series(found.import_kw)}"
+    if found.export_kw.any():
+        yield f"  export kW   {_series(found.export_kw)}"
+    for name, asset in found.assets.items():
+        yield f"  {name:<11} {_series(asset.charge_kw - asset.discharge_kw)}   ends with {asset.energy_kwh[np.flatnonzero(asset.energy_kwh)[-1]] if asset.energy_kwh.any() else 0:.2f} kWh"
+    for name, power in (*found.shifted_kw.items(), *found.responses_kw.items()):
+        yield f"  {name:<11} {_series(power)}"
+    for one in found.broken[:_BROKEN_SHOWN]:
+        yield f"  not kept    {one.kind} {one.name} at step {one.step}: {one.amount:.3f} {one.unit} short, costs {one.cost:.2f}"
+    limits = sorted({one.limit for one in found.binding})
+    if limits:
+        yield f"  binding     {', '.join(limits)}"
+
+
+def _series(values: Series) -> str:
+    return " ".join(f"{value:.1f}" for value in values)
