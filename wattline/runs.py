@@ -151,7 +151,9 @@ class Words:
         """Of a record in the log, or of an interval under a run; JSON."""
         options = self.options
         if options.device is None and options.at is None:
-            kind, number = ("run", options.number) if options.number is not None else ("publication", options.publication)
+            kind, number = (
+                ("run", options.number) if options.number is not None else ("publication", options.publication)
+            )
             with LogReader(self.settings.data_directory) as log:
                 proof = record_proof(log, kind, number)
                 proof.check(log.verifier)
