@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aggregator.accounts.pool import Cell
 from aggregator.emissions.place import FactorOverride, Place
 from aggregator.intervals.meter import MeterSpec, Multiplier, Role, VirtualMeter
+from aggregator.process import Process, contradictions
 
 __all__ = ["Cell", "Facility", "FactorOverride", "MeterSpec", "Multiplier", "Place", "Role", "VirtualMeter"]
 
@@ -35,6 +36,7 @@ class Facility:
     factor_u95_percent: Decimal | None = None  # assumed of factors that state no uncertainty
     cells: tuple[tuple[str, Cell], ...] = ()
     pv_certificates_sold: bool = False
+    processes: tuple[Process, ...] = ()
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:
@@ -50,6 +52,8 @@ class Facility:
             if device in seen:
                 raise ValueError(f"facility {self.id}: meter {device} is named twice")
             seen.add(device)
+        for fault in contradictions(self.processes, seen):
+            raise ValueError(f"facility {self.id}: {fault}")
 
     @property
     def zone(self) -> ZoneInfo:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
 from aggregator.own_machine import OwnMachine
+from aggregator.process import Process
 
 
 def _decimal(value: Any) -> Decimal:
@@ -288,6 +289,18 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
+class ProcessTable(_Table):
+    """`[[facility.process]]`: a step of production, its meters and products, and how they share what it emits. "*": what no other claims."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    meters: list[Id] = Field(default=[], max_length=1000)
+    products: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(default=[], max_length=1000)
+    share: Literal["mass", "energy", "economic"] = "mass"
+
+    def process(self) -> Process:
+        return Process(self.name, tuple(self.meters), tuple(self.products), self.share)
+
+
 class FacilityTable(_Table):
     """`[[facility]]`."""
 
@@ -303,6 +316,7 @@ class FacilityTable(_Table):
     factor_u95_percent: Annotated[PositiveDecimal, Field(le=200)] | None = None
     storage: list[StorageTable] = Field(default=[], max_length=1000)
     pv_certificates_sold: bool = False
+    process: list[ProcessTable] = Field(default=[], max_length=1000)
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
 
     def facility(self) -> Facility:
@@ -322,6 +336,7 @@ class FacilityTable(_Table):
             factor_u95_percent=self.factor_u95_percent,
             cells=tuple((storage.meter, storage.cell()) for storage in self.storage),
             pv_certificates_sold=self.pv_certificates_sold,
+            processes=tuple(process.process() for process in self.process),
         )
 
 

@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_activities(words)
     _add_formula(words)
     _add_statement(words)
+    _add_export(words)
     _add_report(words)
     _add_forecast(words)
     _add_plan(words)
@@ -477,6 +478,33 @@ def _run_tree(options: argparse.Namespace) -> int:
     from wattline import tree
 
     return tree.run(options)
+
+
+def _add_export(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import export_options
+
+    parser = _word(
+        words,
+        "export",
+        "a statement in the form of a regime: GB/T 32150, CBAM, PACT, GHG Protocol",
+        "wattline export --profile CBAM --config aggregator.toml --from 2025-01-01 --to 2026-01-01 --format csv",
+    )
+    export_options.add_arguments(parser)
+    parser.set_defaults(run=_run_export, products=False)
+    parser = _word(
+        words,
+        "products",
+        "emissions and electricity per product and per floor area",
+        "wattline products --config aggregator.toml --from 2025-01-01 --to 2026-01-01",
+    )
+    export_options.add_products_arguments(parser)
+    parser.set_defaults(run=_run_export, products=True)
+
+
+def _run_export(options: argparse.Namespace) -> int:
+    from wattline import export
+
+    return export.run(options)
 
 
 def _add_formula(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

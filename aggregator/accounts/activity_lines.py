@@ -5,7 +5,7 @@ A record that nobody else has approved yet gives a line without a figure. What o
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -21,6 +21,7 @@ from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import AVERAGE, FactorTable
 from aggregator.emissions.instruments import Retired
 from aggregator.emissions.market import Use, market_based
+from aggregator.facility import Facility
 from aggregator.intervals.local_time import local_year, year_span_ms
 
 SHARE: Final = Decimal("1e-9")  # of a unit: parts of a record that is cut sum to it exactly
@@ -48,19 +49,29 @@ def activity_maker(
         if period.profile.signal != AVERAGE:
             return
         for one in found:
-            if not one.activity.of_kind.emits:
-                continue
-            for part in _parts(one.activity, period):
-                if not one.approved:
-                    why = f"record {one.activity.no} waits for a second person's approval"
-                    yield _line(one, part, Rate(_counts(one.activity), "CO2", None, why=why))
-                elif one.activity.kind == "electricity":
-                    yield from _electricity(one, part, period, table, instruments)
-                else:
-                    ask = Ask(period.entries, period.facility.id, period.facility.place, part.start_ms)
-                    yield from (_line(one, part, rate) for rate in rates(one.activity, part.unit, ask, period.profile))
+            inside = metered(one.activity, period.facility)
+            for line in _of_record(one, period, table, instruments) if one.activity.of_kind.emits else ():
+                yield replace(line, counts=Counts.ALLOCATED, marks=(*line.marks, "metered")) if inside else line
 
     return lines
+
+
+def metered(record: Activity, facility: Facility) -> bool:
+    """Whether a main meter of the facility counts what the record is of: then the record is shown inside the meter's lines, not beside them."""
+    carriers = {"electricity": ("electricity",), "heat": ("heat", "steam")}.get(record.kind, ())
+    return any(meter.carrier in carriers for meter in facility.main_meters())
+
+
+def _of_record(one: InForce, period: Period, table: FactorTable, retired: list[Retired]) -> Iterator[Line]:
+    for part in _parts(one.activity, period):
+        if not one.approved:
+            why = f"record {one.activity.no} waits for a second person's approval"
+            yield _line(one, part, Rate(_counts(one.activity), "CO2", None, why=why))
+        elif one.activity.kind == "electricity":
+            yield from _electricity(one, part, period, table, retired)
+        else:
+            ask = Ask(period.entries, period.facility.id, period.facility.place, part.start_ms)
+            yield from (_line(one, part, rate) for rate in rates(one.activity, part.unit, ask, period.profile))
 
 
 def _counts(record: Activity) -> Counts:
@@ -106,23 +117,20 @@ def _edges(record: Activity, period: Period, start_ms: int, end_ms: int) -> Iter
 def _electricity(
     one: InForce, part: _Part, period: Period, table: FactorTable, retired: list[Retired]
 ) -> Iterator[Line]:
-    """A bill under the location or market method; inside the meters' lines where the facility has a main meter."""
-    metered = any(meter.carrier == "electricity" for meter in period.facility.main_meters())
-    counts, marks = (Counts.ALLOCATED, ("metered",)) if metered else (Counts.SCOPE_2, ())
+    """A bill under the location or market method."""
+    counts = Counts.SCOPE_2
     if period.profile.method == "location":
         found = period.resolve(part.start_ms)
-        yield _line(one, part, Rate(counts, "CO2", applied(found), marks=(*found.marks, *marks), why=found.reason))
+        yield _line(one, part, Rate(counts, "CO2", applied(found), marks=found.marks, why=found.reason))
         return
     if period.profile.matching == "hourly":
-        yield _line(
-            one, part, Rate(counts, "CO2", None, marks=marks, why="hourly matching needs hours, a bill has none")
-        )
+        yield _line(one, part, Rate(counts, "CO2", None, why="hourly matching needs hours, a bill has none"))
         return
     use = Use(part.start_ms, part.end_ms, part.amount)
     figure = market_based(table, period.facility.factor_place(), [use], retired, period.as_of_ms, "annual")
     for piece in figure.parts:
         why = "; ".join(f"{skipped.candidate}: {skipped.reason}" for skipped in piece.skipped)
-        rate = Rate(counts, "CO2", applied_part(piece), marks=(*piece.marks, *marks), why=why)
+        rate = Rate(counts, "CO2", applied_part(piece), marks=piece.marks, why=why)
         yield _line(one, _Part(part.start_ms, part.end_ms, piece.kwh, part.unit, part.cut), rate)
 
 
@@ -131,12 +139,13 @@ def _line(one: InForce, part: _Part, rate: Rate) -> Line:
     kg = None if factor is None else EXACT.multiply(part.amount, factor.kg_per_unit)
     waiting = ("correction_waits",) if one.waiting else ()
     return Line(
-        source=f"activity:{record.source}", counts=rate.counts, activity=record.activity_class, carrier=_carrier(record), start_ms=part.start_ms,
+        source=f"activity:{record.source}", counts=rate.counts, activity=record.activity_class, carrier=carrier_of(record), start_ms=part.start_ms,
         end_ms=part.end_ms, quantity=part.amount, unit=part.unit, factor=factor, kg=kg, gas=rate.gas, quality="manual",
         reason=f"record {record.no} version {record.version}: {record.evidence}",
         marks=(*rate.marks, *(("pro_rata",) if part.cut else ()), *waiting), why="" if factor is not None else rate.why, figures=rate.figures,
     )  # fmt: skip
 
 
-def _carrier(record: Activity) -> str:
+def carrier_of(record: Activity) -> str:
+    """As its lines name it."""
     return "electricity" if record.kind == "electricity" else record.subject

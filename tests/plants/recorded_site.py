@@ -14,6 +14,7 @@ from aggregator.accounts.statement import Statement
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility, MeterSpec
 from aggregator.ledger import Ledger
+from aggregator.process import Process
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 HEAD = "source,kind,subject,class,from,to,unit,quantity,variant,parameters,evidence,reason\n"
@@ -37,6 +38,7 @@ class Site:
         self.registry = Registry(directory / "factors.sqlite")
         self.meters: tuple[MeterSpec, ...] = ()
         self.place = "CN-JS"
+        self.processes: tuple[Process, ...] = ()
 
     def records(self, *rows: str, approved: bool = True, span: str = "2025-01-01,2026-01-01") -> None:
         self.now_ms += 1000
@@ -52,9 +54,11 @@ class Site:
             self.activities.decide("works", drafts, "approved", "bo", self.now_ms, "", lambda done: laboratory.approve(self.registry, done, "bo", self.now_ms, SHANGHAI))  # fmt: skip
 
     def statement(self, profile: str = "CBAM", span: tuple[int, int] = YEAR, as_of_ms: int | None = None) -> Statement:
-        facility = Facility("works", "Asia/Shanghai", place=self.place, meters=self.meters)
-        accounts = Accounts(self.ledger, [facility], self.directory, lambda: self.now_ms)
-        return accounts.statement("works", profile, *span, as_of_ms)
+        return self.accounts().statement("works", profile, *span, as_of_ms)
+
+    def accounts(self) -> Accounts:
+        facility = Facility("works", "Asia/Shanghai", place=self.place, meters=self.meters, processes=self.processes)
+        return Accounts(self.ledger, [facility], self.directory, lambda: self.now_ms)
 
     def close(self) -> None:
         self.ledger.close()
