@@ -23,6 +23,8 @@ from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog, LogUnusable
 from aggregator.command_book import CommandBook
 from aggregator.commands import Commands, command_key
+from aggregator.edge_carbon import EdgeCarbon
+from aggregator.factor_packs import FactorPacks
 from aggregator.feed import Feed
 from aggregator.forecast_rounds import ForecastRounds
 from aggregator.forecasting import Forecasting
@@ -116,7 +118,11 @@ class Aggregator:
             lambda: bytes_below(settings.data_directory),
             lambda: gateway_counts(self.newest, [facility.id for facility in settings.facilities]),
         )
+        self.edge_carbon = EdgeCarbon(self.store, self.books, self.alarms, clock)
         self.session: MqttSession | None = None
+        self.factor_packs = FactorPacks(
+            self.ledger, self.books, key, self.trust.edges(), clock, lambda: self.session
+        )
         self.commands = Commands(
             CommandBook(self.ledger, self.store_id), key, self.trust.edges(), clock, lambda: self.session
         )
@@ -137,6 +143,7 @@ class Aggregator:
             ready=self._ready,
             figures=self.ingest.figures,
             commands=self.commands,
+            edge_carbon=self.edge_carbon,
             overruling=Overruling(self.settler),
             entering=None if self.settler.hand is None else Entering(self.settler, self.settler.hand),
             audit=self.audit,
@@ -159,6 +166,8 @@ class Aggregator:
         rows = committed.rows
         self.newest.update(rows.series, rows.at_ms, rows.value, rows.quality)
         self._noting.note(rows)
+        for batch in committed.batches:
+            self.edge_carbon.note(batch.facility, batch.edge, batch.events)
         self.own_use.stored((batch.facility, batch.readings) for batch in committed.batches)
 
     # Called from the event loop.
@@ -207,6 +216,8 @@ class Aggregator:
                         asyncio.create_task(self.settling.run(), name="settling"),
                         asyncio.create_task(self.tree_watch.run(), name="tree watch"),
                         asyncio.create_task(self._sign_for_ever(), name="audit"),
+                        asyncio.create_task(self.factor_packs.run(), name="factor packs"),
+                        asyncio.create_task(self.edge_carbon.run(), name="edge carbon"),
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
                         asyncio.create_task(self.own_use.run(), name="own-use"),
                         asyncio.create_task(ForecastRounds(self.forecasting, self.clock).run(), name="forecasts"),
@@ -275,6 +286,8 @@ class Aggregator:
     async def _come_online(self) -> None:
         await self._say("online")
         self.ingest.announce()
+        self.factor_packs.forget_sent()
+        await self.factor_packs.issue()
 
     async def _say(self, state: str) -> None:
         if self.session is None or not self.session.connected:

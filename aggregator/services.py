@@ -12,6 +12,7 @@ from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
 from aggregator.books import Books
 from aggregator.commands import Commands
+from aggregator.edge_carbon import EdgeCarbon
 from aggregator.facility import Facility
 from aggregator.feed import Feed
 from aggregator.forecasting import Forecasting
@@ -42,6 +43,7 @@ class Services:
     ready: Callable[[], Mapping[str, str | None]] = field(default=dict)
     figures: Callable[[], IngestFigures | None] = field(default=lambda: None)
     commands: Commands | None = None
+    edge_carbon: EdgeCarbon | None = None
     overruling: Overruling | None = None
     entering: Entering | None = None
     audit: AuditLog | None = None

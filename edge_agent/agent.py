@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from edge_agent import allow, meter
+from edge_agent.carbon import Carbon
 from edge_agent.collect import Collection
 from edge_agent.control import Control
 from edge_agent.dead_band import DeadBands
@@ -93,6 +94,15 @@ class Agent:
             state,
             edge.aggregator.link_lost_s,
         )
+        self._factors_topic = edge_topic(edge.facility, edge.edge, "factors")
+        self._carbon = (
+            Carbon(
+                state, PublicKey.from_text(edge.aggregator.command_key), self._factors_topic, self._take_event,
+                lambda: self._keeper.synced is not False,
+            )
+            if self._commanded
+            else None
+        )  # fmt: skip
         self._changed = asyncio.Event()
         self._publisher.on_change = self._changed.set
         self._unsynced: list[tuple[str, int]] = []
@@ -110,6 +120,8 @@ class Agent:
 
     def _take_block(self, block: Block) -> None:
         self._forensics.look(block)
+        if self._carbon is not None:
+            self._carbon.look(block)
         worth = self._dead_bands.worth_telling(block)
         if worth is not None:
             self._batcher.add_block(worth)
@@ -134,7 +146,10 @@ class Agent:
         session = MqttSession(
             self._broker,
             f"wattline-{self._edge.facility}-{self._edge.edge}",
-            subscriptions=[*self._publisher.subscriptions(), *([self._command_topic] if self._commanded else [])],
+            subscriptions=[
+                *self._publisher.subscriptions(),
+                *([self._command_topic, self._factors_topic] if self._commanded else []),
+            ],
             will=self._will(),
             on_message=message,
             on_connected=self._changed.set,
@@ -172,6 +187,9 @@ class Agent:
     def _message(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._command_topic:
             self._control.message(payload, retained=retained)
+            return
+        if topic == self._factors_topic and self._carbon is not None:
+            self._carbon.message(payload)
             return
         self._publisher.message(topic, payload)
         self._control.link(self._publisher.online)
@@ -261,6 +279,7 @@ class Agent:
                 "resent_batches": self._publisher.resent_total,
                 "foreign_store": self._publisher.foreign_store,
                 **self._control.figures(),
+                **({} if self._carbon is None else self._carbon.figures()),
             },
         )
         facility, edge = self._edge.facility, self._edge.edge

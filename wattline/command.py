@@ -188,6 +188,12 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     spool.add_argument("file", type=Path, help="the edge file (TOML)")
     spool.add_argument("--json", action="store_true", help="for programs")
     spool.set_defaults(run=_show_spool)
+    carbon = _word(
+        verbs, "carbon", "the gateway's own provisional kg, also without any link", "wattline edge carbon edge.toml"
+    )
+    carbon.add_argument("file", type=Path, help="the edge file (TOML)")
+    carbon.add_argument("--json", action="store_true", help="for programs")
+    carbon.set_defaults(run=_show_carbon)
 
 
 def _list_models(options: argparse.Namespace) -> int:
@@ -276,6 +282,20 @@ def _show_spool(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return BAD_USE
     return run_report(Path(edge.spool.directory), options.json, sys.stdout)
+
+
+def _show_carbon(options: argparse.Namespace) -> int:
+    from edge_agent.carbon_report import run_carbon
+    from edge_agent.edge_file import EdgeFileFaults, load
+    from wire.topics import edge_topic
+
+    try:
+        edge = load(options.file)
+    except EdgeFileFaults as error:
+        print(error, file=sys.stderr)
+        return BAD_USE
+    topic = edge_topic(edge.facility, edge.edge, "factors")
+    return run_carbon(Path(edge.spool.directory), edge.aggregator.command_key, topic, options.json, sys.stdout)
 
 
 def _add_aggregator(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

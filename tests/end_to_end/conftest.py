@@ -24,12 +24,12 @@ def wait_until() -> Callable[..., None]:
 
 
 @pytest.fixture
-def make_system() -> Iterator[Callable[[Wanted], System]]:
+def make_system() -> Iterator[Callable[..., System]]:
     """Starts systems, and ends all their processes after the test."""
     made: list[System] = []
 
-    def make(wanted: Wanted) -> System:
-        made.append(System(wanted))
+    def make(wanted: Wanted, kind: type[System] = System) -> System:
+        made.append(kind(wanted))
         made[-1].start()
         return made[-1]
 

@@ -164,6 +164,10 @@ BODIES: Final[dict[str, tuple[dict[str, Check], dict[str, Check]]]] = {
         {"identity": text, "connector": whole, "detail": text, "state": text, "per_day": whole, "written_today": whole},
     ),
     "frames": ({"protocol": text, "reason": text, "file": text, "frames": entries}, {}),
+    "carbon": (
+        {"start_ms": whole, "end_ms": whole, "kwh": maybe(decimal), "kg": maybe(decimal), "number": whole},
+        {"factor": text, "factor_version": whole, "kg_per_kwh": maybe(decimal), "why": text},
+    ),
     "clock": ({"step_ms": whole, "synced": maybe(flag)}, {}),
 }
 _OTHER_CALLS: Final = re.compile(r"pile_[a-z_]+")

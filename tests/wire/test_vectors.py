@@ -20,7 +20,7 @@ from wire.command import unseal as unseal_command
 from wire.keys import PublicKey, SigningKey
 
 CASES = Path(__file__).parent.parent / "cases"
-FOLDERS = ("batch_vectors", "command_vectors", "message_vectors")
+FOLDERS = ("batch_vectors", "command_vectors", "factor_vectors", "message_vectors")
 EVERY = sorted((CASES / "batch_vectors").glob("v?_*.json"))
 WITH_READINGS = [path for path in EVERY if path.stem.startswith("v1_")]
 KEY = SigningKey(bytes(range(32)))

@@ -613,6 +613,45 @@ VECTORS: dict[str, tuple[dict[str, Any], list[list[Any]], list[str], str, bool]]
         "gzip",
         False,
     ),
+    "carbon_of_two_intervals": (
+        events(
+            22,
+            (
+                f"carbon-incomer-{AT - 900_000}",
+                AT,
+                "carbon",
+                "incomer",
+                {
+                    "start_ms": AT - 900_000,
+                    "end_ms": AT,
+                    "kwh": "25.00",
+                    "kg": "13.265000",
+                    "number": 7,
+                    "factor": "elec.grid",
+                    "factor_version": 1,
+                    "kg_per_kwh": "0.5306",
+                },
+            ),
+            (
+                f"carbon-second-{AT - 900_000}",
+                AT,
+                "carbon",
+                "second",
+                {
+                    "start_ms": AT - 900_000,
+                    "end_ms": AT,
+                    "kwh": None,
+                    "kg": None,
+                    "number": 7,
+                    "why": "no reading within 1 s of a boundary",
+                },
+            ),
+        ),
+        [],
+        [],
+        "zstd",
+        True,
+    ),
     "extended_by_a_later_writer": (
         {
             **content(
