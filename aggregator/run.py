@@ -120,9 +120,7 @@ class Aggregator:
         )
         self.edge_carbon = EdgeCarbon(self.store, self.books, self.alarms, clock)
         self.session: MqttSession | None = None
-        self.factor_packs = FactorPacks(
-            self.ledger, self.books, key, self.trust.edges(), clock, lambda: self.session
-        )
+        self.factor_packs = FactorPacks(self.ledger, self.books, key, self.trust.edges(), clock, lambda: self.session)
         self.commands = Commands(
             CommandBook(self.ledger, self.store_id), key, self.trust.edges(), clock, lambda: self.session
         )
