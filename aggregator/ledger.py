@@ -68,6 +68,15 @@ class IntervalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class IntervalVersion:
+    """One version of an interval; it stood from `recorded_at_ms` to `superseded_at_ms` (None: it stands)."""
+
+    row: IntervalRow
+    recorded_at_ms: int
+    superseded_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class BoundaryRow:
     """A kept boundary of one series."""
 
@@ -186,12 +195,14 @@ class Ledger:
                 (now_ms, *series, after_ms),
             )
 
-    def boundaries(self, series: SeriesKey, from_ms: int, to_ms: int) -> list[BoundaryRow]:
-        """Boundaries of one series that stand, from_ms <= at_ms < to_ms, ordered."""
+    def boundaries(
+        self, series: SeriesKey, from_ms: int, to_ms: int, as_of_ms: int | None = None
+    ) -> list[BoundaryRow]:
+        """Boundaries of one series, from_ms <= at_ms < to_ms, as they stand or stood at `as_of_ms`; ordered."""
         found = self.rows(
             "SELECT at_ms, value, quality, reason, how, version FROM boundary_value WHERE facility = ? AND edge = ? AND device = ?"
-            " AND quantity = ? AND at_ms >= ? AND at_ms < ? AND superseded_at_ms IS NULL ORDER BY at_ms",
-            (*series, from_ms, to_ms),
+            f" AND quantity = ? AND at_ms >= ? AND at_ms < ? AND {STANDING} ORDER BY at_ms",
+            (*series, from_ms, to_ms, *(as_of_ms,) * 3),
         )
         return [
             BoundaryRow(series, Boundary(at_ms, Decimal(value), Grade(Quality(quality), reason), how), version)
@@ -348,6 +359,23 @@ class Ledger:
             )
             for name, start_ms, end_ms, energy, quality, reason, state, source, version in found
         ]  # fmt: skip
+
+    def interval_versions(self, row: IntervalRow) -> list[IntervalVersion]:
+        """Every version of an interval's energy, ordered."""
+        key = (row.facility, row.device, row.quantity, row.start_ms, row.end_ms)
+        found = self.rows(
+            "SELECT energy_kwh, quality, reason, state, source, version, recorded_at_ms, superseded_at_ms FROM interval_energy"
+            " WHERE facility = ? AND device = ? AND quantity = ? AND start_ms = ? AND end_ms = ? ORDER BY version",
+            key,
+        )
+        return [
+            IntervalVersion(
+                IntervalRow(*key, Decimal(kwh), Grade(Quality(quality), reason), state == "final", source, version),
+                recorded_ms,
+                superseded_ms,
+            )
+            for kwh, quality, reason, state, source, version, recorded_ms, superseded_ms in found
+        ]
 
     def withdraw_intervals(
         self, facility: str, device: str, quantity: str, from_ms: int, now_ms: int

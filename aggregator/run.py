@@ -14,6 +14,7 @@ from typing import Any, Final
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.hand_readings import HandReadings
+from aggregator.accounts.lineage import Lineage
 from aggregator.accounts.logged import take_up
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
 from aggregator.accounts.runs import Runs
@@ -147,9 +148,10 @@ class Aggregator:
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
             persons=self.settings.persons,
-            accounts=Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock),
+            accounts=(accounts := Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock)),
             runs=self.runs,
             significance_percent=self.settings.significance_percent,
+            lineage=Lineage(accounts, self.settler, self.audit),
             forecasting=self.forecasting,
             own_records=self.own_records,
         )

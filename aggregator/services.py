@@ -7,6 +7,7 @@ from decimal import Decimal
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.runs import Runs
+from aggregator.accounts.lineage import Lineage
 from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
@@ -51,6 +52,7 @@ class Services:
     accounts: Accounts | None = None
     runs: Runs | None = None
     significance_percent: Decimal = Decimal(5)
+    lineage: Lineage | None = None
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None
     own_records: OwnRecords | None = None

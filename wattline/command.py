@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_activities(words)
     _add_formula(words)
     _add_statement(words)
+    _add_lineage(words)
     _add_export(words)
     _add_report(words)
     _add_forecast(words)
@@ -460,6 +461,25 @@ def _run_statement(options: argparse.Namespace) -> int:
     from wattline import statement
 
     return statement.run(options)
+
+
+def _add_lineage(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import lineage_options
+
+    parser = _word(
+        words,
+        "lineage",
+        "where a number comes from: readings, multiplier, factor document, batch and leaf of the log",
+        "wattline lineage line --config aggregator.toml --from 2026-01-01 --to 2026-02-01 --line 0",
+    )
+    lineage_options.add_arguments(parser)
+    parser.set_defaults(run=_run_lineage)
+
+
+def _run_lineage(options: argparse.Namespace) -> int:
+    from wattline import lineage
+
+    return lineage.run(options)
 
 
 def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
