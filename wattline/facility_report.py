@@ -7,11 +7,12 @@ import sys
 
 from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.audit.export import Exporter
-from aggregator.audit.log import AuditLog, LogUnusable
+from aggregator.audit.leaves import LogUnusable
+from aggregator.audit.log import AuditLog
 from aggregator.csv_rows import FileUnusable
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.ledger import LedgerError
-from aggregator.reports.bundling import Notary, bundle
+from aggregator.reports.bundling import bundle
 from aggregator.reports.exports import export
 from aggregator.reports.pdf import NoBrowser
 from aggregator.reports.report import Report
@@ -67,6 +68,7 @@ def _made(options: argparse.Namespace, settings: Settings, accounts: Accounts) -
         None if options.as_of is None else instant_ms("--as-of", options.as_of, facility.zone),
         options.rounding,
         beside,
+        options.view,
     )
     reporter = Reporter(accounts)
     report = reporter.report(wanted)
@@ -87,9 +89,7 @@ def _bundled(reporter: Reporter, report: Report, settings: Settings, language: s
         store_id = settings.store_id or kept_store_id(settings.data_directory)
         log = AuditLog(settings.data_directory, store, store_id, reporter.accounts.clock, settings.archive_bytes)
         try:
-            log.keep_up()
-            notary = Notary(log.verifier, log.checkpoint() or "", log.signed)
-            return bundle(reporter, report, language, notary, Exporter(log, store, trust_of(settings)).of_boundaries)
+            return bundle(reporter, report, language, log, Exporter(log, store, trust_of(settings)).of_boundaries)
         finally:
             log.close()
     finally:

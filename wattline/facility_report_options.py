@@ -22,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="end", required=True, metavar="TIME", help="the end, not included")
     parser.add_argument("--as-of", metavar="TIME", help="as it was known then (default: now)")
     parser.add_argument(
+        "--view",
+        choices=("latest", "published"),
+        default="latest",
+        help="what is known, or what stands published of exactly this span (default: %(default)s)",
+    )
+    parser.add_argument(
         "--format",
         choices=FORMATS,
         default="html",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from aggregator.reports.checking import ReportVerdict, StatementSeen
+from aggregator.reports.verdict import ReportVerdict, StatementSeen
 
 _SHOWN: Final = 20  # faults
 

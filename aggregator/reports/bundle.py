@@ -8,7 +8,7 @@ report.en.html             the page for people
 statements/GHGP-LB.jsonl   a statement's canonical lines: a head, then a line each
 intervals/GHGP-LB.jsonl    the interval energies behind the lines; each line is a leaf of a run's input list
 boundaries/GHGP-LB.jsonl   the counters' values at the instants where intervals meet
-meters.json                the facility's meters: roles, multipliers
+meters/GHGP-LB.jsonl       the facility's meters: roles, multipliers
 runs/GHGP-LB.jsonl         the run, and its publication, with their proofs; where the statement is a run's
 evidence.zip               the sealed batches with the counter readings (docs/audit.md); where the archive has them
 ```
@@ -34,12 +34,12 @@ STATEMENTS: Final = "statements"
 INTERVALS: Final = "intervals"
 BOUNDARIES: Final = "boundaries"
 RUNS: Final = "runs"
-METERS: Final = "meters.json"
+METERS: Final = "meters"
 EVIDENCE: Final = "evidence.zip"
 MOST_INTERVALS: Final = 500_000
 NAMES: Final = re.compile(
     rf"{re.escape(CONTENTS)}|{re.escape(CHECKPOINT)}|report\.json|report\.(en|zh)\.html"
-    r"|(statements|intervals|boundaries|runs)/[A-Za-z0-9-]{1,64}\.jsonl|meters\.json|evidence\.zip"
+    r"|(statements|intervals|boundaries|meters|runs)/[A-Za-z0-9-]{1,64}\.jsonl|evidence\.zip"
 )
 
 
@@ -68,11 +68,11 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A statement's run, the (device, quantity) of the intervals that it has read, and the publication of the run where there is one."""
+    """A statement's run, the (device, quantity) of the intervals that it has read, and its publication."""
 
     run: Record
     series: list[tuple[str, str]]
-    publication: Record | None
+    publication: Record
 
 
 def of_profile(folder: str, profile: str) -> str:
@@ -92,7 +92,7 @@ def canonical(value: dict[str, Any]) -> bytes:
     ).encode()
 
 
-def rows_of(raw: bytes, kind: type[msgspec.Struct]) -> list[Any]:
+def rows_of(raw: bytes, kind: type[Any]) -> list[Any]:
     """The rows of `lines_of`. Raises BundleUnreadable naming the line."""
     found = []
     decoder = msgspec.json.Decoder(kind)

@@ -1,15 +1,23 @@
 """Makes report bundles: a report, the intervals and counters behind it, its runs with their proofs, and evidence. Checks nothing (see `checking`)."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from aggregator.accounts.compile import CannotCompile
+from aggregator.accounts.logged import take_up
+from aggregator.accounts.record_file import ACCOUNTS_NAME
+from aggregator.accounts.runs import Runs
 from aggregator.accounts.statement import Statement, plain
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, contents_text, zipped
 from aggregator.audit.export import NothingKept, TooMuch
-from aggregator.audit.note import Verifier
+from aggregator.audit.leaves import NotInLog
+from aggregator.audit.log import AuditLog
+from aggregator.audit.record_proof import RecordProof, record_proof
+from aggregator.intervals.meter import MeterSpec
 from aggregator.ledger import STANDING, Ledger
 from aggregator.reports.bundle import (
     BOUNDARIES,
@@ -19,14 +27,18 @@ from aggregator.reports.bundle import (
     METERS,
     MOST_INTERVALS,
     REPORT,
+    RUNS,
     STATEMENTS,
     KeptBoundary,
+    Record,
+    RunFile,
+    canonical,
     lines_of,
     of_profile,
 )  # fmt: skip
 from aggregator.reports.forms import encoded, head
 from aggregator.reports.page import page_of
-from aggregator.reports.report import Report
+from aggregator.reports.report import Proof, Report
 from aggregator.reports.reporter import Reporter
 
 SEALED_LATER_MS: Final = 300_000  # after the reading: a batch with the last boundary is sealed within this
@@ -37,43 +49,66 @@ _DAY_S: Final = 86_400
 Evidence = Callable[[str, int, int, int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Notary:
-    """The log as a bundle needs it: its public key, its newest checkpoint, and its signature over a text."""
-
-    verifier: Verifier
-    checkpoint: str
-    signed: Callable[[str], str]
-
-
-def bundle(
-    reporter: Reporter, report: Report, language: str, notary: Notary, evidence: Evidence | None = None
-) -> bytes:
+def bundle(reporter: Reporter, report: Report, language: str, log: AuditLog, evidence: Evidence | None = None) -> bytes:
     """The zip file. Without `evidence`, or where its archive has nothing of the span, intervals end at the kept counter values.
 
-    Raises CannotCompile for more intervals than a bundle takes, and what the ledger raises.
+    Raises CannotCompile for more intervals than a bundle takes, NotInLog, and what ledger and runs raise.
     """
     facility = reporter.accounts.facility(report.facility)
-    said = head(report) | {"bundle": FORMAT, "log_key": notary.verifier.to_text()}
+    with Runs(reporter.accounts.data_directory / ACCOUNTS_NAME) as runs:
+        take_up(runs, log)
+    log.keep_up()
+    checkpoint, proven = _proven(report, log)
+    places = [
+        Proof(of.profile, "run_leaf", f"{proven[of.profile].run.index} / {proven[of.profile].run.size}")
+        for of in report.runs
+    ]
+    names = [Proof("", "log_key", log.verifier.to_text())]
+    report = replace(report, proofs=(*report.proofs, *places, *names))
     files = {
-        CHECKPOINT: notary.checkpoint.encode(),
-        REPORT: encoded(said),
+        CHECKPOINT: checkpoint.encode(),
+        REPORT: encoded(head(report) | {"bundle": FORMAT, "log_key": log.verifier.to_text()}),
         f"report.{language}.html": page_of(report, language).encode(),
-        METERS: encoded_meters(facility.meters),
     }
+    series = {of.profile: of.series for of in report.runs}
     for statement in report.statements:
-        rows = reporter.intervals(statement)
+        profile = statement.profile
+        rows = reporter.intervals(statement, series.get(profile, ()))
         if len(rows) > MOST_INTERVALS:
             raise CannotCompile(
                 f"report bundle: expected at most {MOST_INTERVALS} intervals, got {len(rows)}; ask for a shorter span"
             )
-        files[of_profile(STATEMENTS, statement.profile)] = statement.encoded()
-        files[of_profile(INTERVALS, statement.profile)] = lines_of(rows)
-        files[of_profile(BOUNDARIES, statement.profile)] = lines_of(boundaries(reporter.accounts.ledger, statement))
+        files[of_profile(STATEMENTS, profile)] = statement.encoded()
+        files[of_profile(INTERVALS, profile)] = lines_of(rows)
+        files[of_profile(BOUNDARIES, profile)] = lines_of(boundaries(reporter.accounts.ledger, statement))
+        files[of_profile(METERS, profile)] = meter_lines(reporter.facility(report, profile).meters)
+    files |= {
+        of_profile(RUNS, profile): canonical(msgspec.to_builtins(file)) + b"\n" for profile, file in proven.items()
+    }
     sealed = None if evidence is None else _sealed(evidence, report, facility.interval_s)
     if sealed is not None:
         files[EVIDENCE] = sealed
-    return zipped(files | {CONTENTS: notary.signed(contents_text(files, FORMAT)).encode()})
+    return zipped(files | {CONTENTS: log.signed(contents_text(files, FORMAT)).encode()})
+
+
+def _proven(report: Report, log: AuditLog) -> tuple[str, dict[str, RunFile]]:
+    """A checkpoint, and under it the runs and publications of a report by profile. Raises NotInLog."""
+    while True:
+        checkpoint = log.checkpoint()
+        found: dict[str, RunFile] = {}
+        proofs: list[RecordProof] = []
+        for of in report.runs:
+            run, publication = record_proof(log, "run", of.run), record_proof(log, "publication", of.publication)
+            proofs += [run, publication]
+            found[of.profile] = RunFile(_record(run), list(of.series), _record(publication))
+        if checkpoint is None:
+            raise NotInLog("expected a checkpoint, none is signed yet")
+        if all(proof.checkpoint == checkpoint for proof in proofs):  # else the log has signed another meanwhile
+            return checkpoint, found
+
+
+def _record(proof: RecordProof) -> Record:
+    return Record(proof.kind, proof.number, proof.index, proof.size, proof.leaf, list(proof.path))
 
 
 def _sealed(evidence: Evidence, report: Report, interval_s: int) -> bytes | None:
@@ -99,6 +134,6 @@ def boundaries(ledger: Ledger, statement: Statement) -> Iterator[KeptBoundary]:
         yield KeptBoundary(at_ms, device, edge, how, quality, quantity, reason, Decimal(value))
 
 
-def encoded_meters(meters: Sequence[object]) -> bytes:
-    """The facility's meters as they are configured."""
-    return encoded([plain(meter) for meter in meters])
+def meter_lines(meters: Iterable[MeterSpec]) -> bytes:
+    """The meters as they were configured, a line each."""
+    return b"".join(canonical(plain(meter)) + b"\n" for meter in meters)

@@ -102,6 +102,7 @@ def head(report: Report) -> dict[str, Any]:
         "factors": [factor_json(seen) for seen in report.factors],
         "restatements": [plain(each) for each in report.restatements],
         "proofs": [plain(each) for each in report.proofs],
+        "runs": [{"profile": of.profile, "run": of.run, "publication": of.publication} for of in report.runs],
         "roundings": [plain(each) for each in report.roundings],
     }
 

@@ -47,8 +47,18 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class RunBehind:
+    """The run whose frozen statement a report shows, and its publication. `series`: (device, quantity) of the intervals that it read."""
+
+    profile: str
+    run: int
+    publication: int
+    series: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """All that a report says. `statements` share facility, span and `as_of_ms`; `time_zone` is whose days and months are meant."""
+    """All that a report says. `statements` share facility and span; `time_zone` is whose days and months are meant."""
 
     facility: str
     name: str
@@ -61,6 +71,7 @@ class Report:
     restatements: tuple[Restated, ...] = ()
     proofs: tuple[Proof, ...] = ()
     roundings: tuple[Rounding, ...] = ()
+    runs: tuple[RunBehind, ...] = ()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -74,14 +85,15 @@ def report_of(
     restatements: Iterable[Restated] = (),
     proofs: Iterable[Proof] = (),
     roundings: Iterable[Rounding] = (),
+    runs: Iterable[RunBehind] = (),
 ) -> Report:
-    """The report of a facility's statements. Raises ValueError where they are not of one facility, span and knowledge time, or a profile comes twice."""
+    """The report of a facility's statements. Raises ValueError where they are not of one facility and span, or a profile comes twice."""
     if not statements:
         raise ValueError("report: expected at least one profile, got none")
     first = statements[0]
     for statement in statements:
-        same = (statement.facility, statement.from_ms, statement.to_ms, statement.as_of_ms)
-        expected = (facility.id, first.from_ms, first.to_ms, first.as_of_ms)
+        same = (statement.facility, statement.from_ms, statement.to_ms)
+        expected = (facility.id, first.from_ms, first.to_ms)
         if same != expected:
             raise ValueError(f"report: expected statements of {expected}, got one of {same}")
     profiles = [statement.profile for statement in statements]
@@ -89,8 +101,8 @@ def report_of(
         raise ValueError(f"report: expected each profile once, got {', '.join(profiles)}")
     own = tuple(Proof(s.profile, "statement_sha256", s.sha256) for s in statements)
     return Report(
-        facility.id, facility.name or facility.id, facility.time_zone, first.from_ms, first.to_ms, first.as_of_ms, tuple(statements),
-        factors_seen(statements, entries), tuple(restatements), (*own, *proofs), tuple(roundings),
+        facility.id, facility.name or facility.id, facility.time_zone, first.from_ms, first.to_ms, max(s.as_of_ms for s in statements), tuple(statements),
+        factors_seen(statements, entries), tuple(restatements), (*own, *proofs), tuple(roundings), tuple(runs),
     )  # fmt: skip
 
 

@@ -1,12 +1,16 @@
 """Makes reports of what the accounts, the runs and the registry hold. Shows nothing (see `forms`, `page`), proves nothing (see `bundling`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile, Span
+from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile
+from aggregator.accounts.record_file import ACCOUNTS_NAME
+from aggregator.accounts.run import Publication, Run
+from aggregator.accounts.runs import Runs
 from aggregator.accounts.statement import Statement
 from aggregator.csv_rows import FileUnusable, ImportOptions, RowFault, csv_rows
 from aggregator.emissions.entry import Entry
@@ -15,10 +19,13 @@ from aggregator.facility import Facility
 from aggregator.intervals.meter import Role
 from aggregator.ledger import IntervalRow
 from aggregator.reports.backing import Interval, interval_kg
-from aggregator.reports.report import Report, report_of
+from aggregator.reports.report import Proof, Report, Restated, RunBehind, report_of
 from aggregator.reports.rounding import Rounding, rounding
 from aggregator.settle import COUNTERS
 
+LATEST: Final = "latest"
+PUBLISHED: Final = "published"
+VIEWS: Final = (LATEST, PUBLISHED)
 MOST_PROFILES: Final = 8
 MOST_ROUNDED: Final = 2_000_000  # intervals whose rounding is looked into
 
@@ -35,7 +42,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is asked to be of. `rounding`: also what rounding each interval would have done."""
+    """What a report is asked to be of. `view` published: what stands published of exactly this span; latest: what is known. `rounding`: also what rounding each interval would have done."""
 
     facility: str
     profiles: tuple[str, ...]
@@ -44,6 +51,7 @@ class Wanted:
     as_of_ms: int | None = None
     rounding: bool = False
     beside: Beside | None = None
+    view: str = LATEST
 
 
 class Reporter:
@@ -53,19 +61,46 @@ class Reporter:
         self.accounts = accounts
 
     def report(self, wanted: Wanted) -> Report:
-        """Raises CannotCompile, FileUnusable, and what statements and registry raise."""
+        """Raises CannotCompile, FileUnusable, and what statements, runs and registry raise."""
         if not 1 <= len(wanted.profiles) <= MOST_PROFILES or len(set(wanted.profiles)) < len(wanted.profiles):
             raise CannotCompile(
                 f"profile: expected 1 to {MOST_PROFILES}, each once, got {', '.join(wanted.profiles) or 'none'}"
             )
         as_of_ms = self.accounts.clock() if wanted.as_of_ms is None else wanted.as_of_ms
-        statements = [
-            self.accounts.statement(wanted.facility, name, wanted.from_ms, wanted.to_ms, as_of_ms)
-            for name in wanted.profiles
-        ]
-        facility = self.accounts.facilities[wanted.facility]
+        facility = self.accounts.facility(wanted.facility)
+        statements: list[Statement] = []
+        restated: list[Restated] = []
+        proofs: list[Proof] = []
+        behind: list[RunBehind] = []
+        with self._runs() as runs:
+            for name in wanted.profiles:
+                if wanted.view == PUBLISHED:
+                    publication = _published(runs, wanted, name, as_of_ms)
+                    run = runs.run(publication.run)
+                    statements.append(runs.statement(run.no))
+                    proofs += proofs_of(run, publication)
+                    behind.append(RunBehind(name, run.no, publication.no, tuple(each.name for each in run.series)))
+                else:
+                    statements.append(
+                        self.accounts.statement(wanted.facility, name, wanted.from_ms, wanted.to_ms, as_of_ms)
+                    )
+                restated += _restated(runs, statements[-1], as_of_ms, latest=wanted.view != PUBLISHED)
         roundings = list(self._roundings(facility, statements, wanted)) if wanted.rounding or wanted.beside else []
-        return report_of(facility, statements, self.entries(as_of_ms), roundings=roundings)
+        return report_of(facility, statements, self.entries(as_of_ms), restated, proofs, roundings, behind)
+
+    @contextmanager
+    def _runs(self) -> Iterator[Runs]:
+        path = self.accounts.data_directory / ACCOUNTS_NAME
+        with Runs(path if path.exists() else ":memory:") as runs:
+            yield runs
+
+    def facility(self, report: Report, profile: str) -> Facility:
+        """As it was when the statement of a profile was made. Raises CannotCompile, RecordsRefused."""
+        for behind in report.runs:
+            if behind.profile == profile:
+                with self._runs() as runs:
+                    return runs.rules(behind.run).facility
+        return self.accounts.facility(report.facility)
 
     def entries(self, as_of_ms: int) -> Sequence[Entry]:
         """Every factor that was known then. Raises RegistryRefused, sqlite3.Error."""
@@ -73,15 +108,19 @@ class Reporter:
         with Registry(path if path.exists() else ":memory:") as registry:
             return registry.entries(as_of_ms)
 
-    def intervals(self, statement: Statement) -> list[Interval]:
-        """The interval energies of the facility's meters in a statement's span, as they stood at its knowledge time; ordered."""
-        facility = self.accounts.facility(statement.facility)
-        span = Span(statement.from_ms, statement.to_ms, statement.as_of_ms)
+    def intervals(self, statement: Statement, series: Iterable[tuple[str, str]] = ()) -> list[Interval]:
+        """The interval energies of the facility's meters in a statement's span, as they stood at its knowledge time; ordered.
+
+        `series`: of these devices and quantities besides.
+        """
+        meters = self.accounts.facility(statement.facility).meters
+        counted = {(meter.device, quantity) for meter in meters for quantity in COUNTERS.get(meter.carrier, ())}
         found: list[Interval] = []
-        with self.accounts.opened(facility, self.accounts.profile(statement.profile), span) as (period, _):
-            for meter in sorted(facility.meters, key=lambda meter: meter.device):
-                for quantity in sorted(COUNTERS.get(meter.carrier, ())):
-                    found += map(interval_of, period.intervals(meter.device, quantity))
+        for device, quantity in sorted(counted | set(series)):
+            rows = self.accounts.ledger.intervals(
+                statement.facility, device, quantity, statement.from_ms, statement.to_ms, statement.as_of_ms
+            )
+            found += map(interval_of, rows)
         return found
 
     def _roundings(self, facility: Facility, statements: Iterable[Statement], wanted: Wanted) -> Iterable[Rounding]:
@@ -96,6 +135,42 @@ class Reporter:
                     yield rounding(statement.profile, parts, said)
                 except ValueError as error:
                     raise FileUnusable(str(error)) from error
+
+
+def _published(runs: Runs, wanted: Wanted, profile: str, as_of_ms: int) -> Publication:
+    found = runs.standing(wanted.facility, profile, wanted.from_ms, wanted.to_ms, as_of_ms)
+    if found is None:
+        raise CannotCompile(f"view: expected a publication of exactly this span under {profile}, got none")
+    return found
+
+
+def _restated(runs: Runs, statement: Statement, as_of_ms: int, *, latest: bool) -> Iterator[Restated]:
+    """Every run of the span, in order, and behind them what is known where that is what the report shows."""
+    span = (statement.from_ms, statement.to_ms)
+    known = [
+        run
+        for run in runs.runs(statement.facility, statement.profile)
+        if (run.from_ms, run.to_ms) == span and run.created_at_ms <= as_of_ms
+    ]
+    for run in known:
+        by = ", ".join(name for name in (run.operator, run.approver) if name)
+        causes = "" if run.bridge is None else run.bridge.text()
+        yield Restated(run.profile, f"run {run.no}", run.state, run.created_at_ms, run.kg, run.reason, by, causes)
+    if known and latest:
+        yield Restated(statement.profile, "", LATEST, statement.as_of_ms, statement.kg())
+
+
+def proofs_of(run: Run, publication: Publication) -> Iterator[Proof]:
+    """What identifies a run, by name."""
+    for what, value in (
+        ("run", str(run.no)),
+        ("publication", str(publication.no)),
+        ("input_root", run.input_root),
+        ("factor_set_sha256", run.factor_set_sha256),
+        ("rules_sha256", run.rules_sha256),
+        ("code_version", run.code_version),
+    ):
+        yield Proof(run.profile, what, value)
 
 
 def mains(facility: Facility) -> list[str]:

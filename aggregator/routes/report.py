@@ -10,9 +10,11 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from aggregator.accounts.compile import Accounts, CannotCompile
+from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
+from aggregator.audit.leaves import NotInLog
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.ledger import LedgerError
-from aggregator.reports.bundling import Notary, bundle
+from aggregator.reports.bundling import bundle
 from aggregator.reports.exports import FORMS, export
 from aggregator.reports.pdf import NoBrowser
 from aggregator.reports.reporter import Reporter, Wanted
@@ -31,13 +33,14 @@ _printing = threading.Lock()  # a browser takes some 300 MiB: one at a time
 
 
 class ReportParameters(Span):
-    """[from, to) under profiles, separated by commas, as known at `as_of` (default: now). `rounding`: also what rounding each interval would have done."""
+    """[from, to) under profiles, separated by commas, as known at `as_of` (default: now). `rounding`: also what rounding each interval would have done. `view` published: what stands published of exactly this span."""
 
     profile: Annotated[str, Field(max_length=200)] = "GHGP-LB"
     format: Literal["html", "pdf", "csv", "tables", "json", "xlsx", "zip"] = "html"
     language: Literal["en", "zh"] = "en"
     as_of: Instant | None = None
     rounding: bool = False
+    view: Literal["latest", "published"] = "latest"
 
 
 @router.get("", response_class=Response)
@@ -54,7 +57,17 @@ async def report(given: Given, named: Named, asked: Annotated[ReportParameters, 
         raise Problem(422, "no such report", thing, expected, seen) from error
     except NoBrowser as error:
         raise Problem(503, "cannot print", "format", "a Chromium on the server", str(error)) from error
-    except (LedgerError, RegistryRefused, StoreError, sqlite3.Error, OSError) as error:
+    except (
+        LedgerError,
+        RegistryRefused,
+        RecordsBusy,
+        RecordsRefused,
+        RecordsUnusable,
+        NotInLog,
+        StoreError,
+        sqlite3.Error,
+        OSError,
+    ) as error:
         raise Problem(503, "try again", "ledger", "an answer in time", str(error)) from error
     media = "application/zip" if asked.format == BUNDLE else FORMS[asked.format][0]
     name = f"{named.id}-{asked.from_ms}-{asked.to_ms}.{_SUFFIX.get(asked.format, asked.format)}"
@@ -64,14 +77,18 @@ async def report(given: Given, named: Named, asked: Annotated[ReportParameters, 
 def _made(given: Services, accounts: Accounts, facility: str, asked: ReportParameters) -> bytes:
     profiles = tuple(name.strip() for name in asked.profile.split(","))
     reporter = Reporter(accounts)
-    report = reporter.report(Wanted(facility, profiles, asked.from_ms, asked.to_ms, asked.as_of, asked.rounding))
+    report = reporter.report(
+        Wanted(facility, profiles, asked.from_ms, asked.to_ms, asked.as_of, asked.rounding, view=asked.view)
+    )
     if asked.format == BUNDLE:
         if given.audit is None:
             raise CannotCompile("format: expected an aggregator that keeps a log, got one without")
-        given.audit.keep_up()
-        notary = Notary(given.audit.verifier, given.audit.checkpoint() or "", given.audit.signed)
         return bundle(
-            reporter, report, asked.language, notary, None if given.evidence is None else given.evidence.of_boundaries
+            reporter,
+            report,
+            asked.language,
+            given.audit,
+            None if given.evidence is None else given.evidence.of_boundaries,
         )
     if asked.format != "pdf":
         return export(report, asked.format, asked.language)
