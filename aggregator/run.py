@@ -16,6 +16,7 @@ from aggregator.accounts.entering import Entering
 from aggregator.accounts.hand_readings import HandReadings
 from aggregator.accounts.lineage import Lineage
 from aggregator.accounts.logged import take_up
+from aggregator.accounts.pool_watch import PoolWatch
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
 from aggregator.accounts.runs import Runs
 from aggregator.alarms import Alarm, Alarms
@@ -111,6 +112,7 @@ class Aggregator:
         self.watch = Watch(
             self.live, self.alarms, self.books, clock, speed=clock.speed, edges=lambda: self.ingest.figures().edges
         )
+        self.pool_watch = PoolWatch(self.store, settings.facilities, settings.data_directory / ACCOUNTS_NAME, clock)
         self.tree_watch = TreeWatch(self.ledger, self.alarms, settings.facilities, clock)
         self.own_use = OwnUse(
             self.own_records,
@@ -215,6 +217,7 @@ class Aggregator:
                         asyncio.create_task(self.watch.run(), name="watch"),
                         asyncio.create_task(self.settling.run(), name="settling"),
                         asyncio.create_task(self.tree_watch.run(), name="tree watch"),
+                        asyncio.create_task(self.pool_watch.run(), name="pools"),
                         asyncio.create_task(self._sign_for_ever(), name="audit"),
                         asyncio.create_task(self.factor_packs.run(), name="factor packs"),
                         asyncio.create_task(self.edge_carbon.run(), name="edge carbon"),

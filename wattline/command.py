@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_lineage(words)
     _add_export(words)
     _add_report(words)
+    _add_pools(words)
+    _add_sessions(words)
     _add_forecast(words)
     _add_plan(words)
     _add_footprint(words)
@@ -483,6 +485,44 @@ def _run_lineage(options: argparse.Namespace) -> int:
 
 
 def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_pools(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import pools_options
+
+    parser = _word(
+        words,
+        "pools",
+        "what PV, storage and charging made of the grid's kg: show, content, plug-in",
+        "wattline pools show --config aggregator.toml --from 2026-01-01 --to 2026-02-01",
+    )
+    pools_options.add_arguments(parser)
+    parser.set_defaults(run=_run_pools)
+
+
+def _run_pools(options: argparse.Namespace) -> int:
+    from wattline import pools
+
+    return pools.run(options)
+
+
+def _add_sessions(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import pools_options
+
+    parser = _word(
+        words,
+        "sessions",
+        "charging sessions with their kg and g/kWh",
+        "wattline sessions --url http://127.0.0.1:8080 --facility works --from 2026-05-01T00:00+08:00 --to 2026-05-02T00:00+08:00",
+    )
+    pools_options.add_session_arguments(parser)
+    parser.set_defaults(run=_run_sessions)
+
+
+def _run_sessions(options: argparse.Namespace) -> int:
+    from wattline import charging
+
+    return charging.run(options)
+
+
     from wattline import activities_options
 
     parser = _word(

@@ -15,7 +15,8 @@ from aggregator.accounts.parcel import KG_QUANTUM, KWH_QUANTUM, NOTHING, ZERO, P
 from aggregator.accounts.period import Period
 from aggregator.accounts.pool_maker import PoolMaker
 from aggregator.accounts.pool_run import PoolRun, parcel_of
-from aggregator.accounts.site_days import IMPORT, Interval, PlugIn, Site, total
+from aggregator.accounts.pool_watch import plug_in_of
+from aggregator.accounts.site_days import IMPORT, Interval, Site, total
 from aggregator.accounts.slots import Slot, slots_of
 from aggregator.emissions.amounts import EXACT
 from aggregator.sessions import Session
@@ -58,19 +59,12 @@ def session_kgs(
     span = Span(from_ms, to_ms, accounts.clock() if as_of_ms is None else as_of_ms)
     with accounts.opened(named, rules, span) as (period, makers):
         maker = next(maker for maker in makers if isinstance(maker, PoolMaker))
-        with maker.run(period, _plug_ins(known)) as run:
+        with maker.run(period, [plug_in_of(session) for session in known]) as run:
             return _Shares(period, run, known).all()
 
 
 def _end_ms(session: Session) -> int:
     return session.told_at_ms if session.ended_at_ms is None else session.ended_at_ms
-
-
-def _plug_ins(sessions: Iterable[Session]) -> list[PlugIn]:
-    """Vehicles at meters as the sessions tell of them."""
-    return [
-        PlugIn(session.device, session.transaction_id, session.first_ms, session.ended_at_ms) for session in sessions
-    ]
 
 
 class _Shares:

@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.accounts.parcel import Parcel, of_factor, uncovered
@@ -137,7 +137,7 @@ CELLS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CELLS, STEPS)
 def test_a_pool_conserves_at_each_step(cell: Cell, steps: list[tuple[str, Decimal, Decimal | None]]) -> None:
     pool = Pool.first(cell)
@@ -163,7 +163,7 @@ def test_a_pool_conserves_at_each_step(cell: Cell, steps: list[tuple[str, Decima
         assert came_kwh == EXACT.add(turnover.drawn_kwh, turnover.stood_kwh) + content.kwh
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.decimals(0, 1000, places=6),
     st.decimals(0, 1000, places=9),

@@ -185,7 +185,7 @@ KWH = st.lists(st.integers(0, 40).map(str), min_size=24, max_size=24).map(" ".jo
 HOLES = st.lists(st.sampled_from(["-", "7", "0", "31.4159265", "12.5"]), min_size=24, max_size=24).map(" ".join)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(KWH, KWH, HOLES, KWH, HOLES, KWH, HOLES)
 def test_scope_2_is_what_is_allocated_and_exported_whatever_was_measured(
     tmp_path_factory: pytest.TempPathFactory, one: str, two: str, three: str, four: str, five: str, six: str, factors: str

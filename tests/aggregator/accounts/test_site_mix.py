@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.accounts.parcel import Parcel, of_factor
@@ -114,7 +114,7 @@ ANY = st.builds(
 RATIOS = st.decimals("0.5", 1, places=9)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(ANY, st.booleans()), min_size=1, max_size=6),
     st.dictionaries(st.sampled_from(["one", "two", "car"]), RATIOS),
