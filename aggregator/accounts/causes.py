@@ -4,7 +4,7 @@
 |----------------------|------------------------------------------------------------------------------------------|
 | factor               | electricity and heat factors, the facility's own, its place, hourly series, certificates |
 | fuel parameter       | net calorific value, carbon content, oxidation, process factors                          |
-| gwp set              | global warming potentials                                                                |
+| gwp set              | global warming potentials, or the set that the profile takes                             |
 | activity             | interval energies and activity records, as known later                                   |
 | activity:multiplier  | CT x PT of a meter: its energies times the quotient of both multipliers                  |
 | boundary             | which meters there are, what each counts as, and what stands behind them                 |
@@ -63,7 +63,7 @@ def causes_between(old: Inputs, new: Inputs) -> list[str]:
     differ = {
         FACTOR: times[0] != times[1] or one.factor_place() != other.factor_place(),
         FUEL_PARAMETER: _of(old.entries, FUEL_PARAMETER) != _of(new.entries, FUEL_PARAMETER),
-        GWP_SET: _of(old.entries, GWP_SET) != _of(new.entries, GWP_SET),
+        GWP_SET: _potentials(old) != _potentials(new),
         ACTIVITY: activities[0] != activities[1],
         MULTIPLIER: _multipliers(one) != _multipliers(other),
         BOUNDARY: _boundary(one) != _boundary(other),
@@ -72,9 +72,10 @@ def causes_between(old: Inputs, new: Inputs) -> list[str]:
 
 
 def mixed(accounts: Accounts, old: Inputs, new: Inputs, fresh: frozenset[str]) -> Statement:
-    """The statement when the inputs of the causes in `fresh` are the new ones; its profile is the old one. Raises what `Accounts.opened` raises."""
+    """The statement when the inputs of the causes in `fresh` are the new ones; its profile is the old one but for the gwp set. Raises what `Accounts.opened` raises."""
     activity, factor = (new if cause in fresh else old for cause in (ACTIVITY, FACTOR))
     facility = _facility(old.rules.facility, new.rules.facility, fresh)
+    profile = replace(old.rules.profile, gwp=(new if GWP_SET in fresh else old).rules.profile.gwp)
     span = replace(
         old.span,
         as_of_ms=activity.span.as_of_ms,
@@ -82,7 +83,7 @@ def mixed(accounts: Accounts, old: Inputs, new: Inputs, fresh: frozenset[str]) -
         factors_as_of_ms=factor.span.factors_ms,
         draft_factors=factor.span.draft_factors,
     )
-    with accounts.opened(facility, old.rules.profile, span) as (period, makers):
+    with accounts.opened(facility, profile, span) as (period, makers):
         entries = [
             entry
             for cause in (FACTOR, FUEL_PARAMETER, GWP_SET)
@@ -124,6 +125,10 @@ def _both(one: Facility, other: Facility) -> list[tuple[MeterSpec, MeterSpec]]:
 
 def _of(entries: Sequence[Entry], cause: str) -> list[Entry]:
     return [e for e in entries if e.status == "approved" and _BY_KIND.get(e.kind, FUEL_PARAMETER) == cause]
+
+
+def _potentials(inputs: Inputs) -> tuple[str, list[Entry]]:
+    return inputs.rules.profile.gwp, _of(inputs.entries, GWP_SET)
 
 
 def _multipliers(facility: Facility) -> dict[str, object]:

@@ -5,7 +5,7 @@ person and published.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
@@ -127,7 +127,7 @@ def bridge_between(accounts: Accounts, old: Known, new: Known) -> Bridge:
     """
     (old_rules, old_span, before_kg), (new_rules, new_span, after_kg) = old, new
     one = inputs_of(accounts, old_rules, old_span)
-    other = inputs_of(accounts, replace(new_rules, profile=old_rules.profile), new_span)
+    other = inputs_of(accounts, new_rules, new_span)
 
     def total_kg(fresh: frozenset[str]) -> Fraction:
         kg = mixed(accounts, one, other, fresh).kg()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from aggregator.accounts.bridge import Bridge
@@ -16,7 +16,7 @@ from aggregator.accounts.calculation import calculated, differences, proof_of_in
 from aggregator.accounts.compile import Accounts, Span
 from aggregator.accounts.frozen import Rules
 from aggregator.accounts.record_file import RecordsRefused
-from aggregator.accounts.restatement import bridge_between, bridge_of_runs, impact, restated
+from aggregator.accounts.restatement import Known, bridge_between, bridge_of_runs, impact, restated
 from aggregator.accounts.run import Publication
 from aggregator.accounts.runs import Runs
 from aggregator.emissions.packfile import FactorPack, parse
@@ -264,15 +264,33 @@ def test_an_interval_leads_to_the_input_root_of_the_run_and_one_that_came_later_
 kwh = st.decimals(min_value=0, max_value=10**6, places=3)
 factors = st.decimals(min_value="0.0001", max_value=2, places=4)
 multipliers = st.sampled_from(["1", "40", "60", "7"])
+# energies of both meters before and after; factor, multiplier and number of meters of each side; whether readings came late
+Change = tuple[list[Decimal], tuple[Decimal, str, int], tuple[Decimal, str, int], bool]
+sides = st.tuples(factors, multipliers, st.integers(1, 2))
+changes: st.SearchStrategy[Change] = st.tuples(st.lists(kwh, min_size=4, max_size=4), sides, sides, st.booleans())
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(kwh, min_size=4, max_size=4), factors, factors, multipliers, multipliers, st.booleans(), st.booleans())
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+@given(change=changes)
 def test_the_causes_sum_to_the_change_whatever_changed(
-    tmp_path_factory: pytest.TempPathFactory, energies: list[Decimal], one: Decimal, other: Decimal, had: str, has: str, both: bool, late: bool
-) -> None:  # fmt: skip
-    bench = Bench(tmp_path_factory.mktemp("bench"))
+    tmp_path_factory: pytest.TempPathFactory, change: Change
+) -> None:
+    sums_up(tmp_path_factory.mktemp("bench"), change)
+
+
+@pytest.mark.long
+@settings(max_examples=150, deadline=None, phases=[Phase.generate])
+@given(change=changes)
+def test_the_causes_sum_to_the_change_whatever_changed_at_length(
+    tmp_path_factory: pytest.TempPathFactory, change: Change
+) -> None:
+    sums_up(tmp_path_factory.mktemp("bench"), change)
+
+
+def sums_up(directory: Path, change: Change) -> None:
+    bench = Bench(directory)
     try:
+        energies, before, after, late = change
         rules = rules_now(bench.accounts, "works", "GHGP-LB")
 
         def made(factor: Decimal, multiplier: str, meters: int) -> Rules:
@@ -280,18 +298,20 @@ def test_the_causes_sum_to_the_change_whatever_changed(
             own = (FactorOverride(factor, "laboratory"),)
             return Rules(replace(FACILITY, overrides=own, meters=(first, *FACILITY.meters[1:meters])), rules.profile)
 
+        def known(side: tuple[Decimal, str, int]) -> Known:
+            span, said = Span(*SPAN, bench.now_ms), made(*side)
+            return said, span, calculated(bench.accounts, said, span).statement.kg()
+
         bench.measured(str(energies[0]))
         bench.measured(str(energies[1]), "second")
-        old = calculated(bench.accounts, made(one, had, 2 if both else 1), Span(*SPAN, bench.now_ms))
+        old = known(before)
         bench.now_ms += DAY
         if late:
             bench.measured(str(energies[2]))
             bench.measured(str(energies[3]), "second")
-        new = calculated(bench.accounts, made(other, has, 2), Span(*SPAN, bench.now_ms))
-        spans = [Span(*SPAN, each.statement.as_of_ms) for each in (old, new)]
-        totals = [each.statement.kg() for each in (old, new)]
-        found = bridge_between(bench.accounts, (old.rules, spans[0], totals[0]), (new.rules, spans[1], totals[1]))
-        assert sum(shares(found).values(), Fraction(0)) == Fraction(totals[1] or 0) - Fraction(totals[0] or 0)
-        assert "code and method" not in shares(found)  # every change has its cause here
+        new = known(after)
+        found = shares(bridge_between(bench.accounts, old, new))
+        assert sum(found.values(), Fraction(0)) == Fraction(new[2] or 0) - Fraction(old[2] or 0)
+        assert "code and method" not in found  # every change has its cause here
     finally:
         bench.close()
