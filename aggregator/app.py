@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from aggregator.routes import (
+    activities,
     alarms,
     audit_log,
     counter_changes,
@@ -21,6 +22,7 @@ from aggregator.routes import (
     edges,
     events,
     evidence,
+    exports,
     facilities,
     factors,
     figures,
@@ -94,6 +96,8 @@ def create_app(services: Services) -> FastAPI:
         sessions,
         runs,
         statement,
+        activities,
+        exports,
         lineage,
         report,
         audit_log,

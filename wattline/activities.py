@@ -7,16 +7,14 @@ import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from aggregator.accounts import laboratory
-from aggregator.accounts.activities import Activities, Standing, read_activities
-from aggregator.accounts.activity import STOCK, Activity
-from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
+from aggregator.accounts import recording
+from aggregator.accounts.activities import activities_in_force, read_activities
+from aggregator.accounts.activity import STOCK
+from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.emissions.factors import known_on
-from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility
-from aggregator.open_books import REGISTRY_NAME
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import instant_ms
 from wire.clock import Clock
@@ -54,11 +52,7 @@ def opened(options: argparse.Namespace) -> tuple[Facility, Path]:
 def _import(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
     with options.file.open(encoding="utf-8-sig", newline="") as lines:
         records = read_activities(lines, options.file.name, facility.id)
-    now_ms = Clock.from_environment()()
-    with Activities(directory / ACCOUNTS_NAME) as activities, Registry(directory / REGISTRY_NAME) as registry:
-        done = activities.add(
-            records, options.by, now_ms, lambda fresh: laboratory.draft(registry, fresh, now_ms, facility.zone)
-        )
+    done = recording.record(directory, facility, records, options.by, Clock.from_environment()())
     print(f"{options.file.name}: {done.new} new, {done.corrected} corrected, {done.unchanged} on record already")
     if done.new or done.corrected:
         print(
@@ -68,35 +62,27 @@ def _import(options: argparse.Namespace, facility: Facility, directory: Path) ->
 
 
 def _approve(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
-    now_ms = Clock.from_environment()()
-    with Activities(directory / ACCOUNTS_NAME) as activities, Registry(directory / REGISTRY_NAME) as registry:
-        numbers = options.numbers
-        if options.all:
-            numbers = [
-                standing.activity.no for standing in activities.standings(facility.id) if standing.state == "draft"
-            ]
-        if not numbers:
-            raise ValueError("expected the numbers of drafts, or --all where there are some; got none")
-        decided = activities.decide(
-            facility.id, numbers, "approved", options.by, now_ms, options.reason,
-            lambda found: laboratory.approve(registry, found, options.by, now_ms, facility.zone),
-        )  # fmt: skip
-    return _told(decided, f"approved by {options.by}")
+    numbers = recording.drafts(directory, facility.id) if options.all else options.numbers
+    if not numbers:
+        raise ValueError("expected the numbers of drafts, or --all where there are some; got none")
+    return _decide(options, facility, directory, numbers, "approved")
 
 
 def _withdraw(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
+    return _decide(options, facility, directory, options.numbers, "withdrawn")
+
+
+def _decide(
+    options: argparse.Namespace,
+    facility: Facility,
+    directory: Path,
+    numbers: Sequence[int],
+    state: Literal["approved", "withdrawn"],
+) -> int:
     now_ms = Clock.from_environment()()
-    with Activities(directory / ACCOUNTS_NAME) as activities, Registry(directory / REGISTRY_NAME) as registry:
-        decided = activities.decide(
-            facility.id, options.numbers, "withdrawn", options.by, now_ms, options.reason,
-            lambda found: laboratory.withdraw(registry, found, options.by, options.reason, now_ms, facility.zone),
-        )  # fmt: skip
-    return _told(decided, f"withdrawn by {options.by}")
-
-
-def _told(decided: Sequence[Activity], what: str) -> int:
+    decided = recording.decide(directory, facility, numbers, state, options.by, options.reason, now_ms)
     for one in decided:
-        print(f"{one.no}: {one.key} version {one.version}, {one.amount:f} {one.unit}, {what}")
+        print(f"{one.no}: {one.key} version {one.version}, {one.amount:f} {one.unit}, {state} by {options.by}")
     return 0
 
 
@@ -105,15 +91,9 @@ def _as_of(options: argparse.Namespace) -> int | None:
 
 
 def _list(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
-    with Activities(directory / ACCOUNTS_NAME) as activities:
-        found = activities.in_force(facility.id, _as_of(options))
+    found = activities_in_force(directory, facility.id, _as_of(options))
     if options.json:
-        print(
-            json.dumps(
-                [_plain(one.activity) | {"approved": one.approved, "waiting": one.waiting} for one in found],
-                ensure_ascii=False,
-            )
-        )
+        print(json.dumps([recording.in_force_json(one) for one in found], ensure_ascii=False))
         return 0
     for one in found:
         record = one.activity
@@ -128,14 +108,13 @@ def _list(options: argparse.Namespace, facility: Facility, directory: Path) -> i
 
 
 def _show(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
-    with Activities(directory / ACCOUNTS_NAME) as activities:
-        standings = activities.standings(facility.id, _as_of(options))
+    standings = recording.standings(directory, facility.id, _as_of(options))
     keys = {standing.activity.no: standing.activity.key for standing in standings}
     if options.number not in keys:
         raise RecordsRefused([f"{options.number}: expected a record of {facility.id}, there is none"])
     versions = [standing for standing in standings if standing.activity.key == keys[options.number]]
     if options.json:
-        print(json.dumps([_plain(standing.activity) | _fate(standing) for standing in versions], ensure_ascii=False))
+        print(json.dumps([recording.standing_json(standing) for standing in versions], ensure_ascii=False))
         return 0
     for standing in versions:
         record = standing.activity
@@ -158,22 +137,3 @@ def _show(options: argparse.Namespace, facility: Facility, directory: Path) -> i
                 f"    {standing.state} by {standing.decided_by} on {known_on(standing.decided_at_ms)}{standing.note and f': {standing.note}'}"
             )
     return 0
-
-
-def _plain(record: Activity) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        name: getattr(record, name)
-        for name in ("no", "facility", "source", "kind", "subject", "variant", "version", "unit", "sub_class", "process", "evidence", "reason", "by")
-    }  # fmt: skip
-    stock = None if record.stock is None else dict(zip(STOCK, (f"{value:f}" for value in record.stock), strict=True))
-    return said | {
-        "class": record.activity_class, "from": record.from_day.isoformat(), "to": record.to_day.isoformat(), "amount": f"{record.amount:f}",
-        "stock": stock, "parameters": dict(record.parameters),
-    }  # fmt: skip
-
-
-def _fate(standing: Standing) -> dict[str, Any]:
-    return {
-        "recorded_at_ms": standing.recorded_at_ms, "state": standing.state, "decided_by": standing.decided_by,
-        "decided_at_ms": standing.decided_at_ms, "note": standing.note,
-    }  # fmt: skip

@@ -54,7 +54,7 @@ def _total(statement: Statement) -> str | None:
 
 
 def _row(statement: Statement, counts: Counts, said: str, method: str) -> dict[str, str | None]:
-    why = reasons(statement, [counts])
+    why = reasons(statement, [counts]) or ([] if any(statement.of(counts)) else ["nothing of it is on record"])
     return {
         "line": said,
         "method": method,
