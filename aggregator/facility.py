@@ -34,6 +34,7 @@ class Facility:
     grid_zone: str = ""  # whose hourly intensities apply, where a profile takes an hourly series
     virtual_meters: tuple[VirtualMeter, ...] = ()
     factor_u95_percent: Decimal | None = None  # assumed of factors that state no uncertainty
+    gap_preset: str = ""  # the rule of a regime for intervals that nobody has measured, e.g. 40cfr75
     cells: tuple[tuple[str, Cell], ...] = ()
     pv_certificates_sold: bool = False
     processes: tuple[Process, ...] = ()

@@ -23,7 +23,7 @@ import numpy as np
 from aggregator.books import Books
 from aggregator.csv_rows import CsvRow, FileUnusable, ImportOptions, Kind, RowFault, csv_rows
 from aggregator.intervals.boundaries import Grade
-from aggregator.ledger import IntervalRow
+from aggregator.ledger import ESTIMATE, IntervalRow
 from aggregator.series_line import DAY_MS
 from aggregator.settle import IMPORT_EDGE
 from aggregator.stores.store import Rows, SeriesKey, Store
@@ -155,7 +155,8 @@ def _enter(
     """Takes rows that stand nowhere yet; one that repeats what stands is known, one that contradicts it is a fault."""
     series = (options.facility, options.device, options.quantity)
     starts = {row.at_ms for row in rows}
-    standing = books.ledger.intervals(*series, rows[0].at_ms - DAY_MS, rows[-1].at_ms + length_ms)
+    known = books.ledger.intervals(*series, rows[0].at_ms - DAY_MS, rows[-1].at_ms + length_ms)
+    standing = [row for row in known if row.source != ESTIMATE]
     same = {row.start_ms: row for row in standing if row.start_ms in starts and row.end_ms - row.start_ms == length_ms}
     others = [row for row in standing if same.get(row.start_ms) is not row and row.final]
     other_starts = [row.start_ms for row in others]

@@ -314,6 +314,7 @@ class FacilityTable(_Table):
     meter: list[MeterTable] = Field(default=[], max_length=10_000)
     virtual_meter: list[VirtualMeterTable] = Field(default=[], max_length=1000)
     factor_u95_percent: Annotated[PositiveDecimal, Field(le=200)] | None = None
+    gap_preset: Literal["40cfr75"] | None = None
     storage: list[StorageTable] = Field(default=[], max_length=1000)
     pv_certificates_sold: bool = False
     process: list[ProcessTable] = Field(default=[], max_length=1000)
@@ -334,6 +335,7 @@ class FacilityTable(_Table):
             overrides=tuple(factor.override(zone) for factor in self.factor),
             virtual_meters=tuple(meter.meter() for meter in self.virtual_meter),
             factor_u95_percent=self.factor_u95_percent,
+            gap_preset=self.gap_preset or "",
             cells=tuple((storage.meter, storage.cell()) for storage in self.storage),
             pv_certificates_sold=self.pv_certificates_sold,
             processes=tuple(process.process() for process in self.process),

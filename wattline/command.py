@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(words)
     _add_readings(words)
     _add_tree(words)
+    _add_gaps(words)
     _add_factors(words)
     _add_activities(words)
     _add_formula(words)
@@ -539,6 +540,25 @@ def _run_activities(options: argparse.Namespace) -> int:
     from wattline import activities
 
     return activities.run(options)
+
+
+def _add_gaps(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import gaps_options
+
+    parser = _word(
+        words,
+        "gaps",
+        "intervals that nobody has measured, and their estimates by rule",
+        "wattline gaps --config aggregator.toml --from 2026-05-01 --to 2026-06-01 --fill",
+    )
+    gaps_options.add_arguments(parser)
+    parser.set_defaults(run=_run_gaps)
+
+
+def _run_gaps(options: argparse.Namespace) -> int:
+    from wattline import gaps
+
+    return gaps.run(options)
 
 
 def _add_tree(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

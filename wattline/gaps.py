@@ -1,0 +1,88 @@
+"""`wattline gaps`: which intervals nobody has measured, what they are estimated at and by which rule; `--fill` enters that. Not the rules (`aggregator.accounts`)."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from aggregator.accounts.compile import CannotCompile
+from aggregator.accounts.gap_rules import HOUR_MS
+from aggregator.accounts.gaps import Gap, fill, gaps
+from aggregator.facility import Facility
+from aggregator.ledger import Ledger, LedgerError
+from aggregator.open_books import open_books
+from aggregator.settings import SettingsFaults, load
+from wattline.statement import chosen, instant_ms
+from wire.clock import Clock
+from wire.quantities import QUANTITIES
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 0, 1 (intervals remain without an estimate, or the ledger cannot answer), 2 (bad use)."""
+    try:
+        settings = load(options.config, os.environ)
+        facility = chosen(options.facility, settings)
+        from_ms = instant_ms("--from", options.begin, facility.zone)
+        to_ms = instant_ms("--to", options.end, facility.zone)
+        if to_ms <= from_ms:
+            raise CannotCompile(f"--to: expected a time after {options.begin}, got {options.end}")
+        clock = Clock.from_environment()
+        ledger = Ledger(settings.data_directory / "ledger.sqlite")
+        try:
+            found = list(gaps(ledger, facility, from_ms, to_ms, clock()))
+            entered = fill(open_books(settings, ledger, clock), facility, found) if options.fill else []
+        finally:
+            ledger.close()
+    except (SettingsFaults, CannotCompile) as error:
+        print(f"wattline gaps: {error}", file=sys.stderr)
+        return 2
+    except (LedgerError, OSError) as error:
+        print(f"wattline gaps: {error}", file=sys.stderr)
+        return 1
+    written = sum(len(one.intervals) for one in entered)
+    missing = sum(one.energy is None for gap in found for one in gap.estimates)
+    if options.json:
+        print(json.dumps({"gaps": [_as_json(gap) for gap in found], "entered": written, "without_estimate": missing}))
+    else:
+        _tell(found, facility, written, missing, options.fill)
+    return int(missing > 0)
+
+
+def _tell(found: Sequence[Gap], facility: Facility, written: int, missing: int, filled: bool) -> None:
+    for gap in found:
+        unit = QUANTITIES[gap.quantity].unit
+        hours = (gap.to_ms - gap.from_ms) / HOUR_MS
+        energy = "no estimate" if gap.energy is None else f"{gap.energy:f} {unit}"
+        still = ", nothing has come since" if gap.open else ""
+        print(
+            f"{gap.device} {gap.quantity} {_time(gap.from_ms, facility)} to {_time(gap.to_ms, facility)} ({hours:g} h{still}): {energy}, "
+            f"{'; '.join(gap.rules)}"
+        )
+    intervals = sum(len(gap.estimates) for gap in found)
+    print(
+        f"{len(found)} gaps, {intervals} intervals, {missing} without an estimate"
+        + (f"; {written} entered" if filled else "")
+    )
+
+
+def _as_json(gap: Gap) -> dict[str, Any]:
+    return {
+        "device": gap.device,
+        "quantity": gap.quantity,
+        "from_ms": gap.from_ms,
+        "to_ms": gap.to_ms,
+        "open": gap.open,
+        "energy": None if gap.energy is None else f"{gap.energy:f}",
+        "rules": list(gap.rules),
+        "estimates": [
+            {"start_ms": one.start_ms, "energy": None if one.energy is None else f"{one.energy:f}", "rule": one.rule}
+            for one in gap.estimates
+        ],
+    }
+
+
+def _time(at_ms: int, facility: Facility) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, facility.zone).isoformat(timespec="minutes")
