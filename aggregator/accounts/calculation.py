@@ -24,13 +24,15 @@ def calculated(accounts: Accounts, rules: Rules, span: Span) -> Calculation:
     """What the span comes to under these rules. Raises what `Accounts.statement` raises."""
     asked = InputList()
 
-    def read(device: str, quantity: str) -> Sequence[IntervalRow]:
+    def sealed(device: str, quantity: str) -> Sequence[IntervalRow]:
         return accounts.ledger.intervals(rules.facility.id, device, quantity, span.from_ms, span.to_ms, span.as_of_ms)
 
     with accounts.opened(rules.facility, rules.profile, span) as (period, makers):
         statement = compile_statement(asked.watched(period), makers)
         factors = factor_set_sha256(period.entries)
-    return Calculation(statement, rules, span.factors_ms, factors, asked.series(read), code_version())
+        # Rows that were read stay in memory; of sealed columns the rows are read now, one series at a time.
+        series = asked.series(period.intervals if period.columns is None else sealed)
+    return Calculation(statement, rules, span.factors_ms, factors, series, code_version())
 
 
 def rules_now(accounts: Accounts, facility: str, profile: str) -> Rules:

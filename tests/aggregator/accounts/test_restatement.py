@@ -19,6 +19,7 @@ from aggregator.accounts.record_file import RecordsRefused
 from aggregator.accounts.restatement import Known, bridge_between, bridge_of_runs, impact, restated
 from aggregator.accounts.run import Publication
 from aggregator.accounts.runs import Runs
+from aggregator.accounts.sealed import Seals
 from aggregator.emissions.packfile import FactorPack, parse
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role
@@ -232,6 +233,20 @@ def test_a_run_calculated_again_gives_the_same_bytes_also_after_later_changes(be
     bench.measured("999", at=3)
     bench.set(meters=FACILITY.meters[:1], place="CN-JS")
     assert differences(bench.accounts, bench.runs, 1) == []
+
+
+def test_a_run_over_a_sealed_month_is_the_run_over_its_rows(bench: Bench) -> None:
+    bench.now_ms = SUMMER_2026
+    for at in range(8):
+        bench.measured(f"{100 + at}.25", at=at)
+    rules, span = rules_now(bench.accounts, "works", "GHGP-LB"), Span(*SPAN, bench.now_ms + DAY)
+    rows = calculated(bench.accounts, rules, span)
+    with Seals(bench.directory) as seals:
+        seals.seal(bench.ledger, "works", *SPAN, bench.now_ms, "ann")
+    sealed = calculated(bench.accounts, rules, span)
+    assert sealed.statement.encoded() == rows.statement.encoded()
+    assert sealed.series == rows.series
+    assert [each.intervals for each in rows.series] == [8]
 
 
 def test_what_is_no_longer_as_the_run_read_it_is_named(bench: Bench) -> None:

@@ -131,6 +131,23 @@ def test_a_small_restatement_stays_on_record_and_goes_with_the_next_issue(runs: 
     assert runs.publish(3, "ann", 6 * DAY).carries == (2,)
 
 
+def test_the_ict_sector_s_base_year_is_restated_and_its_growth_with_it(runs: Runs) -> None:
+    """Checklist 1.6: the white paper prints 82.25 -> 137.61 Mt and "+61 %". From the printed base it is +67.3 %; the parts, 81.66 / 1.406 + 55.95 / 2.06,
+    give a base of 85.24 Mt and +61.4 %. The restated base is 3.6 % more, below the threshold: it goes with the next issue."""
+    base, parts, later = "82250000000", "85240000000", Fraction("137610000000")
+    runs.add(calculation(base), "ann", "base year as printed", 3 * DAY)
+    runs.approve(1, "bo", 3 * DAY)
+    first = runs.publish(1, "ann", 3 * DAY)
+    assert round(Fraction("81.66") / Fraction("1.406") + Fraction("55.95") / Fraction("2.06"), 3) == Fraction("85.240")
+    found = Bridge(Decimal(base), Decimal(parts), (Share("boundary", Fraction(parts) - Fraction(base)),))
+    again = runs.add(calculation(parts), "ann", "from the parts", 5 * DAY, first, found)
+    growth = [round(float((later / Fraction(run.kg or 0) - 1) * 100), 1) for run in (runs.run(1), again)]
+    assert growth == [67.3, 61.4]
+    assert again.bridge is not None
+    assert again.bridge.text() == "82250000 -> 85240000 t CO2e: +2990000 t (+3.635258359 %) = boundary +2990000"
+    assert not again.reissued
+
+
 def test_a_restatement_of_what_no_longer_stands_is_not_published(runs: Runs) -> None:
     published(runs)
     first = runs.publication(1)
