@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_forecast(words)
     _add_plan(words)
     _add_footprint(words)
+    _add_response(words)
     _add_certs(words)
     _add_person(words)
     _add_runs(words)
@@ -695,6 +696,25 @@ def _run_plan(options: argparse.Namespace) -> int:
     from wattline import plan
 
     return plan.run(options)
+
+
+def _add_response(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import response_options
+
+    parser = _word(
+        words,
+        "response",
+        "a demand-response event against its baseline, settled in money and kg",
+        "wattline response --config aggregator.toml --from 2026-06-17T14:00+08:00 --to 2026-06-17T16:00+08:00 --target-kw 300",
+    )
+    response_options.add_arguments(parser)
+    parser.set_defaults(run=_run_response)
+
+
+def _run_response(options: argparse.Namespace) -> int:
+    from wattline import response
+
+    return response.run(options)
 
 
 def _add_certs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
