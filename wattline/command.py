@@ -486,7 +486,6 @@ def _run_lineage(options: argparse.Namespace) -> int:
     return lineage.run(options)
 
 
-def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 def _add_pools(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from wattline import pools_options
 
@@ -525,6 +524,7 @@ def _run_sessions(options: argparse.Namespace) -> int:
     return charging.run(options)
 
 
+def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from wattline import activities_options
 
     parser = _word(
