@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final
 
 from aggregator.accounts.line import SCOPES, Counts, Line
@@ -76,10 +77,8 @@ class Statement:
             name: getattr(self, name)
             for name in ("facility", "profile", "from_ms", "to_ms", "as_of_ms", "expected", "notes")
         }
-        rows = [head, *(plain(line) for line in self.lines)]
-        return b"".join(
-            json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n" for row in rows
-        )
+        rows = chain([head], (plain(line) for line in self.lines))
+        return b"".join([_CANONICAL.encode(row).encode() + b"\n" for row in rows])
 
     @property
     def sha256(self) -> str:
@@ -105,10 +104,28 @@ def line_order(line: Line) -> tuple[object, ...]:
 
 def plain(value: Any) -> Any:
     """As JSON has it: decimals as text, dataclasses as objects, tuples as lists."""
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
     if isinstance(value, Decimal):
         return format(value, "f")
+    if kind is tuple:
+        return [plain(each) for each in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {name: plain(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, tuple):
         return [plain(each) for each in value]
     return value
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """The names of a dataclass' fields; a statement asks for them once per line."""
+    found = _NAMES.get(kind)
+    if found is None:
+        found = _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return found
+
+
+_NAMES: Final[dict[type[Any], tuple[str, ...]]] = {}
+_AS_THEY_ARE: Final = frozenset({str, int, bool, type(None), Counts})
+_CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -112,7 +112,8 @@ def stating(period: Period) -> Callable[[Line], Line]:
 
     def stated(line: Line) -> Line:
         if line.factor is not None and line.factor.u95_percent is None:
-            line = replace(line, factor=factor_of(line.factor))
+            factor = factor_of(line.factor)
+            line = line if factor.u95_percent is None else replace(line, factor=factor)
         meter = meters.get(line.source)
         if meter is None:
             return line
