@@ -109,7 +109,7 @@ def cfr75(
     """Energy of each missing hour in the manner of 40 CFR 75.33, with its rule. `before`, `after`: of the hours on both sides;
     `look_back`: of the last measured hours; `potential`: the most that the line can carry. None where the rule's hours are missing.
 
-    It is made to overstate: on a plant with two shifts the 90th percentile is about three times the truth. Only where a regime asks for it.
+    It is made to overstate: on a plant with two shifts the 90th percentile is nearly three times the truth. Only where a regime asks for it.
     """
     if availability_percent < 80:
         return potential, "gap-cfr75-potential"

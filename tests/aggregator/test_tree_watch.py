@@ -129,7 +129,7 @@ def test_the_command_shows_the_tree_and_its_exit_status_says_whether_the_meters_
     assert len(told["spans"]) == 96
     assert (told["unit"], told["spans"][0]["total"], told["spans"][0]["unmetered"]) == ("kWh", "10", "6")
     assert main(["tree", *span, "--carrier", "sound"]) == 2
-    assert "--carrier: expected one of electricity, heat" in capsys.readouterr().err
+    assert "--carrier: expected one of electricity, gas" in capsys.readouterr().err
 
 
 def test_the_route_gives_the_same_tree_and_refuses_what_is_too_much(tmp_path: Path) -> None:
