@@ -794,7 +794,7 @@ def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = _word(
         words,
         "verify",
-        "check an evidence bundle: signatures, log, chain, counters; needs no aggregator",
+        "check an evidence bundle or a report: signatures, log, chain, counters, and every figure again; needs no aggregator",
         "wattline verify works.zip --log-key 'wattline/store-1+1f2e3d4c+AZ...'",
     )
     parser.add_argument("file", type=Path, help="the bundle (zip)")
@@ -804,6 +804,9 @@ def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     parser.add_argument(
         "--noted", type=Path, metavar="CHECKPOINT", help="an older checkpoint of the log as you noted it"
+    )
+    parser.add_argument(
+        "--trace", metavar="LINE", help="of a report: the way down from this line of its statement, e.g. 9 or GHGP-LB:9"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=_run_verify)

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
+from aggregator.audit.evidence import BundleUnreadable
 from aggregator.reports.verdict import ReportVerdict, StatementSeen
+from aggregator.reports.walk import NoSuchLine, walk
+from wire.batch import BatchUnreadable
 
 _SHOWN: Final = 20  # faults
 
@@ -20,6 +23,16 @@ def told(verdict: ReportVerdict, options: argparse.Namespace, pinned: tuple[bool
     else:
         print("\n".join(_lines(verdict, pinned)), file=sys.stdout)
     return 0 if verdict.holds else 1
+
+
+def traced(raw: bytes, wanted: str) -> int:
+    """Prints the way down from one line; 0, or 2 where there is no such line, or nothing that can be read."""
+    try:
+        print("\n".join(["", *walk(raw, wanted)]))
+    except (BundleUnreadable, BatchUnreadable, NoSuchLine) as error:
+        print(f"wattline verify: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _lines(verdict: ReportVerdict, pinned: tuple[bool, bool]) -> Iterator[str]:

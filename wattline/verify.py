@@ -30,9 +30,12 @@ def run(options: argparse.Namespace) -> int:
         if noted is not None:
             print("wattline verify: expected an evidence bundle for --noted, got a report", file=sys.stderr)
             return 2
-        return report_verdict.told(
-            check(raw, log_key, edge_keys), options, pinned=(log_key is not None, bool(edge_keys))
-        )
+        pinned = (log_key is not None, bool(edge_keys))
+        status = report_verdict.told(check(raw, log_key, edge_keys), options, pinned)
+        return status if options.trace is None else report_verdict.traced(raw, options.trace) or status
+    if options.trace is not None:
+        print("wattline verify: expected a report for --trace, got an evidence bundle", file=sys.stderr)
+        return 2
     verdict = verify(raw, log_key, edge_keys, noted)
     if options.json:
         print(json.dumps({"holds": verdict.holds, **dataclasses.asdict(verdict)}), file=sys.stdout)
