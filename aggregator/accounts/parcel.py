@@ -93,7 +93,7 @@ def share(amount: Decimal, part: Decimal, whole: Decimal, quantum: Decimal) -> D
     """amount x part / whole, cut to `quantum` half-even."""
     if not amount:
         return ZERO
-    return _ROUNDED.quantize(_ROUNDED.divide(EXACT.multiply(amount, part), whole), quantum)
+    return _ROUNDED.quantize(_ROUNDED.divide(_ROUNDED.multiply(amount, part), whole), quantum)
 
 
 def cut_kwh(kwh: Decimal) -> Decimal:
