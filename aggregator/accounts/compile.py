@@ -177,6 +177,9 @@ class Accounts:
             to_ms=span.to_ms,
             as_of_ms=span.as_of_ms,
             intervals=self._intervals(facility.id, span.from_ms, span.to_ms, span.as_of_ms),
+            rows=lambda device, quantity, from_ms, to_ms: self.ledger.intervals(
+                facility.id, device, quantity, from_ms, to_ms, span.as_of_ms
+            ),
             resolve=resolver(
                 facility, rules, FactorTable.from_pack(electricity_pack(entries)), span.factors_ms, hourly
             ),

@@ -22,7 +22,7 @@ class Period:
 
     `intervals(device, quantity)` gives the interval energies of the span as they stood then, ordered; `resolve(at_ms)` the facility's electricity
     factor under the profile; `entries` every factor that was approved and known then. `columns` gives the pieces of a device's quantity where some
-    are sealed; they are those of its rows.
+    are sealed; they are those of its rows. `rows` reads a part of the span alone, where all of it is too much to hold.
     """
 
     facility: Facility
@@ -34,12 +34,21 @@ class Period:
     resolve: Callable[[int], Resolution]
     entries: Sequence[Entry] = ()
     columns: Callable[[str, str], Iterable[Piece]] | None = None
+    rows: Callable[[str, str, int, int], Sequence[IntervalRow]] | None = None
 
     def pieces(self, device: str, quantity: str) -> Iterable[Piece]:
         """The interval energies of the span under the factors that held, cut where another begins."""
         if self.columns is not None:
             return self.columns(device, quantity)
         return pieces_of_rows(self.intervals(device, quantity), self.resolve)
+
+    def reading(self, from_ms: int, to_ms: int) -> Intervals:
+        """The interval energies of a part of the span, by device and quantity."""
+        if self.rows is None:
+            whole = self.intervals
+            return lambda device, quantity: [row for row in whole(device, quantity) if from_ms <= row.start_ms < to_ms]
+        rows = self.rows
+        return lambda device, quantity: rows(device, quantity, from_ms, to_ms)
 
     def days(self) -> Iterator[tuple[date, int, int]]:
         """The local days that the span touches, each with its part of the span in ms: 23, 24 or 25 hours of a whole day."""

@@ -20,11 +20,13 @@ from aggregator.emissions.booking import Energy, parts
 from aggregator.emissions.factors import AVERAGE
 from aggregator.emissions.resolution import Resolution
 from aggregator.intervals.boundaries import GOOD, Grade
-from aggregator.intervals.local_time import local_day
+from aggregator.intervals.local_time import local_day as day_of
+from aggregator.meter_tree import meter_tree
 
 UNMETERED: Final = "unmetered"
 UNDIVIDED: Final = "undivided"
 SITE_MIX: Final = "site_mix"  # the grid was not the only supply: kg is not energy x the grid's factor
+HELD: Final = 200_000  # intervals of all meters together
 KG_GRAIN: Final = Decimal("0.000000001")
 
 
@@ -69,16 +71,31 @@ class SharedOut:
 
 
 def intervals_shared(period: Period) -> Iterator[SharedOut]:
-    """Each interval of electricity that the mains have a figure of, shared out."""
+    """Each interval of electricity that the mains have a figure of, shared out; not those of local days on which no meter inside has any."""
     if period.profile.method != "location" or period.profile.signal != AVERAGE:
         return
-    metered = Metered(period.facility, "electricity", period.intervals, period.from_ms, period.to_ms)
-    if not any(metered.slots[device] for device in metered.tree.nodes if device not in metered.tree.mains):
+    tree = meter_tree(period.facility, "electricity")
+    inside = [device for device in tree.nodes if device not in tree.mains]
+    if not inside:
         return
-    for at_ms in metered.starts():
-        division = metered.division(at_ms)
-        if division.total is not None:
-            yield _shared_out(period, metered, at_ms, division)
+    for from_ms, to_ms in _pieces(period, len(tree.nodes)):
+        metered = Metered(period.facility, "electricity", period.reading(from_ms, to_ms), from_ms, to_ms)
+        zone = period.facility.zone
+        told = {day_of(at_ms, zone) for device in inside for at_ms in metered.slots[device]}
+        for at_ms in metered.starts():
+            division = metered.division(at_ms)
+            if division.total is not None and day_of(at_ms, zone) in told:
+                yield _shared_out(period, metered, at_ms, division)
+
+
+def _pieces(period: Period, meters: int) -> Iterator[tuple[int, int]]:
+    """The period in stretches of whole local days, so many that not too much of it is held at once."""
+    days = [(from_ms, to_ms) for _, from_ms, to_ms in period.days()]
+    day_intervals = 86_400_000 // period.facility.interval_ms
+    at_once = max(1, HELD // (meters * day_intervals))
+    for first in range(0, len(days), at_once):
+        piece = days[first : first + at_once]
+        yield piece[0][0], piece[-1][1]
 
 
 def _shared_out(period: Period, metered: Metered, at_ms: int, division: Division) -> SharedOut:
@@ -99,7 +116,7 @@ def _shared_out(period: Period, metered: Metered, at_ms: int, division: Division
 
 
 def _add(period: Period, one: SharedOut, sums: dict[_Group, _Sum]) -> None:
-    day, factor = local_day(one.start_ms, period.facility.zone), identity(one.found)
+    day, factor = day_of(one.start_ms, period.facility.zone), identity(one.found)
     end_ms = one.start_ms + period.facility.interval_ms
     for source, kwh in one.taken.items():
         grade, final = _graded(one.metered, source, one.start_ms)

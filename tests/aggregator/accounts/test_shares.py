@@ -3,9 +3,11 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator.accounts import shares
 from aggregator.accounts.compile import compile_statement
 from aggregator.accounts.line import Counts
 from aggregator.accounts.metered import location_lines
@@ -106,3 +108,22 @@ def test_what_is_allocated_is_what_the_main_emitted_wherever_something_consumed(
         row for row in rows if any((row[1] - row[2] > 0, row[2] > 0, row[3] > 0, row[0] + row[4] > row[1] + row[3]))
     ]
     assert allocated == sum((row[0] for row in consumed), D(0)) * D("0.5306")
+
+
+def test_a_long_span_is_read_piece_by_piece_with_the_same_lines_and_days_without_sub_meters_have_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Local midnight is 16:00 UTC: the span touches four days, and A tells something on the first alone.
+    energies: Energies = {("incomer", IMPORT): [D(1 + n % 7) for n in range(3 * 96)], ("A", IMPORT): [D(1)] * 30}
+    asked = replace(period(energies, *TREE), to_ms=3 * 96 * QUARTER_MS)
+    whole = list(allocated_lines(asked))
+    monkeypatch.setattr(shares, "HELD", 1)
+    read: list[tuple[int, int]] = []
+
+    def rows(device: str, quantity: str, from_ms: int, to_ms: int) -> list[IntervalRow]:
+        read.append((from_ms, to_ms))
+        return [row for row in asked.intervals(device, quantity) if from_ms <= row.start_ms < to_ms]
+
+    assert list(allocated_lines(replace(asked, rows=rows))) == whole
+    assert len(set(read)) == 4
+    assert max(line.end_ms for line in whole) == 64 * QUARTER_MS  # local midnight after the only 30 quarters of A
