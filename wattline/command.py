@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sim(words)
     _add_import(words)
     _add_readings(words)
+    _add_bill(words)
     _add_tree(words)
     _add_gaps(words)
     _add_factors(words)
@@ -427,6 +428,25 @@ def _run_readings(options: argparse.Namespace) -> int:
     from wattline import readings
 
     return readings.run(options)
+
+
+def _add_bill(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import bill_options
+
+    parser = _word(
+        words,
+        "bill",
+        "a utility's bills against the ledger: multiplier, clock, gap, demand window",
+        "wattline bill check bill.csv --config aggregator.toml",
+    )
+    bill_options.add_arguments(parser)
+    parser.set_defaults(run=_run_bill)
+
+
+def _run_bill(options: argparse.Namespace) -> int:
+    from wattline import bill
+
+    return bill.run(options)
 
 
 def _add_factors(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,9 +1,11 @@
 """A synthetic plant behind the real live state, store and HTTP server: a few meters whose powers add up. Not the simulator (`device_sim`)."""
 
 import asyncio
+import functools
 import math
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +17,7 @@ from aggregator.accounts.hand_readings import HandReadings
 from aggregator.alarms import Alarms
 from aggregator.app import serve
 from aggregator.books import Books
+from aggregator.emissions.entry import Entry
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility, MeterSpec, Role
 from aggregator.feed import Feed
@@ -66,6 +69,13 @@ def powers_kw(at_s: float) -> dict[str, float]:
     return {"incomer": round(sum(parts.values()), 1), **parts}
 
 
+@functools.cache
+def shipped_entries() -> Sequence[Entry]:
+    """The factors that come with the program, read once."""
+    with Registry(":memory:") as registry:
+        return registry.entries()
+
+
 class LivePlant:
     """The plant, its clock and the services over it. Time moves only by `run_to`."""
 
@@ -77,8 +87,7 @@ class LivePlant:
         self.store = DuckDBStore(directory / "readings.duckdb")
         self.newest = NewestReadings(self.store.keys)
         self.ledger = Ledger(directory / "ledger.sqlite")
-        with Registry(":memory:") as registry:
-            self.books = Books(self.ledger, [self.facility], self.clock, registered=registry.entries())
+        self.books = Books(self.ledger, [self.facility], self.clock, registered=shipped_entries())
         self.alarms = Alarms(self.ledger, self.clock)
         self.live = LiveState([self.facility], self.newest, self.clock, alarms=self.alarms.open_as_json)
         self.feed = Feed(self.live.frame, tick_s=tick_s)
