@@ -19,18 +19,24 @@ from aggregator.emissions.recorded import electricity_pack, own_factors
 from aggregator.emissions.registry import Registry, RegistryRefused
 from aggregator.emissions.resolution import Resolution, resolve
 from aggregator.facility import Facility
+from aggregator.forecasts.boosting import candidates as boosted
 from aggregator.forecasts.day_ahead import USED_DAYS, CannotForecast, DayAhead, day_ahead
 from aggregator.forecasts.emission import Intensity, Spread, kg_spread, kwh_spread
 from aggregator.forecasts.hours import HOURS, Days, Slot, by_local_days, slots
 from aggregator.forecasts.intensity import Known, intensity_ahead
 from aggregator.forecasts.issued import FORECASTS_NAME, ForecastsUnusable, Hour, Issued, IssuedForecasts
-from aggregator.forecasts.methods import Hours
+from aggregator.forecasts.methods import LIGHT, Hours, Method
 from aggregator.intervals.local_time import day_span_ms, local_day
 from aggregator.ledger import Ledger
 
 QUANTITY: Final = "energy_import_kwh"
 LEADS: Final = (1, 2)  # the day that has begun, and the next
 _PROFILES: Final = {"average": "OPS", "marginal": "MARGINAL"}
+
+
+def light() -> tuple[Method, ...]:
+    """The candidates that need nothing installed."""
+    return LIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,17 @@ class Forecasting:
     """Forecasts of the facilities of one data directory."""
 
     def __init__(
-        self, ledger: Ledger, facilities: Iterable[Facility], data_directory: Path, clock: Callable[[], int]
+        self,
+        ledger: Ledger,
+        facilities: Iterable[Facility],
+        data_directory: Path,
+        clock: Callable[[], int],
+        *,
+        boosting: bool = False,
     ) -> None:
-        """Raises ForecastsUnusable."""
+        """`boosting`: trees are a candidate too. Raises ForecastsUnusable, ModuleNotFoundError where they are wanted and scikit-learn is missing."""
+        self.candidates = boosted if boosting else light
+        self.candidates()
         self.ledger = ledger
         self.facilities = {facility.id: facility for facility in facilities}
         self.clock = clock
@@ -75,7 +89,7 @@ class Forecasting:
         origin_ms = day_span_ms(today, named.zone)[0]
         with self.resolving(named, origin_ms) as known:
             for lead in LEADS:
-                ahead = day_ahead(days, today + timedelta(days=lead - 1), lead)
+                ahead = day_ahead(days, today + timedelta(days=lead - 1), lead, self.candidates())
                 made.append(issued(named, device, ahead, _grid(known, named, ahead.day, origin_ms), now_ms))
         for entry in made:
             self.book.add(entry)

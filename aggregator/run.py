@@ -83,7 +83,9 @@ class Aggregator:
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
             self.runs = Runs(settings.data_directory / ACCOUNTS_NAME)
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
-            self.forecasting = Forecasting(self.ledger, settings.facilities, settings.data_directory, clock)
+            self.forecasting = Forecasting(
+                self.ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
+            )
             self.own_records = OwnRecords(settings.data_directory / ACCOUNTS_NAME)
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)

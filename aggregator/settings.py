@@ -103,6 +103,7 @@ class Settings:
     archive_bytes: int = 1 << 30  # of sealed batches, kept as evidence
     significance_percent: Decimal = Decimal(5)  # from which change on a restatement is published at once
     persons: tuple[Person, ...] = ()
+    boosting: bool = False  # whether gradient-boosted trees are a candidate for forecasts
     machine: OwnMachine | None = None  # what the aggregator runs on, for its own footprint
 
     def facility(self, facility_id: str) -> Facility | None:
@@ -176,6 +177,7 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         command_key=None if parsed.commands.key is None else path.parent / parsed.commands.key,
         archive_bytes=parsed.audit.archive_mib << 20,
         significance_percent=parsed.accounts.significance_percent,
+        boosting=parsed.forecast.gradient_boosting,
         machine=None if parsed.footprint is None else parsed.footprint.machine(),
         persons=tuple(Person(one.name, one.token_sha256, one.entity, tuple(one.may)) for one in parsed.person),
     )

@@ -119,6 +119,12 @@ class AuditTable(_Table):
     archive_mib: Annotated[int, Field(ge=0, le=1 << 24)] = 1024
 
 
+class ForecastTable(_Table):
+    """`[forecast]`: whether gradient-boosted trees (the extra `forecast`) may be chosen besides the medians."""
+
+    gradient_boosting: bool = False
+
+
 class FootprintTable(_Table):
     """`[footprint]`: the machine that the aggregator runs on. `idle_w` and `core_w` with where they are from; no default, so that no figure is made up."""
 
@@ -369,6 +375,7 @@ class FileTable(_Table):
     commands: CommandsTable = CommandsTable()
     audit: AuditTable = AuditTable()
     accounts: AccountsTable = AccountsTable()
+    forecast: ForecastTable = ForecastTable()
     footprint: FootprintTable | None = None
     facility: Annotated[list[FacilityTable], Field(min_length=1, max_length=10_000)]
     edge: list[EdgeTable] = Field(default=[], max_length=10_000)

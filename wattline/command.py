@@ -20,7 +20,7 @@ BAD_USE: Final = 2
 # The extra that brings what only some words need (pyproject.toml); the first module that a word misses names it.
 _EXTRAS: Final = dict.fromkeys(
     ("duckdb", "fastapi", "highspy", "numpy", "prometheus_client", "pydantic", "uvicorn"), "aggregator"
-) | {"urllib3": "influx"}
+) | {"sklearn": "forecast", "urllib3": "influx"}
 PASSWORD: Final = "WATTLINE_MQTT_PASSWORD"  # noqa: S105 the variable's name, not a password
 
 _EXAMPLES: Final = """examples:

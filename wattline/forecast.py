@@ -19,9 +19,11 @@ from aggregator.facility import Facility
 from aggregator.forecast_skill import skill
 from aggregator.forecasting import Forecasting
 from aggregator.forecasts.backtest import CHOSEN, Backtest, backtest
+from aggregator.forecasts.boosting import candidates as boosted
 from aggregator.forecasts.day_ahead import USED_DAYS, CannotForecast
 from aggregator.forecasts.hours import Days, by_local_days
 from aggregator.forecasts.issued import ForecastsUnusable, Issued
+from aggregator.forecasts.methods import LIGHT
 from aggregator.forecasts.scores import Score
 from aggregator.intervals.local_time import local_day
 from aggregator.ledger import Ledger, LedgerError
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.verb == "backtest":
             days = of_file(options) if options.file is not None else of_meter(options)
-            found = backtest(days, options.days)
+            found = backtest(days, options.days, boosted() if options.boosting else LIGHT)
             _say(options, as_json(found, days), table(found, days))
         elif options.verb == "skill":
             _skill(options)
@@ -69,7 +71,9 @@ def _opened(options: argparse.Namespace) -> Iterator[tuple[Forecasting, Facility
         raise ValueError(f"--facility: expected one of {known}, got {options.facility!r}")
     clock = Clock.from_environment()
     with contextlib.closing(Ledger(settings.data_directory / "ledger.sqlite")) as ledger:
-        forecasting = Forecasting(ledger, settings.facilities, settings.data_directory, clock)
+        forecasting = Forecasting(
+            ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
+        )
         with contextlib.closing(forecasting):
             forecasting.named(named[0].id, options.device)
             yield forecasting, named[0]

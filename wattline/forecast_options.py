@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     test.add_argument(
         "--days", type=int, default=60, help="how many days are forecast, the last of the series (default: %(default)s)"
     )
+    test.add_argument(
+        "--boosting",
+        action="store_true",
+        help="with gradient-boosted trees as a candidate (the extra forecast; minutes)",
+    )
     test.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
     file = test.add_argument_group("how the file is read")
     file.add_argument("--time-column", default="time", help="the column of the interval's start (default: %(default)s)")

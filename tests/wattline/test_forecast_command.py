@@ -1,6 +1,7 @@
 """`wattline forecast backtest` as people and programs use it."""
 
 import csv
+import importlib.util
 import json
 from datetime import date
 from decimal import Decimal
@@ -120,3 +121,15 @@ def test_a_forecast_without_a_meter_names_what_is_expected(config: Path, capsys:
     assert "expected --config FILE, or a CSV file to backtest, got neither" in capsys.readouterr().err
     assert main(["forecast", "--config", str(config), "--facility", "mill"]) == 2
     assert "--facility: expected one of works, got 'mill'" in capsys.readouterr().err
+
+
+def test_trees_that_are_not_installed_are_named_with_the_extra_that_brings_them(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if importlib.util.find_spec("sklearn") is not None:
+        pytest.skip("scikit-learn is installed")
+    assert main(["forecast", "backtest", str(EXCERPT), *READ, "--boosting"]) == 2
+    assert "pip install 'wattline[forecast]'" in capsys.readouterr().err
+    config.write_text(FILE + "[forecast]\ngradient_boosting = true\n", encoding="utf-8")
+    assert main(["forecast", "--config", str(config)]) == 2
+    assert "pip install 'wattline[forecast]'" in capsys.readouterr().err
