@@ -18,13 +18,16 @@ from aggregator.accounts.pool_run import PoolRun
 from aggregator.accounts.site_days import Day, Interval, Site, total
 from aggregator.accounts.site_mix import PV
 from aggregator.emissions.amounts import EXACT
+from aggregator.emissions.entry import published_text
 from aggregator.emissions.factors import AVERAGE
+from aggregator.emissions.parameter import Asked, resolve_parameter
 from aggregator.emissions.resolution import Resolution
 
 ASSUMED_MARK: Final = "efficiency_not_stated"
 UNMEASURED: Final = "something that counts here was not measured in these intervals"
 NO_FACTOR: Final = "no figure for the energy that it is made of"
 NO_MARGINAL: Final = "no marginal factor"
+LIFE_CYCLE_ID: Final = "pv.life_cycle"
 SOLD_MARK: Final = "pv_certificates_sold"
 
 
@@ -69,6 +72,7 @@ def _allocated(run: PoolRun, day: Day) -> Iterator[Line]:
     if site.pv:
         own = pv - total(each.solved.exported[PV] for each in day.intervals)
         yield form.line("pv:own use", Counts.ALLOCATED, own, count, {"generated_kwh": pv.kwh})
+        yield from _life_cycle(run, day, own.kwh)
         if run.sold is not None and own.kwh:
             yield from _by_factor(day, run.sold, lambda each: each.solved.pv_own_kwh, "pv:own use", SOLD_MARK)
     for name in site.storage:
@@ -120,6 +124,23 @@ def _exported(run: PoolRun, day: Day) -> Iterator[Line]:
     for name, parcel in sorted(away.items()):
         if parcel.kwh:
             yield form.line(f"export:{name}", Counts.EXPORTED, parcel, count)
+
+
+def _life_cycle(run: PoolRun, day: Day, own_kwh: Decimal) -> Iterator[Line]:
+    """What making the PV plant has caused, of the energy used on site, where a factor is on record: apart from every scope's sum."""
+    period, facility = run.period, run.period.facility
+    asked = Asked(LIFE_CYCLE_ID, day.from_ms, period.as_of_ms, facility.place, facility.id, boundary="life-cycle")
+    found = resolve_parameter(period.entries, asked)
+    entry = found.entry
+    if entry is None or not own_kwh:
+        return
+    factor = Applied(
+        entry.id, entry.version, entry.value, entry.region, tier=found.tier, source=published_text(entry.source)
+    )
+    yield Line(
+        source="pv:own use", counts=Counts.LIFE_CYCLE, activity="indirect", carrier="electricity", start_ms=day.from_ms, end_ms=day.to_ms,
+        quantity=own_kwh, unit="kWh", factor=factor, kg=EXACT.multiply(own_kwh, entry.value),
+    )  # fmt: skip
 
 
 def _by_factor(

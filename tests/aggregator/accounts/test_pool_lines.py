@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,8 @@ from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.notices import Notice, Notices
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.statement import Statement, total_kg
+from aggregator.emissions.packfile import parse
+from aggregator.emissions.registry import Registry
 from aggregator.facility import Cell
 
 D = Decimal
@@ -179,6 +182,27 @@ def test_own_pv_whose_certificates_are_sold_counts_under_the_market_method(plant
     # China 2023 without traded non-fossil energy: 0.6096 kg/kWh (emissions page, 2.4)
     assert (counted.quantity, counted.kg, counted.marks[-1]) == (D(100), D("60.96"), "pv_certificates_sold")
     assert plant.statement("GHGP-LB").kg(Counts.SCOPE_2) == 0
+
+
+def test_what_making_pv_has_caused_stands_apart_where_a_factor_is_on_record(plant: Plant) -> None:
+    plant.measured("incomer", "0", "40")
+    plant.measured("roof", exported="140")
+    plant.grid("600")
+    assert plant.statement().kg(Counts.LIFE_CYCLE) is None
+    content: dict[str, Any] = {
+        "region": "CN",
+        "source": {"epd": {"title": "Declaration", "issuer": "Maker", "number": "12", "published": "2022"}},
+        "table": [{
+            "kind": "process", "source": "epd", "table": "3", "columns": ["id", "value", "unit", "mark", "boundary"],
+            "rows": [["pv.life_cycle", "0.045", "kg/kWh", "B", "life-cycle"]],
+        }],
+    }  # fmt: skip
+    content["reviewed"] = dict(parse("mine", content).tables)
+    with Registry(plant.directory / "factors.sqlite") as registry:
+        registry.add(parse("mine", content), "Li", NOW - 3)
+        registry.decide("pv.life_cycle", "approved", "Wang", "checked", NOW - 2)
+    made = plant.statement()
+    assert (made.kg(Counts.LIFE_CYCLE), made.kg()) == (D("4.5"), D(0))  # 100 kWh used on site
 
 
 KWH = st.lists(st.integers(0, 40).map(str), min_size=24, max_size=24).map(" ".join)
