@@ -21,6 +21,7 @@ STOCK: Final = ("opening", "purchases", "closing", "resale")
 OPTIONAL: Final = ("quantity", *STOCK, "variant", "sub_class", "process", "parameters", "reason")
 TEXT_MAX: Final = 200
 LONGEST_DAYS: Final = 366
+FIRST_YEAR, LAST_YEAR = 1990, 2099
 LABORATORY: Final = "laboratory"
 _KEPT_DECIMALS: Final = Decimal("1e-12")
 
@@ -185,6 +186,8 @@ def faults(record: Activity) -> Iterator[str]:
         yield f"{name}: expected texts of at most {TEXT_MAX} characters, got {max(map(len, texts))}"
     if record.activity_class not in kind.classes:
         yield f"{name}: class: expected {' or '.join(kind.classes)} for {kind.text}, got {record.activity_class!r}"
+    if not FIRST_YEAR <= record.from_day.year <= record.to_day.year <= LAST_YEAR:
+        yield f"{name}: expected days of the years {FIRST_YEAR} to {LAST_YEAR}, got {record.from_day} to {record.to_day}"
     if not 0 < (record.to_day - record.from_day).days <= LONGEST_DAYS:
         yield f"{name}: expected `to` after `from` and within {LONGEST_DAYS} days, got {record.from_day} to {record.to_day}"
     yield from (f"{name}: {said}" for said in _amount_faults(record, kind))

@@ -59,7 +59,8 @@ def activity_maker(
 def metered(record: Activity, facility: Facility) -> bool:
     """Whether a main meter of the facility counts what the record is of: then the record is shown inside the meter's lines, not beside them."""
     carriers = {"electricity": ("electricity",), "heat": ("heat", "steam")}.get(record.kind, ())
-    return any(meter.carrier in carriers for meter in facility.main_meters())
+    burnt = record.subject if record.kind == "fuel" else None
+    return any(meter.carrier in carriers or meter.use.fuel == burnt for meter in facility.main_meters())
 
 
 def _of_record(one: InForce, period: Period, table: FactorTable, retired: list[Retired]) -> Iterator[Line]:

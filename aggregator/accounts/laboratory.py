@@ -61,7 +61,16 @@ def _pack(record: Activity, zone: ZoneInfo) -> FactorPack:
     if parameter not in PARAMETERS or "." not in record.subject:
         expected = ", ".join(f"FUEL.{name}" for name in PARAMETERS)
         raise RecordsRefused([f"{record.key}: subject: expected one of {expected}, got {record.subject!r}"])
-    told = "\n".join((record.facility, record.source, record.evidence, record.from_day.isoformat()))
+    told = "\n".join(
+        (
+            record.facility,
+            record.source,
+            record.evidence,
+            record.by,
+            record.from_day.isoformat(),
+            record.to_day.isoformat(),
+        )
+    )
     document = SourceDoc(
         id=f"laboratory.{record.facility}.{hashlib.sha256(told.encode()).hexdigest()[:16]}", title=record.evidence, issuer="laboratory",
         number=record.source, published_on=record.to_day, transcribed_by=record.by,

@@ -16,7 +16,7 @@ from aggregator.accounts.activity_lines import carrier_of
 from aggregator.accounts.line import SCOPES, Counts, Line
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.formulas.guards import Impossible
-from aggregator.emissions.formulas.units import converted
+from aggregator.emissions.formulas.units import CO2_PER_CARBON, converted
 from aggregator.facility import Facility
 from aggregator.process import REST, Process
 
@@ -35,16 +35,18 @@ class Bucket(NamedTuple):
 
 @dataclass(slots=True)
 class Amounts:
-    """kg CO2e by bucket, and the electricity in kWh. `missing`: reasons why some of it has no figure."""
+    """kg CO2e by bucket, the electricity in kWh, the heat of fuel in GJ (net). `missing`: reasons why some of it has no figure."""
 
     kg: defaultdict[Bucket, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
     kwh: Fraction = ZERO
+    fuel_gj: Fraction = ZERO
     missing: list[str] = field(default_factory=list)
 
     def add(self, other: "Amounts", share: Fraction = Fraction(1)) -> None:
         for bucket, kg in other.kg.items():
             self.kg[bucket] += kg * share
         self.kwh += other.kwh * share
+        self.fuel_gj += other.fuel_gj * share
         self.missing += [why for why in other.missing if why not in self.missing]
 
     def total(self, *counts: Counts) -> Fraction:
@@ -221,6 +223,16 @@ def _put(amounts: Amounts, line: Line, sign: Fraction, counts: Counts | None = N
     amounts.kg[Bucket(counts or line.counts, electricity, _primary(line))] += Fraction(line.kg) * sign
     if electricity and line.quantity is not None:
         amounts.kwh += Fraction(line.quantity) * sign
+    amounts.fuel_gj += _fuel_gj(line) * sign
+
+
+def _fuel_gj(line: Line) -> Fraction:
+    """The net heat of a line's fuel. Of what is partly biogenic each of its two lines has its share of the kg, and so of the heat."""
+    figures = dict(line.figures)
+    if line.kg is None or line.gas != "CO2" or not {"carbon_t_per_gj", "oxidation_ratio"} <= figures.keys():
+        return ZERO
+    kg_per_gj = Fraction(figures["carbon_t_per_gj"]) * Fraction(figures["oxidation_ratio"]) * CO2_PER_CARBON * 1000
+    return Fraction(line.kg) / kg_per_gj if kg_per_gj else ZERO
 
 
 def _primary(line: Line) -> bool:

@@ -4,6 +4,7 @@ Field names and patterns: PACT Technical Specifications 3.0 (wbcsd, ProductFootp
 product is not weighed; methods of GHG Protocol and AR6.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,8 +104,27 @@ def _document(one: Footprint, shared: Divided, facility: Facility, company: Comp
     country, _, subdivision = facility.place.partition("-")
     geography = {"geographyCountrySubdivision": facility.place} if 0 < len(subdivision) <= 3 else {"geographyCountry": country} if len(country) == 2 else {}  # fmt: skip
     scope_3 = any(statement.of(Counts.SCOPE_3))
+    pcf = {
+        "declaredUnitOfMeasurement": word,
+        "declaredUnitAmount": "1",
+        "productMassPerDeclaredUnit": "1" if word == "kilogram" else "0",
+        "referencePeriodStart": _utc(statement.from_ms),
+        "referencePeriodEnd": _utc(statement.to_ms),
+        **geography,
+        "pcfExcludingBiogenicUptake": kg,
+        "pcfIncludingBiogenicUptake": kg,
+        "fossilGhgEmissions": kg,
+        "fossilCarbonContent": _decimal(one.fossil_carbon_ratio),
+        "ipccCharacterizationFactors": ["AR6"],
+        "crossSectoralStandards": ["GHGP-Product", "PACT-3.0"],
+        "exemptedEmissionsPercent": "0",
+        "boundaryProcessesDescription": "scopes 1 and 2 of the facility" + (" and recorded purchases" if scope_3 else "; purchases are not recorded"),
+        "primaryDataShare": _decimal(primary or Fraction(0)),
+        "secondaryEmissionFactorSources": _sources(statement),
+    }  # fmt: skip
+    content = json.dumps([company.id, facility.id, one.product, statement.profile, pcf], sort_keys=True)
     return {
-        "id": str(uuid5(NAMESPACE_URL, f"{company.id}/{facility.id}/{one.product}/{statement.sha256}")),
+        "id": str(uuid5(NAMESPACE_URL, content)),  # the same figures have the same id, whenever they are asked for
         "specVersion": SPEC_VERSION,
         "created": _utc(statement.as_of_ms),
         "status": "Active",
@@ -113,26 +133,9 @@ def _document(one: Footprint, shared: Divided, facility: Facility, company: Comp
         "productDescription": f"{one.product}, made at {facility.name or facility.id}",
         "productIds": [f"urn:pact:product:customcode:vendor-assigned:{facility.id}:{one.product}"],
         "productNameCompany": one.product,
-        "pcf": {
-            "declaredUnitOfMeasurement": word,
-            "declaredUnitAmount": "1",
-            "productMassPerDeclaredUnit": "1" if word == "kilogram" else "0",
-            "referencePeriodStart": _utc(statement.from_ms),
-            "referencePeriodEnd": _utc(statement.to_ms),
-            **geography,
-            "pcfExcludingBiogenicUptake": kg,
-            "pcfIncludingBiogenicUptake": kg,
-            "fossilGhgEmissions": kg,
-            "fossilCarbonContent": _decimal(one.fossil_carbon_ratio),
-            "ipccCharacterizationFactors": ["AR6"],
-            "crossSectoralStandards": ["GHGP-Product", "PACT-3.0"],
-            "exemptedEmissionsPercent": "0",
-            "boundaryProcessesDescription": "scopes 1 and 2 of the facility" + (" and recorded purchases" if scope_3 else "; purchases are not recorded"),
-            "primaryDataShare": _decimal(primary or Fraction(0)),
-            "secondaryEmissionFactorSources": _sources(statement),
-        },
+        "pcf": pcf,
         "comment": f"statement {statement.profile} sha256 {statement.sha256}",
-    }  # fmt: skip
+    }
 
 
 def _sources(statement: Statement) -> list[dict[str, str]]:

@@ -12,8 +12,10 @@ from aggregator.emissions.formulas.intensity import area_intensity, product_inte
 from aggregator.facility import Facility
 from aggregator.regimes.form import Export, head_of, text, tonnes
 
+GJ_PER_TCE: Final = Fraction("29.3076")  # 7,000 kcal (International Table) a kg (GB/T 2589)
 COLUMNS: Final = (
     "product", "output", "unit", "scope1_t", "scope2_t", "scope3_t", "biogenic_t", "total_t", "t_per_unit", "electricity_kwh", "kwh_per_unit",
+    "fuel_gj", "fuel_kgce_per_unit",
     "primary_data_percent", "by_process_t", "why",
 )  # fmt: skip
 
@@ -47,12 +49,12 @@ def _per_area(shared: Divided, kg: Fraction | None) -> str | None:
 
 def _row(one: Footprint) -> dict[str, str | None]:
     amounts = one.amounts
-    t_per_unit = kwh_per_unit = None
+    t_per_unit = kwh_per_unit = kgce_per_unit = None
     if not one.why and one.output is not None:
-        worked = product_intensity(amounts.total() / 1000, one.output, one.unit, max(amounts.kwh, Fraction(0)))
-        t_per_unit, kwh_per_unit = (
-            worked.figure(name).value for name in ("intensity_t_per_unit", "energy_kwh_per_unit")
+        worked = product_intensity(
+            amounts.total() / 1000, one.output, one.unit, max(amounts.kwh, Fraction(0)), amounts.fuel_gj / GJ_PER_TCE
         )
+        t_per_unit, kwh_per_unit, kgce_per_unit = (worked.figure(name).value for name in worked.results)
     return {
         "product": one.product,
         "output": text(one.output),
@@ -65,6 +67,8 @@ def _row(one: Footprint) -> dict[str, str | None]:
         "t_per_unit": text(t_per_unit),
         "electricity_kwh": text(amounts.kwh),
         "kwh_per_unit": text(kwh_per_unit),
+        "fuel_gj": text(amounts.fuel_gj),
+        "fuel_kgce_per_unit": text(kgce_per_unit),
         "primary_data_percent": text(amounts.primary_percent()),
         "by_process_t": "; ".join(f"{name} {tonnes(kg)}" for name, kg in sorted(one.by_process.items())),
         "why": one.why or None,

@@ -1,15 +1,17 @@
 """Activities on record: versions with a reason, a second person's approval, and what was on record when."""
 
+import time
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from aggregator.accounts import laboratory
 from aggregator.accounts.activities import Activities, read_activities
-from aggregator.accounts.activity import Activity
+from aggregator.accounts.activity import Activity, faults
 from aggregator.accounts.record_file import RecordsRefused
 from aggregator.emissions.parameter import Asked, resolve_parameter
 from aggregator.emissions.registry import Registry
@@ -158,3 +160,62 @@ def test_a_laboratory_value_out_of_range_is_refused_and_nothing_is_kept(activiti
             lambda fresh: laboratory.draft(registry, fresh, NOW, ZONE),
         )
     assert activities.standings("works") == []
+
+
+def test_a_laboratory_value_is_corrected_by_another_person_with_a_reason(activities: Activities) -> None:
+    misread = SAMPLE.replace("23.1", "23.2").replace("certificate 7,", "certificate 7,misread")
+    with Registry(":memory:") as registry:
+
+        def put(number: int, by: str, line: str) -> None:
+            at_ms = NOW + number
+            activities.add(rows(line), by, at_ms, lambda fresh: laboratory.draft(registry, fresh, at_ms, ZONE))
+            activities.decide(
+                "works",
+                [number],
+                "approved",
+                "bo",
+                at_ms,
+                "",
+                lambda found: laboratory.approve(registry, found, "bo", at_ms, ZONE),
+            )
+
+        put(1, "ann", SAMPLE)
+        put(2, "cy", misread)
+        asked = Asked("fuel.anthracite.ncv", 1_768_000_000_000, NOW + 9, "CN-JS", "works")
+        entry = resolve_parameter(registry.entries(), asked).entry
+        assert entry is not None
+        assert (entry.value, entry.version, entry.reason) == (D("23.2"), 2, "misread")
+        activities.decide(
+            "works",
+            [2],
+            "withdrawn",
+            "bo",
+            NOW + 8,
+            "no",
+            lambda gone: laboratory.withdraw(registry, gone, "bo", "no", NOW + 8, ZONE),
+        )
+        assert resolve_parameter(registry.entries(), asked).value == D("23.1")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_spoilt_file_is_refused_or_taken_and_never_breaks_the_reader(activities: Activities, seed: int) -> None:
+    """Seeded mutations of good rows, half a second each."""
+    random, ends_s = Random(seed), time.monotonic() + 0.5
+    good = (HEAD + COAL + CLINKER + SAMPLE).encode()
+    taken = refused = 0
+    while time.monotonic() < ends_s:
+        spoilt = bytearray(good)
+        for _ in range(random.randint(1, 6)):
+            place = random.randrange(len(HEAD), len(spoilt))
+            spoilt[place : place + random.randint(0, 3)] = random.choice(
+                (b"9", b"-", b".", b"", b",", b'"', b"e9", b"\n", b"=", b";", b"\xff", b"\x00", b"%", b"9999")
+            )
+        try:
+            records = read_activities(spoilt.decode(errors="replace").splitlines(keepends=True), "f.csv", "works")
+            for record in records:
+                if not list(faults(record)):
+                    assert record.counted()[0] >= 0
+            taken += 1
+        except RecordsRefused:
+            refused += 1
+    assert refused > 0

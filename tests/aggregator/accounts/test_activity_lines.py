@@ -11,6 +11,7 @@ from recorded_site import YEAR, Site, close, ms
 
 from aggregator.accounts.line import Counts, Line
 from aggregator.facility import MeterSpec, Role
+from aggregator.intervals.carrier_use import CarrierUse
 
 D = Decimal
 
@@ -164,6 +165,18 @@ def test_a_bill_counts_where_there_is_no_meter_and_is_inside_the_meters_lines_wh
     made = site.statement("GHGP-LB", span)
     assert made.kg() is None
     assert close(made.kg(Counts.ALLOCATED), "679.6")
+
+
+def test_a_fuel_that_a_main_meter_counts_is_inside_the_meters_lines(site: Site) -> None:
+    use = CarrierUse("natural_gas", D(20))
+    site.meters = (MeterSpec("gas", "gw", D(500), Role.MAIN, carrier="gas", use=use),)
+    site.records("boiler,fuel,natural_gas,stationary,SPAN,Nm3,120000,,", "truck,fuel,diesel,mobile,SPAN,t,10,,")
+    counted = {
+        line.carrier: (line.counts, line.marks)
+        for line in site.statement().lines
+        if line.source.startswith("activity:")
+    }
+    assert counted == {"natural_gas": (Counts.ALLOCATED, ("metered",)), "diesel": (Counts.SCOPE_1, ())}
 
 
 def test_a_bill_under_the_market_method_takes_the_residual_mix(site: Site) -> None:

@@ -77,6 +77,13 @@ def test_its_products_have_what_the_processes_give_them(cement: Path, capsys: py
     assert near(rows["cement"]["kwh_per_unit"], 50_000_000 * F(10, 11) / 1_000_000)
 
 
+def test_its_coal_per_tonne_is_told_in_standard_coal(cement: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """(54,000 x 23.1 + 54,000 x 22.9 GJ, and 10/11 of 900 t of diesel at 42.652) / 29.3076 GJ/tce over 1,000,000 t (white paper: kgce per tonne)."""
+    rows = {row["product"]: row for row in asked(cement, capsys, "products")["rows"]}
+    heat_gj = 54_000 * F("46") + 900 * F("42.652") * F(10, 11)
+    assert near(rows["cement"]["fuel_kgce_per_unit"], heat_gj / F("29.3076") * 1000 / 1_000_000)
+
+
 def test_cbam_says_what_a_tonne_embeds(cement: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Under CBAM burning counts CO2 alone and refrigerants AR5: 1,923.5."""
     made = asked(cement, capsys, "export", "--profile", "CBAM")
