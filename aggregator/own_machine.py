@@ -8,6 +8,7 @@ from typing import Any, Final
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.place import FactorOverride, Place
 
+_NUMBERS: Final = ("idle_w", "core_w", "share_percent", "store_w_per_tb", "kg_per_kwh", "embodied_kg", "life_years")
 _SECONDS_PER_H: Final = 3600
 # Of an energy that is worked out by division; a microjoule is 3 in the thirteenth place.
 KEPT_KWH: Final = Decimal("1e-15")
@@ -62,10 +63,10 @@ def decoded(text: str) -> OwnMachine | None:
     if not text:
         return None
     said: dict[str, Any] = json.loads(text)
-    numbers = {"idle_w", "core_w", "share_percent", "store_w_per_tb", "kg_per_kwh", "embodied_kg", "life_years"}
-    return OwnMachine(
-        **{key: Decimal(value) if key in numbers and value is not None else value for key, value in said.items()}
-    )
+    for key in _NUMBERS:
+        if said.get(key) is not None:
+            said[key] = Decimal(said[key])
+    return OwnMachine(**said)
 
 
 def _text(value: Any) -> Any:
