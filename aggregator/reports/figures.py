@@ -150,13 +150,13 @@ class _Figures:
             total = sum((line.quantity for _, line in each.lines if line.quantity is not None), start=energy_of(()))
             count = sum(line.intervals for _, line in each.lines)
             if (energy_of(each.rows), len(each.rows)) != (total, count):
-                expected = f"{len(each.rows)} intervals with {energy_of(each.rows)} kWh, as in {INTERVALS}"
+                expected = f"{len(each.rows)} intervals with {energy_of(each.rows)} kWh, as in {of_profile(INTERVALS, self._profile)}"
                 self._verdict.fault(file, expected, f"{count} with {total} kWh", str(each.group))
                 continue
             if each.apart:
                 for number, line, own in each.each():
                     if (energy_of(own), len(own)) != (line.quantity, line.intervals):
-                        expected = f"{len(own)} intervals with {energy_of(own)} kWh, as in {INTERVALS}"
+                        expected = f"{len(own)} intervals with {energy_of(own)} kWh, as in {of_profile(INTERVALS, self._profile)}"
                         self._verdict.fault(
                             file,
                             expected,

@@ -86,7 +86,7 @@ def _from_counters(
             found.differences.append(
                 (
                     INTERVALS,
-                    f"{energy} kWh, the difference of {line[first].value} and {line[last].value} in {BOUNDARIES}",
+                    f"{energy} kWh, the difference of the kept values {line[first].value} and {line[last].value}",
                     f"{row.energy_kwh} kWh",
                     of,
                 )

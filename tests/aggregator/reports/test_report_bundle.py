@@ -310,7 +310,7 @@ def lie(aggregator: Aggregator, bundle: bytes, name: str, old: bytes, new: bytes
             "boundaries/GHGP-LB.jsonl",
             b'"value":"1040.000"',
             b'"value":"1041.000"',
-            "expected 22.000 kWh, the difference of 1030.000 and 1041.000",
+            "expected 22.000 kWh, the difference of the kept values 1030.000 and 1041.000",
         ),
         ("runs/GHGP-LB.jsonl", b'"number":1,', b'"number":2,', "expected run 2, got run 1"),
         (
