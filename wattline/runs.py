@@ -200,7 +200,8 @@ class Words:
     def _line(self, found: Run) -> str:
         span = f"{self._time(found.from_ms, found.facility)} to {self._time(found.to_ms, found.facility)}"
         restates = "" if found.restates is None else f", restates publication {found.restates}"
-        return f"run {found.no}: {found.facility}, {found.profile}, {span}: {_kg(found.kg)}, {found.state}{restates}"
+        waits = ", waits for the factor of its year" if found.waits else ""
+        return f"run {found.no}: {found.facility}, {found.profile}, {span}: {_kg(found.kg)}, {found.state}{restates}{waits}"
 
     def _issued(self, found: Publication) -> str:
         span = f"{self._time(found.from_ms, found.facility)} to {self._time(found.to_ms, found.facility)}"

@@ -14,10 +14,12 @@ from aggregator.accounts.calculation import calculated, rules_now, span_of
 from aggregator.accounts.causes import causes_between, inputs_of, mixed
 from aggregator.accounts.compile import Accounts, CannotCompile, Span
 from aggregator.accounts.frozen import Rules
+from aggregator.accounts.notices import notices_in_force
 from aggregator.accounts.record_file import RecordsRefused
 from aggregator.accounts.run import Calculation, Publication, Run
 from aggregator.accounts.runs import THRESHOLD_PERCENT, Runs
 from aggregator.accounts.statement import Statement
+from aggregator.intervals.local_time import local_year
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,20 @@ def again(
 ) -> Calculation:
     """The publication's span as it is known now; under a profile that later factors do not restate, with the factors of then."""
     rules = rules_now(accounts, publication.facility, publication.profile)
-    factors_ms = None if rules.profile.restated_by_factors else runs.run(publication.run).factors_as_of_ms
-    span = Span(publication.from_ms, publication.to_ms, now_ms, factors_ms, drafts and factors_ms is None, drafts)
+    moved = moved_by_factors(accounts, rules, publication, now_ms)
+    factors_ms = None if moved else runs.run(publication.run).factors_as_of_ms
+    span = Span(publication.from_ms, publication.to_ms, now_ms, factors_ms, drafts and moved, drafts)
     return calculated(accounts, rules, span)
+
+
+def moved_by_factors(accounts: Accounts, rules: Rules, publication: Publication, now_ms: int) -> bool:
+    """Whether a factor that was corrected or appeared later restates the publication: as the profile says, or the notices of its years."""
+    if not rules.profile.needs_notice:
+        return rules.profile.restated_by_factors
+    zone = rules.facility.zone
+    years = range(local_year(publication.from_ms, zone), local_year(publication.to_ms - 1, zone) + 1)
+    notices = notices_in_force(accounts.data_directory, publication.profile, publication.facility, now_ms)
+    return all(year in notices and notices[year].restate_on_new_factor for year in years)
 
 
 def bridge_of(
@@ -98,7 +111,7 @@ def bridge_of(
     """From the publication's total to that of a calculation of its span."""
     run = runs.run(publication.run)
     said = made.statement
-    counted = drafts and made.rules.profile.restated_by_factors
+    counted = drafts and made.factors_as_of_ms == said.as_of_ms
     span = Span(said.from_ms, said.to_ms, said.as_of_ms, made.factors_as_of_ms, counted, drafts)
     return bridge_between(accounts, (runs.rules(run.no), span_of(run), run.kg), (made.rules, span, said.kg()))
 

@@ -9,6 +9,7 @@ from aggregator.accounts.bridge import Bridge
 from aggregator.accounts.frozen import Rules
 from aggregator.accounts.inputs import Series, input_root
 from aggregator.accounts.statement import Statement
+from aggregator.emissions.resolution import FALLBACK_MARKS, LATER_MARKS
 
 PROVISIONAL: Final = "provisional"  # intervals may still change, or the span is not over
 SETTLED: Final = "settled"
@@ -49,7 +50,7 @@ class Calculation:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. `state`: what became of it last; `settled` stays. `restates`: the publication that it is to take the place of.
+    """One run. `marks`: of its lines, each once. `state`: what became of it last; `settled` stays. `restates`: the publication that it is to take the place of.
 
     `bridge` is of a restatement: from that publication's total to this one. `threshold_percent`: from which change on it is reissued.
     """
@@ -68,6 +69,7 @@ class Run:
     series: tuple[Series, ...]
     input_root: str
     watermark_ms: int | None
+    marks: tuple[str, ...]
     code_version: str
     supersedes: int | None
     restates: int | None
@@ -84,6 +86,11 @@ class Run:
     def reissued(self) -> bool:
         """Whether a restatement is large enough to be published at once; smaller ones are told with the next issue."""
         return self.bridge is None or self.bridge.reaches(self.threshold_percent)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the factor of another year stands in: when that of the data year appears, the total moves."""
+        return any(mark in (FALLBACK_MARKS[-1], LATER_MARKS[-1]) for mark in self.marks)
 
     def leaf(self) -> bytes:
         """Its leaf in the audit log: canonical JSON of what never changes. More than 32 bytes, so that it is no batch's."""

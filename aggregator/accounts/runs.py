@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from aggregator.accounts.activities import same_person
 from aggregator.accounts.bridge import Bridge, shares_of
 from aggregator.accounts.frozen import NotAsFrozen, Rules, packed, rules_of, statement_of, unpacked
 from aggregator.accounts.inputs import Series
@@ -31,7 +32,7 @@ from aggregator.accounts.statement import Statement
 THRESHOLD_PERCENT: Final = Decimal(5)  # of the total: usual base-year practice
 _RUN: Final = (
     "no", "facility", "profile", "from_ms", "to_ms", "as_of_ms", "factors_as_of_ms", "kg", "statement_sha256", "rules", "factor_set_sha256", "series",
-    "input_root", "watermark_ms", "code_version", "supersedes", "restates", "causes", "threshold_percent", "reason", "operator", "created_at_ms",
+    "input_root", "watermark_ms", "marks", "code_version", "supersedes", "restates", "causes", "threshold_percent", "reason", "operator", "created_at_ms",
 )  # fmt: skip
 
 
@@ -81,6 +82,7 @@ class Runs:
             states = self._file.rows("SELECT state, by FROM run_state WHERE run = ? ORDER BY seq", [said["no"]])
             rules, causes = said.pop("rules"), said.pop("causes")
             said["kg"], said["threshold_percent"] = _decimal(said["kg"]), Decimal(said["threshold_percent"])
+            said["marks"] = tuple(json.loads(said["marks"]))
             said["series"] = tuple(msgspec.json.decode(said["series"], type=list[Series]))
             bridge = None
             if said["restates"] is not None:
@@ -194,7 +196,7 @@ class Runs:
                 (
                     said.facility, said.profile, said.from_ms, said.to_ms, said.as_of_ms, made.factors_as_of_ms, _text(said.kg()), _sha256(raw),
                     made.rules.encoded().decode(), made.factor_set_sha256, msgspec.json.encode(made.series).decode(), made.input_root,
-                    made.watermark_ms, made.code_version, None if restates is None else restates.run,
+                    made.watermark_ms, json.dumps(sorted({mark for line in said.lines for mark in line.marks})), made.code_version, None if restates is None else restates.run,
                     None if restates is None else restates.no, "[]" if bridge is None else bridge.encoded(), str(threshold_percent), reason,
                     operator, now_ms, packed(raw),
                 ),
@@ -210,7 +212,7 @@ class Runs:
             found = self.run(no)
             if found.state != SETTLED:
                 raise RecordsRefused([f"run {no}: expected a settled run, it is {found.state}"])
-            if found.operator.casefold() == by.strip().casefold():
+            if same_person(found.operator, by):
                 raise RecordsRefused([f"run {no}: expected a second person, {by} made it"])
             self._stand(no, APPROVED, by.strip(), note, now_ms)
         return self.run(no)
@@ -234,6 +236,8 @@ class Runs:
             if not found.reissued:
                 fault = f"run {no}: expected a change of at least {found.threshold_percent} %, it is smaller"
                 raise RecordsRefused([f"{fault}: it stays on record and goes with the next issue"])
+            if found.kg is None:
+                raise RecordsRefused([f"run {no}: expected a total, it has none: nothing in its scopes has a figure"])
             if not note.strip() and not self.statement(no).complete:
                 raise RecordsRefused(
                     [f"run {no}: expected a complete statement, or a note that says why an incomplete one is published"]

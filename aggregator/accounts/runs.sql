@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS calc_run (
     series TEXT NOT NULL,
     input_root TEXT NOT NULL,
     watermark_ms INTEGER,
+    marks TEXT NOT NULL,
     code_version TEXT NOT NULL,
     supersedes INTEGER REFERENCES calc_run (no),
     restates INTEGER REFERENCES publication (no),

@@ -38,7 +38,8 @@ def run_json(run: Run) -> dict[str, Json]:
         "as_of_ms": run.as_of_ms, "factors_as_of_ms": run.factors_as_of_ms, "kg": _text(run.kg), "state": run.state, "settled": run.settled,
         "statement_sha256": run.statement_sha256, "rules_sha256": run.rules_sha256, "factor_set_sha256": run.factor_set_sha256,
         "input_root": run.input_root, "series": len(run.series), "intervals": sum(each.intervals for each in run.series),
-        "watermark_ms": run.watermark_ms, "code_version": run.code_version, "supersedes": run.supersedes, "restates": run.restates,
+        "watermark_ms": run.watermark_ms, "marks": list(run.marks), "waits": run.waits,
+        "code_version": run.code_version, "supersedes": run.supersedes, "restates": run.restates,
         "bridge": bridge_json(run.bridge), "reissued": run.reissued, "threshold_percent": _text(run.threshold_percent), "reason": run.reason,
         "operator": run.operator, "approver": run.approver, "created_at_ms": run.created_at_ms,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from aggregator.accounts.bridge import Bridge
 from aggregator.accounts.calculation import calculated, differences, proof_of_interval, rules_now
 from aggregator.accounts.compile import Accounts, Span
 from aggregator.accounts.frozen import Rules
+from aggregator.accounts.notices import Notice, Notices
 from aggregator.accounts.record_file import RecordsRefused
 from aggregator.accounts.restatement import Known, bridge_between, bridge_of_runs, impact, restated
 from aggregator.accounts.run import Publication
@@ -171,17 +173,25 @@ def test_an_open_span_follows_late_data_by_itself_and_a_published_one_does_not(b
     assert bench.runs.statement(standing.run).kg() == D("556.8")
 
 
-def test_a_profile_that_later_factors_do_not_restate_moves_by_its_readings_only(bench: Bench) -> None:
-    """CN-GBT with the notice entered, as the rules of its run; domain rule 15."""
+@pytest.mark.parametrize("restates", [False, True])
+def test_under_a_notice_later_factors_restate_only_where_it_says_so(bench: Bench, restates: bool) -> None:
+    """Domain rule 15: published CN-GBT totals are not restated by later factors. 1,010 kWh at 0.5568, or at 0.5366."""
+    notice = Notice(
+        "CN-GBT", 2022, "national", "latest_at_submission", date(2024, 6, 30), "notice of the year", restates
+    )
+    with Notices(bench.directory / "accounts.sqlite") as notices:
+        notices.approve(notices.add(notice, "ann", bench.now_ms - 2).no, "bo", bench.now_ms - 1)
     bench.measured("1000")
-    notice = rules_now(bench.accounts, "works", "CN-GBT").profile.noticed("national", "notice of the year")
-    bench.accounts.profile = lambda _: notice  # type: ignore[method-assign,assignment]
-    first = bench.published("CN-GBT")
-    assert first.kg == D("556.8")
+    assert bench.published("CN-GBT").kg == D("556.8")
+    assert bench.runs.run(1).waits
     bench.now_ms = SUMMER_2026
-    assert bench.impact() == []
+    moved = "0.5568 -> 0.5366 t CO2e: -0.0202 t (-3.627873563 %) = factor -0.0202"
+    assert bench.impact() == ([(moved, False)] if restates else [])
     bench.measured("1010")
-    assert bench.impact() == [("0.5568 -> 0.562368 t CO2e: +0.005568 t (+1 %) = activity +0.005568", False)]
+    (found,) = impact(bench.accounts, bench.runs, bench.now_ms)
+    assert found.bridge is not None
+    assert found.bridge.after_kg == D("541.966" if restates else "562.368")
+    assert set(shares(found.bridge)) == ({"factor", "activity"} if restates else {"activity"})
 
 
 def test_a_corrected_multiplier_is_told_apart_from_late_readings(bench: Bench) -> None:

@@ -94,6 +94,13 @@ def test_an_incomplete_statement_is_published_with_a_reason_only(runs: Runs) -> 
     assert runs.publish(1, "ann", 3 * DAY, "meter out of order on 3 May").note == "meter out of order on 3 May"
 
 
+def test_what_has_no_total_is_not_published(runs: Runs) -> None:
+    runs.add(calculation(None), "ann", "", 3 * DAY)
+    runs.approve(1, "bo", 3 * DAY)
+    with pytest.raises(RecordsRefused, match="run 1: expected a total, it has none"):
+        runs.publish(1, "ann", 3 * DAY, "all the same")
+
+
 def published(runs: Runs) -> None:
     runs.add(calculation(), "ann", "", 3 * DAY)
     runs.approve(1, "bo", 3 * DAY)
