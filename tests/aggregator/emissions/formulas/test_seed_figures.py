@@ -159,3 +159,13 @@ def test_the_same_energy_differs_five_times_between_provinces() -> None:
     # Official factors of 2023: Yunnan 0.1333, Tianjin 0.6796 kg/kWh
     (yunnan, tianjin) = (energy_emissions([F(1)], [F(factor)])["emissions_kg"] for factor in ("0.1333", "0.6796"))
     assert rounds_to(tianjin / yunnan, "5.1")
+
+
+def test_three_shares_of_data_centres_cannot_be_of_one_boundary() -> None:
+    # 2.7 % with 5G (data-bank paper), below 1 % (white paper), above 5 % (forum news), all of the nation's electricity: 201.1 TWh as 2.7 % make the
+    # whole 7,448 TWh, of which 1 % is 74.5 and 5 % is 372.4 TWh. The boundary belongs to the figure.
+    whole_twh = baseline_of_saving(F("201.1"), F("2.7"))["baseline"]
+    assert rounds_to(whole_twh, "7448.1")
+    below, above = whole_twh / 100, whole_twh * 5 / 100
+    assert (rounds_to(below, "74.5"), rounds_to(above, "372.4")) == (True, True)
+    assert below < F("201.1") < above
