@@ -144,6 +144,7 @@ class Accounts:
                         self.clock,
                         notices,
                         span.factors_ms,
+                        period.intervals,
                     )
                 ),
                 activity_maker(

@@ -22,6 +22,7 @@ from aggregator.emissions.entry import published_text
 from aggregator.emissions.factors import AVERAGE
 from aggregator.emissions.parameter import Asked, resolve_parameter
 from aggregator.emissions.resolution import Resolution
+from aggregator.intervals.boundaries import GOOD
 
 ASSUMED_MARK: Final = "efficiency_not_stated"
 UNMEASURED: Final = "something that counts here was not measured in these intervals"
@@ -58,10 +59,14 @@ class _Form:
         why: str = "",
     ) -> Line:
         kg = parcel.known_kg
+        grade = GOOD
+        for each in self.day.intervals:
+            grade = grade.worse(each.grade)
         more = {"uncovered_kwh": parcel.uncovered_kwh} if parcel.uncovered_kwh else {}
         return Line(
             source=source, counts=counts, activity="indirect", carrier="electricity", start_ms=self.day.from_ms, end_ms=self.day.to_ms,
-            quantity=parcel.kwh, unit="kWh", factor=None, kg=kg, intervals=intervals, marks=(*self.marks, *marks),
+            quantity=parcel.kwh, unit="kWh", factor=None, kg=kg, quality=grade.quality.name.lower(), reason=grade.reason,
+            intervals=intervals, provisional=sum(not each.final for each in self.day.intervals), marks=(*self.marks, *marks),
             why=(why or NO_FACTOR) if kg is None else why, figures=tuple(sorted({**(figures or {}), **more}.items())),
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ digits are the same.
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Final
 
 from aggregator.accounts.line import Line
 from aggregator.accounts.notices import Notice
-from aggregator.accounts.period import Period
+from aggregator.accounts.period import Intervals, Period
 from aggregator.accounts.pool_book import Opening, PoolBook
 from aggregator.accounts.pool_lines import pool_lines
 from aggregator.accounts.pool_run import PoolRun, Resolve
@@ -35,7 +36,7 @@ _CODE: Final = 1  # of the rules that make states; another number lets none of a
 class PoolSources:
     """What pools are made from. `resolver` gives the facility's factor under any profile, as known at the period's knowledge time; `hours_changed_ms(zone,
     before_ms)` when an hour of its series was put on record last; `factors_ms` when factors were known, `notices` those in force, by year. `path`: the
-    accounts file; it is made where it is needed.
+    accounts file; it is made where it is needed. `intervals`: those of the ledger, to know a period that has others by.
     """
 
     ledger: Ledger
@@ -45,6 +46,7 @@ class PoolSources:
     clock: Callable[[], int]
     notices: Mapping[int, Notice]
     factors_ms: int
+    intervals: Intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class PoolMaker:
                 known = [one for one in run.plug_ins if (one.device, one.id) not in more]
                 run = replace(run, plug_ins=[*known, *(_with_arrival(one, run.plug_ins) for one in more.values())])
             yield run
-            if not more:
+            if not more and period.intervals is self.sources.intervals and self.sources.factors_ms == period.as_of_ms:
                 keep(run, self.sources, book)
 
 
@@ -85,7 +87,17 @@ def pool_run(period: Period, site: Site, sources: PoolSources, book: PoolBook) -
     facility = period.facility
 
     def rows(device: str, quantity: str, from_ms: int, to_ms: int) -> Sequence[IntervalRow]:
-        return sources.ledger.intervals(facility.id, device, quantity, from_ms, to_ms, period.as_of_ms)
+        """Those of the period from the period, so that whoever gives it knows what was read; the others from the ledger."""
+        first_ms, last_ms = max(from_ms, period.from_ms), min(to_ms, period.to_ms)
+        if first_ms >= last_ms:
+            return sources.ledger.intervals(facility.id, device, quantity, from_ms, to_ms, period.as_of_ms)
+        inside = period.intervals(device, quantity)
+        first, last = (bisect_left(inside, at_ms, key=lambda row: row.start_ms) for at_ms in (first_ms, last_ms))
+        around = (
+            sources.ledger.intervals(facility.id, device, quantity, *span, period.as_of_ms) if span[0] < span[1] else []
+            for span in ((from_ms, first_ms), (last_ms, to_ms))
+        )
+        return [*next(around), *inside[first:last], *next(around)]
 
     firsts = [sources.ledger.first_interval_ms(facility.id, quantity) for quantity in (IMPORT, EXPORT)]
     market = period.profile.method == "market"
@@ -118,6 +130,8 @@ def keep(run: PoolRun, sources: PoolSources, book: PoolBook) -> None:
 
 def _opening(period: Period, site: Site, sources: PoolSources, book: PoolBook) -> Opening | None:
     facility = period.facility
+    if sources.factors_ms != period.as_of_ms:  # readings and factors of different times: nobody has kept those
+        return None
 
     def changed_ms(at_ms: int) -> int:
         hours_ms = sources.hours_changed_ms(facility.grid_zone, at_ms) if facility.grid_zone else 0
@@ -135,7 +149,9 @@ def fingerprint(period: Period, site: Site, sources: PoolSources) -> str:
     """Of all that makes a state but the records of time: rules, profile, site, place and factors."""
     facility = period.facility
     factors = sorted(
-        (str(entry.key), entry.version, *entry.content) for entry in period.entries if entry.kind == "electricity"
+        (str(entry.key), entry.version, entry.status, *entry.content)
+        for entry in period.entries
+        if entry.kind == "electricity"
     )
     own = [one for one in facility.overrides if one.known_from_ms is None or one.known_from_ms <= sources.factors_ms]
     said = (_CODE, period.profile, site.counters, sorted(site.cells.items()), site.interval_ms, replace(facility.factor_place(), overrides=tuple(own)),

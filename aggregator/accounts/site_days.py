@@ -14,6 +14,7 @@ from aggregator.accounts.pool import Cell, Pool
 from aggregator.accounts.site_mix import Flows, InOut, Solved, solve, unsolved
 from aggregator.accounts.slots import Slot
 from aggregator.facility import Facility
+from aggregator.intervals.boundaries import GOOD, Grade
 from aggregator.ledger import IntervalRow
 
 IMPORT: Final = "energy_import_kwh"
@@ -93,12 +94,14 @@ class State:
 
 
 class Interval(NamedTuple):
-    """One interval of a day. `measured` False: something that counts had no figure, and nothing could be solved."""
+    """One interval of a day. `measured` False: something that counts had no figure, and nothing could be solved. `grade`: the worst of its energies'."""
 
     start_ms: int
     end_ms: int
     solved: Solved
     measured: bool
+    grade: Grade = GOOD
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +148,15 @@ class SiteDays:
                     plugged[name] = plug_in.id
                     pools[name] = _arrived(site.cells[name], plug_in)
             flows, measured = self._flows(at_ms, end_ms, slots, seen)
+            there = [slot for of in slots.values() if (slot := of.get(at_ms)) is not None]
             for pool in pools.values():
                 pool.stand(site.interval_ms)
             for anchor in anchors:
                 if at_ms <= anchor.at_ms < end_ms and anchor.device in pools:
                     pools[anchor.device].anchor(anchor.kwh)
             solved = solve(flows, pools) if measured else unsolved(flows, pools)
-            intervals.append(Interval(at_ms, end_ms, solved, measured))
+            final = all(slot.final for slot in there)
+            intervals.append(Interval(at_ms, end_ms, solved, measured, _worst(there), final))
         self.state = State(seen, {name: pool.content for name, pool in pools.items()}, plugged)
         return Day(from_ms, to_ms, tuple(intervals), pools, opening)
 
@@ -189,6 +194,14 @@ class SiteDays:
                 if plug_in.device == name and there_ms > 0 and (best is None or there_ms > best[0]):
                     best = there_ms, plug_in
             yield name, None if best is None else best[1]
+
+
+def _worst(slots: Sequence[Slot]) -> Grade:
+    grade = GOOD
+    for slot in slots:
+        if slot.grade != grade:
+            grade = grade.worse(slot.grade)
+    return grade
 
 
 def _arrived(cell: Cell, plug_in: PlugIn) -> Pool:

@@ -15,7 +15,7 @@ from aggregator.emissions.intensity import GridIntensities, HourlyFactor
 from aggregator.emissions.profiles import Profile, profile
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Cell, Facility, MeterSpec, Role
-from aggregator.intervals.boundaries import GOOD
+from aggregator.intervals.boundaries import GOOD, Grade
 from aggregator.ledger import IntervalRow, Ledger
 
 D = Decimal
@@ -62,10 +62,19 @@ class Plant:
             cells=(("battery", Cell(D("0.95"), D("0.947368421"))),),
         )  # fmt: skip
 
-    def measured(self, device: str, imported: str = "", exported: str = "", start_ms: int = START) -> None:
+    def measured(
+        self,
+        device: str,
+        imported: str = "",
+        exported: str = "",
+        start_ms: int = START,
+        grade: Grade = GOOD,
+        *,
+        final: bool = True,
+    ) -> None:
         for quantity, text in (("energy_import_kwh", imported), ("energy_export_kwh", exported)):
             rows = [
-                IntervalRow("works", device, quantity, start_ms + n * QUARTER, start_ms + (n + 1) * QUARTER, D(kwh), GOOD, True, "measured")
+                IntervalRow("works", device, quantity, start_ms + n * QUARTER, start_ms + (n + 1) * QUARTER, D(kwh), grade, final, "measured")
                 for n, kwh in enumerate(text.split()) if kwh != "-"
             ]  # fmt: skip
             self.ledger.put_intervals(rows, self.clock_ms)

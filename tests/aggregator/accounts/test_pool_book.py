@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from pool_plant import NOW, QUARTER, START, Plant, line
 
+from aggregator.accounts.compile import Accounts, Span, compile_statement
 from aggregator.accounts.line import Counts
 from aggregator.accounts.parcel import Parcel
 from aggregator.accounts.pool_book import Opening, PoolBook
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsRefused
 from aggregator.accounts.site_days import Anchor, PlugIn, State
 from aggregator.accounts.statement import Statement
+from aggregator.emissions.profiles import profile
 from aggregator.facility import Cell
 
 D = Decimal
@@ -90,6 +92,21 @@ def test_what_changes_before_a_state_sends_the_walk_further_back(plant: Plant, m
     plant.clock_ms = before.as_of_ms
     assert last_day(plant) == last_day_of(before, plant)
     plant.clock_ms = as_known
+
+
+def test_what_would_have_been_is_never_kept(plant: Plant) -> None:
+    """A statement of a period whose energies somebody has replaced, as the bridge of a restatement does."""
+    accounts = Accounts(plant.ledger, [plant.facility], plant.directory, lambda: plant.clock_ms)
+    span = Span(START, START + 3 * DAY, plant.clock_ms)
+    with accounts.opened(plant.facility, profile("OPS"), span) as (period, makers):
+        doubled = replace(
+            period, intervals=lambda device, quantity: [replace(row, energy_kwh=row.energy_kwh * 2) for row in period.intervals(device, quantity)], columns=None
+        )  # fmt: skip
+        assert (
+            compile_statement(doubled, makers).kg(Counts.SCOPE_2)
+            == (plant.statement(to_ms=START + 3 * DAY).kg(Counts.SCOPE_2) or 0) * 2
+        )
+    assert last_day(plant) == last_day_of(plant.statement(), plant)
 
 
 def last_day_of(made: Statement, plant: Plant) -> bytes:

@@ -19,6 +19,8 @@ from aggregator.accounts.statement import Statement, total_kg
 from aggregator.emissions.packfile import parse
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Cell
+from aggregator.intervals.boundaries import Grade
+from wire.reading import Quality
 
 D = Decimal
 
@@ -154,6 +156,22 @@ def test_an_interval_in_which_a_counter_is_silent_is_not_divided(plant: Plant) -
     assert (charged.quantity, charged.kg, dict(charged.figures)["uncovered_kwh"]) == (D(9), D("2.4"), D(3))
     assert line(made, "loads:unsolved", Counts.ALLOCATED).kg == 6
     assert conserves(made)
+
+
+def test_a_line_is_as_good_as_the_worst_energy_of_its_day(plant: Plant) -> None:
+    plant.measured("incomer", "10 10")
+    plant.measured("charger", "3")
+    plant.measured(
+        "charger", "3", start_ms=START + QUARTER, grade=Grade(Quality.SUBSTITUTED, "counter-diff"), final=False
+    )
+    plant.grid("600 600")
+    charged = line(plant.statement(), "ev:charger", Counts.ALLOCATED)
+    assert (charged.quality, charged.reason, charged.provisional, charged.intervals) == (
+        "substituted",
+        "counter-diff",
+        1,
+        2,
+    )
 
 
 def test_a_facility_with_the_grid_alone_has_none_of_these_lines(plant: Plant) -> None:
