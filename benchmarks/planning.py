@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from aggregator.flexibility.dispatch import dispatch
+from aggregator.flexibility.offers import offers
 from aggregator.flexibility.problem import Carbon, DemandCharge, Problem, Session, Storage
 from aggregator.flexibility.solve import solve
 from benchmarks.figure import Bound, Effort, Figure
@@ -62,6 +63,13 @@ def figures(effort: Effort) -> Iterator[Figure]:
             both.append((time.perf_counter() - begun_s) * 1000)
         yield Figure(f"planning.build.{vehicles}_vehicles", "ms", built)
         yield Figure(f"planning.build_and_solve.{vehicles}_vehicles", "ms", both, bound)
+    taken = []
+    for seed in range(repeats):
+        problem = site(50, seed)
+        begun_s = time.perf_counter()
+        offers(problem, (1.0, 2.0, 4.0), 1.0, ("down",))
+        taken.append((time.perf_counter() - begun_s) * 1000)
+    yield Figure("planning.offers.68_at_50_vehicles", "ms", taken, Bound(at_most=500.0))
     each = []
     begun_s = time.perf_counter()
     for seed in range(FACILITIES):

@@ -1,13 +1,15 @@
-"""`wattline plan`: solves a planning problem and shows the plan. Not the model (`aggregator.flexibility`)."""
+"""`wattline plan`: solves a planning problem and shows the plan, or what could be offered beside it. Not the model (`aggregator.flexibility`)."""
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
 
+from aggregator.flexibility.offers import offers
 from aggregator.flexibility.plan import Plan, plan
 from aggregator.flexibility.problem import Problem, ProblemFault, Series
 from aggregator.flexibility.problem_file import LARGEST, plan_json, read_problem
@@ -24,13 +26,28 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, ProblemFault) as error:
         print(f"wattline plan: {error}", file=sys.stderr)
         return 2
+    if options.verb == "offers" and not options.every_h > 0:
+        print(f"wattline plan: --every-h: expected hours above 0, got {options.every_h:g}", file=sys.stderr)
+        return 2
     try:
+        if options.verb == "offers":
+            return _offers(problem, options)
         found = plan(problem, options.budget_s)
     except Unsolved as error:
         print(f"wattline plan: {error}", file=sys.stderr)
         return 1
     print(json.dumps(plan_json(found)) if options.json else "\n".join(_told(problem, found)))
     return 1 if found.broken else 0
+
+
+def _offers(problem: Problem, options: argparse.Namespace) -> int:
+    found = offers(problem, every_h=options.every_h)
+    if options.json:
+        print(json.dumps([asdict(one) for one in found]))
+        return 0
+    for one in found:
+        print(f"{one.direction:<5} {one.hours:g} h from step {one.first}: {one.kw:.1f} kW")
+    return 0
 
 
 def _told(problem: Problem, found: Plan) -> Iterator[str]:

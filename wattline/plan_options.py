@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """solve."""
+    """solve, offers."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     solve = verbs.add_parser("solve", help="the best plan for a problem file, and what it cannot keep")
     solve.add_argument(
@@ -13,3 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     solve.add_argument("--budget-s", type=float, default=5.0, help="time for the solver (default: %(default)s s)")
     solve.add_argument("--json", action="store_true", help="the whole plan, for programs")
+
+    firm = verbs.add_parser(
+        "offers", help="the constant kW that can be given for 15 min, 1, 2 and 4 h, every promise kept"
+    )
+    firm.add_argument(
+        "file", type=Path, help="the problem (JSON), as docs/planning.md lays it out; - for standard input"
+    )
+    firm.add_argument(
+        "--every-h", type=float, default=1.0, help="hours between the windows' begins (default: %(default)s)"
+    )
+    firm.add_argument("--json", action="store_true", help="for programs")

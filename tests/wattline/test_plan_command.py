@@ -67,6 +67,17 @@ def test_a_fault_is_named_with_its_key(
     assert said in capsys.readouterr().err
 
 
+def test_offers_are_told_for_each_window(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "offers", str(day), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    # four steps of an hour: 1 h from four, 2 h from three, 4 h from one, down and up; steps are longer than a quarter
+    assert len(found) == 2 * (4 + 3 + 1)
+    assert all(offer["kw"] >= 0 for offer in found)
+    assert main(["plan", "offers", str(day)]) == 0
+    assert capsys.readouterr().out.startswith("down  1 h from step 0: ")
+    assert main(["plan", "offers", str(day), "--every-h", "0"]) == 2
+
+
 def test_a_file_that_is_no_problem_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for raw in (b"", b"[1, 2", b"\xff\xfe", b"[" * 100_000, b"{}"):
         (tmp_path / "x.json").write_bytes(raw)
