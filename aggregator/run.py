@@ -19,6 +19,7 @@ from aggregator.accounts.logged import take_up
 from aggregator.accounts.pool_watch import PoolWatch
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
 from aggregator.accounts.runs import Runs
+from aggregator.accounts.samples import Samples
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.audit.export import Exporter
@@ -83,6 +84,7 @@ class Aggregator:
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
             self.runs = Runs(settings.data_directory / ACCOUNTS_NAME)
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
+            self.samples = Samples(settings.data_directory / ACCOUNTS_NAME)
             self.forecasting = Forecasting(
                 self.ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
             )
@@ -93,7 +95,15 @@ class Aggregator:
             self.audit = AuditLog(
                 settings.data_directory, self.store, self.store_id, clock, frame_bytes_max=settings.archive_bytes
             )
-        except (OSError, StoreError, LedgerError, KeyUnusable, LogUnusable, RecordsUnusable, ForecastsUnusable) as error:
+        except (
+            OSError,
+            StoreError,
+            LedgerError,
+            KeyUnusable,
+            LogUnusable,
+            RecordsUnusable,
+            ForecastsUnusable,
+        ) as error:
             raise CannotStart(str(error)) from error
         self.alarms = Alarms(self.ledger, clock)
         self.live = LiveState(
@@ -152,10 +162,13 @@ class Aggregator:
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
             persons=self.settings.persons,
-            accounts=(accounts := Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock)),
+            accounts=(
+                accounts := Accounts(self.ledger, self.settings.facilities, self.settings.data_directory, self.clock)
+            ),
             runs=self.runs,
             significance_percent=self.settings.significance_percent,
             lineage=Lineage(accounts, self.settler, self.audit),
+            samples=self.samples,
             forecasting=self.forecasting,
             own_records=self.own_records,
         )
@@ -225,7 +238,9 @@ class Aggregator:
                         asyncio.create_task(self.edge_carbon.run(), name="edge carbon"),
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
                         asyncio.create_task(self.own_use.run(), name="own-use"),
-                        asyncio.create_task(ForecastRounds(self.forecasting, self.clock).run(), name="forecasts"),
+                        asyncio.create_task(
+                            ForecastRounds(self.forecasting, self.clock, self.alarms).run(), name="forecasts"
+                        ),
                     ]
                     try:
                         await serve(self.services(), lambda url: ready({"url": url}), stop)
@@ -256,6 +271,7 @@ class Aggregator:
         self.store.close()
         self.ledger.close()
         self.hand.close()
+        self.samples.close()
 
     def _mqtt(self, loop: asyncio.AbstractEventLoop) -> MqttSession:
         wanted = self.settings.mqtt

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from live_plant import LivePlant, Server
 
+from aggregator.alarms import Alarms, AlarmState
 from aggregator.emissions.intensity import GridIntensities, HourlyFactor
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.forecast_rounds import ForecastRounds
@@ -231,9 +232,10 @@ def test_too_little_is_said_so(plant: Plant) -> None:
 
 def test_every_day_is_issued_once_ten_minutes_after_midnight(plant: Plant) -> None:
     clock = Clock(day_span_ms(LAST, SHANGHAI)[0] + 5 * 60_000, 0.001)
-    assert list(ForecastRounds(plant.forecasting, clock).due()) == []
+    alarms = Alarms(plant.ledger, clock)
+    assert list(ForecastRounds(plant.forecasting, clock, alarms).due()) == []
     clock = Clock(day_span_ms(LAST, SHANGHAI)[0] + 11 * 60_000, 0.001)
-    rounds = ForecastRounds(plant.forecasting, clock)
+    rounds = ForecastRounds(plant.forecasting, clock, alarms)
     due = list(rounds.due())
     assert [(device, day) for _, device, day in due] == [("", LAST), ("incomer", LAST), ("press", LAST)]
     for facility, device, day in due:
@@ -241,6 +243,24 @@ def test_every_day_is_issued_once_ten_minutes_after_midnight(plant: Plant) -> No
     assert list(rounds.due()) == []
     assert len(plant.forecasting.book.latest("works", "incomer", LAST, LAST + timedelta(days=1))) == 2
     assert plant.forecasting.book.latest("works", "press", LAST, LAST) == []
+
+
+def test_a_load_that_may_exceed_the_connection_is_warned_of_hours_ahead_until_it_no_longer_may(plant: Plant) -> None:
+    """A connection of 200 kW lies within the band of the shifts, one of 2,000 kW above every load of the plant."""
+    clock = Clock(day_span_ms(LAST, SHANGHAI)[0] + 11 * 60_000, 0.001)
+    alarms = Alarms(plant.ledger, clock)
+    today, _ = plant.forecasting.issue("works")
+    over = next(hour for hour in today.hours if (hour.high_kwh or 0) > 200)
+    for connection_kw, expected in ((200, ["overload_expected"]), (2000, [])):
+        plant.forecasting.facilities["works"] = facility = replace(plant.facility, connection_kw=Decimal(connection_kw))
+        ForecastRounds(plant.forecasting, clock, alarms).issue(facility, "", LAST)
+        active = [alarm for alarm in alarms.open("works") if alarm.state is AlarmState.UNACK]
+        assert [alarm.code for alarm in active] == expected
+        for alarm in active:
+            assert alarm.arguments[0] == datetime.fromtimestamp(over.start_ms / 1000, SHANGHAI).isoformat(
+                timespec="minutes"
+            )
+            assert alarm.arguments[2] == "200"
 
 
 def test_programs_read_what_was_issued_and_how_good_it_was(plant: Plant, tmp_path: Path) -> None:
