@@ -18,6 +18,7 @@ SETTINGS = f"""
 [aggregator]
 store_id = "store-1"
 data_directory = "data"
+http = {{ port = 0 }}
 [[facility]]
 id = "steel"
 time_zone = "Asia/Seoul"
