@@ -19,6 +19,7 @@ from aggregator.accounts.logged import take_up
 from aggregator.accounts.pool_watch import PoolWatch
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
 from aggregator.accounts.runs import Runs
+from aggregator.accounts.samples import Samples
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.audit.export import Exporter
@@ -83,6 +84,7 @@ class Aggregator:
             self.books.book_what_lacks_a_factor()  # the settings, or this version's factors, may name one now
             self.runs = Runs(settings.data_directory / ACCOUNTS_NAME)
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
+            self.samples = Samples(settings.data_directory / ACCOUNTS_NAME)
             self.forecasting = Forecasting(
                 self.ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
             )
@@ -166,6 +168,7 @@ class Aggregator:
             runs=self.runs,
             significance_percent=self.settings.significance_percent,
             lineage=Lineage(accounts, self.settler, self.audit),
+            samples=self.samples,
             forecasting=self.forecasting,
             own_records=self.own_records,
         )
@@ -268,6 +271,7 @@ class Aggregator:
         self.store.close()
         self.ledger.close()
         self.hand.close()
+        self.samples.close()
 
     def _mqtt(self, loop: asyncio.AbstractEventLoop) -> MqttSession:
         wanted = self.settings.mqtt

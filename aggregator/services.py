@@ -8,6 +8,7 @@ from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.runs import Runs
 from aggregator.accounts.lineage import Lineage
+from aggregator.accounts.samples import Samples
 from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
@@ -53,6 +54,7 @@ class Services:
     runs: Runs | None = None
     significance_percent: Decimal = Decimal(5)
     lineage: Lineage | None = None
+    samples: Samples | None = None
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None
     own_records: OwnRecords | None = None

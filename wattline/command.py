@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_formula(words)
     _add_statement(words)
     _add_lineage(words)
+    _add_samples(words)
     _add_export(words)
     _add_report(words)
     _add_pools(words)
@@ -542,6 +543,25 @@ def _run_sessions(options: argparse.Namespace) -> int:
     from wattline import charging
 
     return charging.run(options)
+
+
+def _add_samples(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from wattline import samples_options
+
+    parser = _word(
+        words,
+        "samples",
+        "intervals drawn for people to check, and what they found",
+        "wattline samples draw --config aggregator.toml --from 2026-01-01 --to 2026-02-01 --percent 0.5 --by 'Li Na'",
+    )
+    samples_options.add_arguments(parser)
+    parser.set_defaults(run=_run_samples)
+
+
+def _run_samples(options: argparse.Namespace) -> int:
+    from wattline import samples
+
+    return samples.run(options)
 
 
 def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
