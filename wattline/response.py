@@ -29,9 +29,9 @@ from aggregator.flexibility.baseline import (
     preset,
     weekday_type,
 )
-from aggregator.flexibility.measured_load import HOUR_MS, days_of, place, start_ms
 from aggregator.flexibility.settlement import REBOUND_H, Settlement, Terms, settle
 from aggregator.ledger import LedgerError
+from aggregator.measured_load import HOUR_MS, days_of, place, start_ms
 from aggregator.settings import SettingsFaults, load
 from wattline.statement import chosen, instant_ms, opened
 
