@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from wattline.asking import ask
@@ -40,11 +41,11 @@ def _line(session: dict[str, Any]) -> str:
         else datetime.fromtimestamp(begun_ms / 1000, UTC).isoformat(timespec="minutes")
     )
     wh = session["energy_wh"]
-    energy = "no energy yet" if wh is None else f"{float(wh) / 1000:.3f} kWh"
+    energy = "no energy yet" if wh is None else f"{Decimal(wh) / 1000:.3f} kWh"
     if session["kg"] is None:
         carries = "no figure"
     else:
-        carries = f"{float(session['kg']):.3f} kg, {float(session['g_per_kwh']):.1f} g/kWh, {float(session['covered_percent']):.1f} % covered"
+        carries = f"{Decimal(session['kg']):.3f} kg, {Decimal(session['g_per_kwh']):.1f} g/kWh, {Decimal(session['covered_percent']):.1f} % covered"
     parts = [
         begun,
         session["device"],

@@ -28,7 +28,8 @@ ASSUMED_MARK: Final = "efficiency_not_stated"
 UNMEASURED: Final = "something that counts here was not measured in these intervals"
 NO_FACTOR: Final = "no figure for the energy that it is made of"
 NO_MARGINAL: Final = "no marginal factor"
-LIFE_CYCLE_ID: Final = "pv.life_cycle"
+PV_LIFE_CYCLE: Final = "pv.life_cycle"
+STORAGE_WEAR: Final = "storage.wear"
 SOLD_MARK: Final = "pv_certificates_sold"
 
 
@@ -77,20 +78,25 @@ def _allocated(run: PoolRun, day: Day) -> Iterator[Line]:
     if site.pv:
         own = pv - total(each.solved.exported[PV] for each in day.intervals)
         yield form.line("pv:own use", Counts.ALLOCATED, own, count, {"generated_kwh": pv.kwh})
-        yield from _life_cycle(run, day, own.kwh)
+        yield from _life_cycle(run, day, "pv:own use", PV_LIFE_CYCLE, own.kwh)
         if run.sold is not None and own.kwh:
             yield from _by_factor(day, run.sold, lambda each: each.solved.pv_own_kwh, "pv:own use", SOLD_MARK)
     for name in site.storage:
         if name in day.pools:
             yield _pool_line(form, site, day, name)
+        given = total(each.solved.delivered[name] for each in day.intervals)
+        yield from _life_cycle(run, day, f"pool:{name}", STORAGE_WEAR, given.kwh)
     for name in site.vehicles:
         charged = total(each.solved.charged[name] for each in day.intervals)
         back = total(each.solved.delivered[name] for each in day.intervals)
         net = Parcel(charged.kwh, EXACT.subtract(charged.kg, back.kg), charged.uncovered_kwh)
-        given = {"given_back_kwh": back.kwh, "given_back_kg": back.kg} if back.kwh else {}
-        yield form.line(f"ev:{name}", Counts.ALLOCATED, net, count, given)
+        figures = {"given_back_kwh": back.kwh, "given_back_kg": back.kg} if back.kwh else {}
+        yield from _life_cycle(run, day, f"ev:{name}", STORAGE_WEAR, back.kwh)
+        yield form.line(f"ev:{name}", Counts.ALLOCATED, net, count, figures)
     solved = [each for each in day.intervals if each.measured]
-    yield form.line("loads:rest", Counts.ALLOCATED, total(each.solved.loads for each in solved), len(solved))
+    reached = total(each.solved.reached for each in solved)
+    figures = {"reached_kwh": reached.kwh, "reached_kg": reached.kg, "reached_uncovered_kwh": reached.uncovered_kwh}
+    yield form.line("loads:rest", Counts.ALLOCATED, total(each.solved.loads for each in solved), len(solved), figures)
     if len(solved) < count:
         apart = total(each.solved.loads for each in day.intervals if not each.measured)
         yield form.line("loads:unsolved", Counts.ALLOCATED, apart, count - len(solved), why=UNMEASURED)
@@ -131,20 +137,20 @@ def _exported(run: PoolRun, day: Day) -> Iterator[Line]:
             yield form.line(f"export:{name}", Counts.EXPORTED, parcel, count)
 
 
-def _life_cycle(run: PoolRun, day: Day, own_kwh: Decimal) -> Iterator[Line]:
-    """What making the PV plant has caused, of the energy used on site, where a factor is on record: apart from every scope's sum."""
+def _life_cycle(run: PoolRun, day: Day, source: str, factor_id: str, kwh: Decimal) -> Iterator[Line]:
+    """What making a plant has caused, per kWh that is used of it, where a factor is on record: apart from every scope's sum."""
     period, facility = run.period, run.period.facility
-    asked = Asked(LIFE_CYCLE_ID, day.from_ms, period.as_of_ms, facility.place, facility.id, boundary="life-cycle")
+    asked = Asked(factor_id, day.from_ms, period.as_of_ms, facility.place, facility.id, boundary="life-cycle")
     found = resolve_parameter(period.entries, asked)
     entry = found.entry
-    if entry is None or not own_kwh:
+    if entry is None or not kwh:
         return
     factor = Applied(
         entry.id, entry.version, entry.value, entry.region, tier=found.tier, source=published_text(entry.source)
     )
     yield Line(
-        source="pv:own use", counts=Counts.LIFE_CYCLE, activity="indirect", carrier="electricity", start_ms=day.from_ms, end_ms=day.to_ms,
-        quantity=own_kwh, unit="kWh", factor=factor, kg=EXACT.multiply(own_kwh, entry.value),
+        source=source, counts=Counts.LIFE_CYCLE, activity="indirect", carrier="electricity", start_ms=day.from_ms, end_ms=day.to_ms,
+        quantity=kwh, unit="kWh", factor=factor, kg=EXACT.multiply(kwh, entry.value),
     )  # fmt: skip
 
 

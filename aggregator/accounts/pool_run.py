@@ -50,6 +50,7 @@ class PoolRun:
             return
         average = self._site_days(self.average, self.sold)
         marginal = self._site_days(self.marginal_at, None)
+        marginal.marginal = True
         begin_ms = day_span_ms(local_day(self.first_ms, self.period.facility.zone), self.period.facility.zone)[0]
         if self.opening is not None:
             begin_ms, average.state, marginal.state = self.opening.at_ms, self.opening.average, self.opening.marginal

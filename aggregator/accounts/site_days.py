@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from aggregator.accounts.parcel import NOTHING, ZERO, Parcel, of_factor, uncovered
 from aggregator.accounts.pool import Cell, Pool
-from aggregator.accounts.site_mix import Flows, InOut, Solved, solve, unsolved
+from aggregator.accounts.site_mix import Flows, InOut, Solved, caused, solve, unsolved
 from aggregator.accounts.slots import Slot
 from aggregator.facility import Facility
 from aggregator.intervals.boundaries import GOOD, Grade
@@ -117,7 +117,8 @@ class Day:
 
 @dataclass(slots=True)
 class SiteDays:
-    """Carries a site on. `grid(row span, kWh)` gives import with its kg; `pv` the same for own generation."""
+    """Carries a site on. `grid(start, end, kWh)` gives import with its kg; `pv` the same for own generation. `marginal`: `grid` is marginal, and
+    pools carry what charging causes."""
 
     site: Site
     grid: Callable[[int, int, Decimal], Parcel]
@@ -125,6 +126,7 @@ class SiteDays:
     anchors: Sequence[Anchor] = ()
     plug_ins: Sequence[PlugIn] = ()
     state: State = field(default_factory=State)
+    marginal: bool = False
 
     def day(self, from_ms: int, to_ms: int, slots: Slots) -> Day:
         """A local day or a part of it, from `state`; leaves the state after it. `slots` are those of the whole local day."""
@@ -154,11 +156,16 @@ class SiteDays:
             for anchor in anchors:
                 if at_ms <= anchor.at_ms < end_ms and anchor.device in pools:
                     pools[anchor.device].anchor(anchor.kwh)
-            solved = solve(flows, pools) if measured else unsolved(flows, pools)
+            solved = self._solved(at_ms, end_ms, flows, pools, measured=measured)
             final = all(slot.final for slot in there)
             intervals.append(Interval(at_ms, end_ms, solved, measured, _worst(there), final))
         self.state = State(seen, {name: pool.content for name, pool in pools.items()}, plugged)
         return Day(from_ms, to_ms, tuple(intervals), pools, opening)
+
+    def _solved(self, at_ms: int, end_ms: int, flows: Flows, pools: Mapping[str, Pool], *, measured: bool) -> Solved:
+        if self.marginal:
+            return caused(flows, pools, lambda kwh: self.grid(at_ms, end_ms, kwh))
+        return solve(flows, pools) if measured else unsolved(flows, pools)
 
     def _flows(self, at_ms: int, end_ms: int, slots: Slots, seen: frozenset[Counter]) -> tuple[Flows, bool]:
         """The interval, and whether every counter that has ever had a figure has one here."""

@@ -6,12 +6,12 @@ gives charges vehicles; that and what vehicles give reaches the loads. So no poo
 the loads take the exact rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from aggregator.accounts.parcel import KWH_QUANTUM, ZERO, Parcel, share, uncovered
+from aggregator.accounts.parcel import KWH_QUANTUM, NOTHING, ZERO, Parcel, share, uncovered
 from aggregator.accounts.pool import Pool
 from aggregator.emissions.amounts import EXACT
 
@@ -103,6 +103,19 @@ def unsolved(flows: Flows, pools: Mapping[str, Pool]) -> Solved:
     exported = {GRID: uncovered(flows.exported_kwh), PV: Parcel()} | {name: Parcel() for name in charged}
     reached = sum((charged[name] for name in flows.vehicles), Parcel())
     return Solved(flows.grid, flows.pv, charged, delivered, exported, loads, reached)
+
+
+def caused(flows: Flows, pools: Mapping[str, Pool], marginal: Callable[[Decimal], Parcel]) -> Solved:
+    """What charging causes, wherever its energy comes from: PV that is stored is not exported. Only `charged` and `delivered` have anything."""
+    charged, delivered = dict[str, Parcel](), dict[str, Parcel]()
+    for name, each in (*flows.storage.items(), *flows.vehicles.items()):
+        charged[name] = marginal(each.charged_kwh)
+        if name in pools:
+            pools[name].charge(charged[name])
+        delivered[name] = (
+            pools[name].discharge(each.discharged_kwh) if name in pools else uncovered(each.discharged_kwh)
+        )
+    return Solved(NOTHING, NOTHING, charged, delivered, {}, NOTHING, NOTHING)
 
 
 def _export_shares(flows: Flows) -> dict[str, Decimal]:

@@ -146,6 +146,18 @@ def test_export_avoids_what_is_marginal_and_an_average_never_stands_in(plant: Pl
     assert line(marginal, "avoided:battery", Counts.AVOIDED).kg == avoided.kg
 
 
+def test_pv_that_is_stored_is_not_exported_and_costs_what_the_margin_was(plant: Plant) -> None:
+    plant.facility = replace(plant.facility, cells=(("battery", Cell(D("0.8"), D(1))),))
+    plant.measured("incomer", "0 0")
+    plant.measured("roof", exported="10 0")
+    plant.measured("battery", "10 0", "0 8")
+    plant.grid("300 300")
+    plant.grid("500 900", signal="marginal")
+    made = plant.statement()
+    assert line(made, "loads:rest", Counts.ALLOCATED).kg == 0  # by average nothing but PV
+    assert line(made, "avoided:battery", Counts.AVOIDED).kg == D("2.2")  # 8 x 900 - 10 x 500 g
+
+
 def test_an_interval_in_which_a_counter_is_silent_is_not_divided(plant: Plant) -> None:
     plant.measured("incomer", "10 10 10")
     plant.measured("roof", exported="5 - 5")
@@ -205,6 +217,7 @@ def test_own_pv_whose_certificates_are_sold_counts_under_the_market_method(plant
 def test_what_making_pv_has_caused_stands_apart_where_a_factor_is_on_record(plant: Plant) -> None:
     plant.measured("incomer", "0", "40")
     plant.measured("roof", exported="140")
+    plant.measured("battery", "0", "5")
     plant.grid("600")
     assert plant.statement().kg(Counts.LIFE_CYCLE) is None
     content: dict[str, Any] = {
@@ -212,15 +225,21 @@ def test_what_making_pv_has_caused_stands_apart_where_a_factor_is_on_record(plan
         "source": {"epd": {"title": "Declaration", "issuer": "Maker", "number": "12", "published": "2022"}},
         "table": [{
             "kind": "process", "source": "epd", "table": "3", "columns": ["id", "value", "unit", "mark", "boundary"],
-            "rows": [["pv.life_cycle", "0.045", "kg/kWh", "B", "life-cycle"]],
+            "rows": [["pv.life_cycle", "0.045", "kg/kWh", "B", "life-cycle"], ["storage.wear", "0.06", "kg/kWh", "B", "life-cycle"]],
         }],
     }  # fmt: skip
     content["reviewed"] = dict(parse("mine", content).tables)
     with Registry(plant.directory / "factors.sqlite") as registry:
         registry.add(parse("mine", content), "Li", NOW - 3)
-        registry.decide("pv.life_cycle", "approved", "Wang", "checked", NOW - 2)
+        for name in ("pv.life_cycle", "storage.wear"):
+            registry.decide(name, "approved", "Wang", "checked", NOW - 2)
     made = plant.statement()
-    assert (made.kg(Counts.LIFE_CYCLE), made.kg()) == (D("4.5"), D(0))  # 100 kWh used on site
+    # of the export 40 x 140 / 145 is PV, the rest is used on site; the battery has given back 5 kWh
+    used = line(made, "pv:own use", Counts.LIFE_CYCLE)
+    assert used.kg is not None
+    assert abs(used.kg - D("0.045") * (140 - D(5600) / 145)) < D("1e-12")
+    assert line(made, "pool:battery", Counts.LIFE_CYCLE).kg == D("0.3")
+    assert made.kg() == 0
 
 
 KWH = st.lists(st.integers(0, 40).map(str), min_size=24, max_size=24).map(" ".join)
