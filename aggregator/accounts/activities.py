@@ -1,6 +1,7 @@
 """Activities on record: versions that are only ever added, what a second person approved of them, and which are in force. Not what they emit (see `activity_lines`)."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -58,6 +59,38 @@ class Recorded:
     corrected: int
 
 
+class _Strands:
+    """What stands of each source, in order of time, so that a day is not recorded twice."""
+
+    def __init__(self, records: Iterable[Activity]) -> None:
+        self._by_strand: dict[tuple[str, ...], list[Activity]] = {}
+        for record in sorted(records, key=_from_day):
+            self._by_strand.setdefault(record.strand, []).append(record)
+
+    def overlaps(self, record: Activity) -> list[str]:
+        """Faults, one for each neighbour that it overlaps; what it corrects is none."""
+        others = self._by_strand.get(record.strand, [])
+        place = bisect_left(others, record.from_day, key=_from_day)
+        return [
+            f"{record.key}: overlaps {other.from_day} to {other.to_day} of {other.source}, it would count twice"
+            for other in others[max(place - 1, 0) : place + 2]
+            if other.key != record.key and other.from_day < record.to_day and record.from_day < other.to_day
+        ]
+
+    def put(self, record: Activity) -> None:
+        """In place of the version that it corrects."""
+        others = self._by_strand.setdefault(record.strand, [])
+        place = bisect_left(others, record.from_day, key=_from_day)
+        if place < len(others) and others[place].key == record.key:
+            others[place] = record
+        else:
+            others.insert(place, record)
+
+
+def _from_day(record: Activity) -> date:
+    return record.from_day
+
+
 class Activities:
     """The activities of one file."""
 
@@ -97,30 +130,24 @@ class Activities:
         unchanged = new = corrected = 0
         fresh: list[Activity] = []
         with self._file.transaction() as db:
-            kept_already = self._all()
-            latest = {standing.activity.key: standing for standing in kept_already if standing.state != "withdrawn"}
+            kept_already = self._all(facilities={record.facility for record in records})
+            latest = {
+                standing.activity.key: standing.activity for standing in kept_already if standing.state != "withdrawn"
+            }
             versions = {standing.activity.key: standing.activity.version for standing in kept_already}
-            by_strand: dict[tuple[str, ...], list[Activity]] = {}
-            for standing in latest.values():
-                by_strand.setdefault(standing.activity.strand, []).append(standing.activity)
+            strands = _Strands(latest.values())
             for record in records:
                 kept = latest.get(record.key)
-                if kept is not None and kept.activity.content == record.content:
+                if kept is not None and kept.content == record.content:
                     unchanged += 1
                     continue
                 if kept is not None and not record.reason.strip():
                     wrong.append(f"{record.key}: on record with other content: a correction needs a reason")
-                neighbours = by_strand.setdefault(record.strand, [])
-                wrong += [
-                    f"{record.key}: overlaps {other.from_day} to {other.to_day} of {other.source}, it would count twice"
-                    for other in neighbours
-                    if other.key != record.key and other.from_day < record.to_day and record.from_day < other.to_day
-                ]
-                version = versions.get(record.key, 0) + 1
-                versions[record.key] = version
+                wrong += strands.overlaps(record)
+                version = versions[record.key] = versions.get(record.key, 0) + 1
                 record = replace(record, version=version)
-                latest[record.key] = Standing(record, now_ms)
-                neighbours[:] = [other for other in neighbours if other.key != record.key] + [record]
+                latest[record.key] = record
+                strands.put(record)
                 self._insert(db, record, now_ms)
                 fresh.append(record)
                 new, corrected = new + (version == 1), corrected + (version > 1)
@@ -155,9 +182,7 @@ class Activities:
         `also` is called with them before they are kept; what it raises leaves everything as it was. Raises RecordsRefused, RecordsBusy.
         """
         with self._file.transaction() as db:
-            standings = {
-                standing.activity.no: standing for standing in self._all() if standing.activity.facility == facility
-            }
+            standings = {standing.activity.no: standing for standing in self._all(facilities=[facility])}
             wrong = [
                 f"{number}: expected a record of {facility}, there is none"
                 for number in numbers
@@ -188,23 +213,27 @@ class Activities:
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    def _all(self, as_of_ms: int | None = None) -> list[Standing]:
-        """Every version as it stood at `as_of_ms` (None: now), ordered by key and version."""
-        told = self._file.rows(
-            "SELECT activity, status, by, reason, at_ms FROM activity_standing WHERE ?1 IS NULL OR at_ms <= ?1 ORDER BY activity, seq",
-            (as_of_ms,),
-        )
-        last = {row[0]: row[1:] for row in told}
-        rows = self._file.rows(
-            f"SELECT {', '.join(_COLUMNS)} FROM activity WHERE ?1 IS NULL OR recorded_at_ms <= ?1"  # noqa: S608 our own column names
-            " ORDER BY facility, source, kind, subject, variant, from_day, version",
-            (as_of_ms,),
-        )
-        return [_standing(dict(zip(_COLUMNS, row, strict=True)), last.get(row[0])) for row in rows]
+    def _all(self, as_of_ms: int | None = None, facilities: Iterable[str] = ()) -> list[Standing]:
+        """Every version of these facilities as it stood at `as_of_ms` (None: now), ordered by key and version."""
+        found: list[Standing] = []
+        for facility in sorted(facilities):
+            told = self._file.rows(
+                "SELECT s.activity, s.status, s.by, s.reason, s.at_ms FROM activity_standing s JOIN activity a ON a.no = s.activity"
+                " WHERE a.facility = ?1 AND (?2 IS NULL OR s.at_ms <= ?2) ORDER BY s.activity, s.seq",
+                (facility, as_of_ms),
+            )
+            last = {row[0]: row[1:] for row in told}
+            rows = self._file.rows(
+                f"SELECT {', '.join(_COLUMNS)} FROM activity WHERE facility = ?1 AND (?2 IS NULL OR recorded_at_ms <= ?2)"  # noqa: S608 our own column names
+                " ORDER BY source, kind, subject, variant, from_day, version",
+                (facility, as_of_ms),
+            )
+            found += [_standing(dict(zip(_COLUMNS, row, strict=True)), last.get(row[0])) for row in rows]
+        return found
 
     def standings(self, facility: str, as_of_ms: int | None = None) -> list[Standing]:
         """Every version of a facility's records, with what has become of it."""
-        return [standing for standing in self._all(as_of_ms) if standing.activity.facility == facility]
+        return self._all(as_of_ms, [facility])
 
     def in_force(self, facility: str, as_of_ms: int | None = None, *, drafts: bool = False) -> list[InForce]:
         """Of each record the newest approved version, else the newest draft; ordered by source, kind, subject and day.

@@ -63,10 +63,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "process/vent": Kind("gas with CO2 let off, e.g. acid gas", _PROCESS, ("Nm3",), {"co2_ratio": "1", "co2_t_per_10k_nm3": "t/10^4Nm3"}),
     "gas": Kind("greenhouse gas or refrigerant lost", ("fugitive", "process"), ("kg",)),
     "bought": Kind("goods and services of others (scope 3)", ("indirect",), ()),
-    "production": Kind("product made", ("process",), (), {}, _PRODUCT, emits=False),
-    "area": Kind("floor area", ("indirect",), ("m2",), emits=False),
+    "production": Kind("product made", CLASSES, (), {}, _PRODUCT, emits=False),
+    "area": Kind("floor area", CLASSES, ("m2",), emits=False),
     "saving": Kind("emissions saved against a baseline, as claimed", ("indirect",), ("kg",), emits=False),
-    "laboratory": Kind("value of a fuel parameter, valid in the period", ("stationary", "mobile", "process"), (), emits=False),
+    "laboratory": Kind("value of a fuel parameter, valid in the period", CLASSES, (), emits=False),
 }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
@@ -107,6 +108,18 @@ def test_a_row_that_cannot_be_is_refused_with_all_of_its_file(activities: Activi
 def test_two_records_of_one_source_do_not_overlap(activities: Activities) -> None:
     with pytest.raises(RecordsRefused, match="overlaps 2026-01-01 to 2026-02-01 of kiln-1, it would count twice"):
         activities.add(rows(COAL, COAL.replace("2026-01-01,2026-02-01", "2026-01-31,2026-03-01")), "ann", NOW)
+
+
+def test_a_decade_of_days_is_recorded_and_one_more_of_any_of_them_is_not(activities: Activities) -> None:
+    days = [date(2016, 1, 1) + timedelta(days=n) for n in range(3653)]
+    made = [replace(rows(COAL)[0], from_day=day, to_day=day + timedelta(days=1)) for day in days]
+    Random(1).shuffle(made)
+    assert activities.add(made, "ann", NOW).new == 3653
+    for day in (days[0], days[1800], days[-1]):
+        twice = replace(made[0], from_day=day - timedelta(days=1), to_day=day + timedelta(days=1), reason="again")
+        with pytest.raises(RecordsRefused, match=f"overlaps {day} to"):
+            activities.add([twice], "ann", NOW)
+    assert activities.standings("mill") == []
 
 
 def test_a_record_is_never_edited_or_deleted(activities: Activities) -> None:

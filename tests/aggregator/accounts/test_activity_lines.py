@@ -1,6 +1,8 @@
 """What recorded activities come to in a statement. Figures: worked examples 2 to 4, 6, 11, 13 to 16, 37 and 38 of the specification, and by hand."""
 
+import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -10,6 +12,7 @@ import pytest
 from recorded_site import YEAR, Site, close, ms
 
 from aggregator.accounts.line import Counts, Line
+from aggregator.emissions.packfile import parse
 from aggregator.facility import MeterSpec, Role
 from aggregator.intervals.carrier_use import CarrierUse
 
@@ -186,6 +189,34 @@ def test_a_bill_under_the_market_method_takes_the_residual_mix(site: Site) -> No
     assert close(site.statement("GHGP-MB", span).kg(), "152.4")
     assert "a bill has none" in site.statement("GHGP-MB-HOURLY", span).lines[0].why
     assert site.statement("MARGINAL", span).lines == ()
+
+
+UPSTREAM = """
+[source.study]
+title = "Life cycle study of lime"
+issuer = "Institute"
+number = "7"
+published = "2024"
+[[table]]
+kind = "process"
+source = "study"
+table = "3"
+columns = ["id", "gas", "value", "unit", "mark", "low", "high"]
+rows = [["upstream.lime", "CO2e", "900", "kg/t", "B", "700", "1400"]]
+"""
+
+
+def test_what_others_emit_for_us_is_scope_3_with_the_registrys_factor(site: Site) -> None:
+    """10 t of lime at 900 kg/t, by hand."""
+    site.records("stores,bought,lime,indirect,SPAN,t,10,,")
+    assert "no upstream.lime of CO2e" in site.statement().lines[0].why
+    pack = parse("study", tomllib.loads(UPSTREAM))
+    site.registry.add(replace(pack, reviewed=pack.tables), "ann", site.now_ms)
+    site.registry.decide("upstream.lime", "approved", "bo", "", site.now_ms)
+    made = site.statement()
+    assert (made.kg(Counts.SCOPE_3), made.kg(Counts.SCOPE_1)) == (D(9000), None)
+    site.records("stores2,bought,lime,indirect,SPAN,kg,10,,")
+    assert any("expected it in kg/kg, it is in kg/t" in line.why for line in site.statement().lines)
 
 
 def test_what_only_counts_gives_no_line(site: Site) -> None:

@@ -96,6 +96,41 @@ def test_cbam_says_what_a_tonne_embeds(cement: Path, capsys: pytest.CaptureFixtu
     assert near(made["total_t"], KILN_T + rest_direct_t + ELECTRICITY_T)
 
 
+def test_gb_t_32150_has_a_total_once_the_years_notice_is_approved(
+    cement: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the nation's factor, 0.5306 (of 2023, the latest), AR5, and CO2 alone of burning."""
+    asking = ("export", "--profile", "CN-GBT")
+    assert asked(cement, capsys, *asking)["total_t"] is None
+    notice, where = ["factors", "notice"], ["--config", str(cement / "aggregator.toml")]
+    entered = [
+        *notice,
+        "add",
+        "--year",
+        "2025",
+        "--place-level",
+        "national",
+        "--submitted-by",
+        "2026-03-31",
+        "--document",
+        "No. 1 of 2026",
+    ]
+    assert main([*entered, "--by", "ann", *where]) == 0
+    assert main([*notice, "approve", "1", "--by", "bo", *where]) == 0
+    made = asked(cement, capsys, *asking)
+    burnt_t, process_t, leaked_t, bought_t = (
+        COAL_T + DIESEL_T,
+        CLINKER_T + LIMESTONE_T,
+        12 * F("1.9235"),
+        50_000 * F("0.5306"),
+    )
+    assert near(made["total_t"], burnt_t + process_t + leaked_t + bought_t)
+    by_category = {name.split()[0]: t for name, t in made["by_category_t"].items()}
+    assert near(by_category["化石燃料燃烧"], burnt_t)
+    assert near(by_category["工业生产过程"], process_t)
+    assert near(by_category["购入电力"], bought_t)
+
+
 # ---- 70 units of a petrochemical site, made by arithmetic from the unit's number: 5 classes, 24 sub-classes, one record each and a tank each
 
 FURNACE = (F("389.31") * F("0.0153") * F("0.99") * C / 10_000, "fuel,natural_gas,stationary", "Nm3", "")
