@@ -75,6 +75,8 @@ def _told(found: OwnFootprint) -> Iterator[str]:
     yield f"gateways {_at(found.gateway_kwh, 6)} kWh, {_grams(found.gateway_kg)}"
     yield f"own footprint {_grams(found.own_kg)} CO2e: {_at(found.g_per_million, 4)} g per 10^6 readings"
     for figure in found.worked.figures if found.worked is not None else ():
+        if figure.name == "embodied_g" and found.embodied_kg is None:
+            continue  # nothing is said of the machine's making
         yield f"  {figure.name} = {figure.made_of} = {float(figure.value or 0):.6g} {figure.unit}"
     yield f"{'facility':24}{'readings':>12}{'own g':>14}{'of gateways':>14}{'saved g':>16}{'net saved g':>16}"
     for share in found.facilities:
