@@ -4,7 +4,7 @@ The electricity or gas is counted already at its main meter; a line here lies in
 cooling line of 200 f inside 1,000 f.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from aggregator.accounts.carriers import Stretches, rows_of_meter
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.period import Period
-from aggregator.accounts.shares import intervals_shared
+from aggregator.accounts.shares import SharedOut, intervals_shared
 from aggregator.accounts.slots import FLOWS, slots_of
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import AVERAGE
@@ -53,34 +53,36 @@ def made_lines(period: Period) -> Iterator[Line]:
         yield from _lines(period, meter, {maker: taken[maker] for maker in meter.use.made_by})
 
 
-def _lines(period: Period, meter: MeterSpec, taken: Mapping[str, Mapping[int, Decimal]]) -> Iterator[Line]:
+def _lines(period: Period, meter: MeterSpec, taken: Mapping[str, Mapping[int, Decimal | str]]) -> Iterator[Line]:
     facility = period.facility
     slots = slots_of(
         period.intervals, meter.device, FLOWS[meter.carrier], facility.interval_ms, period.from_ms, period.to_ms
     )
     sums: dict[_Group, _Sum] = {}
     for at_ms, slot in slots.items():
-        missing = ", ".join(maker for maker, kg_of in taken.items() if at_ms not in kg_of)
+        parts = [kg_of.get(at_ms, f"{maker}, or the main around it, has no figure") for maker, kg_of in taken.items()]
+        missing = "; ".join(sorted({why for why in parts if isinstance(why, str)}))
         group = _Group(local_day(at_ms, facility.zone), slot.grade, missing)
         summed = sums.setdefault(group, _Sum(at_ms, at_ms))
         summed.end_ms = max(summed.end_ms, at_ms + facility.interval_ms)
         summed.amount = EXACT.add(summed.amount, slot.incoming)
         summed.intervals += 1
         summed.provisional += not slot.final
-        for kg_of in taken.values():
-            summed.kg = EXACT.add(summed.kg, kg_of.get(at_ms, Decimal(0)))
+        for kg in parts:
+            if not isinstance(kg, str):
+                summed.kg = EXACT.add(summed.kg, kg)
     for group, summed in sums.items():
         yield Line(
             source=f"meter:{meter.device}", counts=Counts.ALLOCATED, activity="indirect", carrier=meter.carrier, start_ms=summed.start_ms,
             end_ms=summed.end_ms, quantity=summed.amount, unit="kWh", factor=None, kg=None if group.missing else summed.kg,
             quality=group.grade.quality.name.lower(), reason=group.grade.reason, intervals=summed.intervals, provisional=summed.provisional,
-            marks=(MADE,), why=f"{group.missing} has no figure" if group.missing else "",
+            marks=(MADE,), why=group.missing,
         )  # fmt: skip
 
 
-def _taken(period: Period, makers: set[str]) -> dict[str, dict[int, Decimal]]:
-    """kg of what each maker took in each interval, all meters inside it included; intervals without a figure are absent."""
-    found: dict[str, dict[int, Decimal]] = {maker: {} for maker in makers}
+def _taken(period: Period, makers: set[str]) -> dict[str, dict[int, Decimal | str]]:
+    """kg of what each maker took in each interval, all meters inside it included, or why there are none; intervals without a figure are absent."""
+    found: dict[str, dict[int, Decimal | str]] = {maker: {} for maker in makers}
     electric = {maker for maker in makers if _carrier(period, maker) == "electricity"}
     if electric:
         tree = meter_tree(period.facility, "electricity")
@@ -89,20 +91,25 @@ def _taken(period: Period, makers: set[str]) -> dict[str, dict[int, Decimal]]:
         }
         for one in intervals_shared(period):
             for maker in electric:
-                if one.kg is not None and all(one.start_ms in one.metered.slots[name] for name in inside[maker]):
-                    kg = (one.kg.get(f"part:{name}", Decimal(0)) for name in inside[maker])
-                    found[maker][one.start_ms] = sum(kg, Decimal(0))
+                if all(one.start_ms in one.metered.slots[name] for name in inside[maker]):
+                    found[maker][one.start_ms] = _kg(one, inside[maker])
     for maker in makers - electric:
         meter = period.facility.meter(maker)
         assert meter is not None
         rows, unit = rows_of_meter(period, meter)
         stretches = Stretches(period, meter, unit)
         for row in rows:
-            factors = [rate.factor for rate in stretches.rates(stretches.of(row.start_ms))]
-            known = [factor.kg_per_unit for factor in factors if factor is not None]
-            if len(known) == len(factors):
-                found[maker][row.start_ms] = EXACT.multiply(row.energy_kwh, sum(known, Decimal(0)))
+            rates = stretches.rates(stretches.of(row.start_ms))
+            known = [rate.factor.kg_per_unit for rate in rates if rate.factor is not None]
+            whole = EXACT.multiply(row.energy_kwh, sum(known, Decimal(0)))
+            found[maker][row.start_ms] = whole if len(known) == len(rates) else rates[0].why
     return found
+
+
+def _kg(one: SharedOut, inside: Sequence[str]) -> Decimal | str:
+    if one.kg is None:
+        return one.found.reason
+    return sum((one.kg.get(f"part:{name}", Decimal(0)) for name in inside), Decimal(0))
 
 
 def _carrier(period: Period, device: str) -> str:

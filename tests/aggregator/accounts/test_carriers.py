@@ -176,7 +176,7 @@ def test_a_boiler_s_heat_carries_the_gas_that_it_burnt_and_an_interval_without_i
     assert first.kg == pytest.approx(
         D("21.62188809"), abs=D("1e-9")
     )  # 259,462.65708 kg / 12,000 of example 3; this profile takes CO2 alone
-    assert (second.kg, second.why, second.quantity) == (None, "gas has no figure", D(80))
+    assert (second.kg, second.why, second.quantity) == (None, "gas, or the main around it, has no figure", D(80))
 
 
 def test_only_what_gives_a_figure_is_expected_and_nothing_under_a_marginal_profile() -> None:
