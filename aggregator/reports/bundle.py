@@ -17,7 +17,7 @@ Nothing is compressed and no time of making is in it, so the same report is the 
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ import msgspec
 from aggregator.accounts.statement import plain
 from aggregator.audit import tree
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, BundleUnreadable
+from aggregator.emissions.amounts import EXACT
 from aggregator.reports.backing import Interval
 
 FORMAT: Final = "wattline report bundle 1"
@@ -37,6 +38,7 @@ RUNS: Final = "runs"
 METERS: Final = "meters"
 EVIDENCE: Final = "evidence.zip"
 MOST_INTERVALS: Final = 500_000
+_DIGITS: Final = EXACT.prec
 NAMES: Final = re.compile(
     rf"{re.escape(CONTENTS)}|{re.escape(CHECKPOINT)}|report\.json|report\.(en|zh)\.html"
     r"|(statements|intervals|boundaries|meters|runs)/[A-Za-z0-9-]{1,64}\.jsonl|evidence\.zip"
@@ -92,6 +94,15 @@ def canonical(value: dict[str, Any]) -> bytes:
     ).encode()
 
 
+def bounded(values: Iterable[object]) -> None:
+    """Raises BundleUnreadable where a decimal among the values is no amount that can be added and written: NaN, 1E+999999999."""
+    for value in values:
+        if isinstance(value, Decimal) and not (
+            value.is_finite() and abs(value.adjusted()) + len(value.as_tuple().digits) <= _DIGITS
+        ):
+            raise BundleUnreadable(f"expected amounts of at most {_DIGITS} digits, got {str(value)[:40]}")
+
+
 def rows_of(raw: bytes, kind: type[Any]) -> list[Any]:
     """The rows of `lines_of`. Raises BundleUnreadable naming the line."""
     found = []
@@ -99,9 +110,20 @@ def rows_of(raw: bytes, kind: type[Any]) -> list[Any]:
     for number, line in enumerate(raw.splitlines(), start=1):
         try:
             found.append(decoder.decode(line))
+            bounded(decimals_of(found[-1]))
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, ArithmeticError) as error:
             raise BundleUnreadable(f"line {number}: {error}") from error
     return found
+
+
+def decimals_of(row: Any) -> Iterator[object]:
+    """The values of a row, and of the rows within it."""
+    names: tuple[str, ...] = getattr(row, "__struct_fields__", ()) or tuple(getattr(row, "__dataclass_fields__", ()))
+    for name in names:
+        value = getattr(row, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            yield each
+            yield from decimals_of(each)
 
 
 def input_root(series: Iterable[tuple[tuple[str, str], Sequence[Interval]]]) -> str:

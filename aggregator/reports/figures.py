@@ -26,7 +26,10 @@ from aggregator.reports.bundle import (
     KeptBoundary,
     Record,
     RunFile,
+    bounded,
+    decimals_of,
     input_root,
+    lines_of,
     of_profile,
     rows_of,
 )  # fmt: skip
@@ -80,7 +83,8 @@ class _Figures:
         raw = self._files.get(name)
         try:
             statement = statement_of(raw or b"")
-        except (NotAsFrozen, ArithmeticError) as error:
+            bounded(each for line in statement.lines for each in decimals_of(line))
+        except (NotAsFrozen, BundleUnreadable, ArithmeticError) as error:
             self._verdict.fault(name, "a statement that can be read", error if raw is not None else "no such file")
             return
         if statement.encoded() != raw:
@@ -89,13 +93,27 @@ class _Figures:
         seen_head = (statement.facility, statement.profile, statement.from_ms, statement.to_ms)
         if seen_head != head:
             self._verdict.fault(name, f"a statement of {head}", seen_head)
+        seen = StatementSeen(self._profile, lines=len(statement.lines))
+        self._verdict.statements.append(seen)
+        try:
+            self._totals(statement, said, seen)
+            self._products(statement, seen)
+            self._intervals(statement, readings, seen)
+        except ArithmeticError as error:
+            self._verdict.fault(name, "amounts that can be added and multiplied exactly", repr(error))
+
+    def _totals(self, statement: Statement, said: Mapping[str, Any], seen: StatementSeen) -> None:
         for key, value in summary(statement).items():
             if said.get(key) != value:
-                self._verdict.fault(REPORT, f"{key} {value}, computed from {name}", said.get(key), self._profile)
+                expected = f"{key} {value}, computed from {of_profile(STATEMENTS, self._profile)}"
+                self._verdict.fault(REPORT, expected, said.get(key), self._profile)
         kg = statement.kg()
-        seen = StatementSeen(self._profile, "" if kg is None else f"{kg:f}", len(statement.lines))
-        self._verdict.statements.append(seen)
-        self._products(statement, seen)
+        seen.kg = "" if kg is None else f"{kg:f}"
+
+    def _intervals(
+        self, statement: Statement, readings: Mapping[CounterName, Mapping[int, Decimal]], seen: StatementSeen
+    ) -> None:
+        """What lies below the lines: interval energies, their run, the counters."""
         rows: list[Interval] = self._lines(INTERVALS, Interval)
         meters: list[MeterSpec] = self._lines(METERS, MeterSpec)
         mains = [meter.device for meter in meters if meter.role is Role.MAIN and meter.carrier == "electricity"]
@@ -234,7 +252,10 @@ class _Figures:
     def _lines(self, folder: str, kind: type[Any]) -> list[Any]:
         name = of_profile(folder, self._profile)
         try:
-            return rows_of(self._files[name], kind)
+            rows = rows_of(self._files[name], kind)
+            if folder in (INTERVALS, BOUNDARIES) and lines_of(rows) != self._files[name]:
+                self._verdict.fault(name, "canonical lines", "another spelling")
+            return rows
         except KeyError:
             self._verdict.fault(name, "the file", "nothing")
         except BundleUnreadable as error:

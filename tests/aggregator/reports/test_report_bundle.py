@@ -397,7 +397,7 @@ def test_a_lie_that_is_no_longer_readable_is_named_too(aggregator: Aggregator, b
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_many_lies_that_are_no_longer_readable_are_named_too(aggregator: Aggregator, bundle: bytes) -> None:
-    spoilt_and_signed(aggregator, bundle, 3000)
+    spoilt_and_signed(aggregator, bundle, 1500)
 
 
 def test_bytes_that_are_no_bundle_are_refused(bundle: bytes) -> None:
