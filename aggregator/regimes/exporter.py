@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.accounts.activities import InForce, activities_in_force
-from aggregator.accounts.compile import Accounts
+from aggregator.accounts.compile import Accounts, Span
+from aggregator.accounts.frozen import Rules
 from aggregator.accounts.products import Divided, divided
+from aggregator.accounts.restatement import bridge_between
 from aggregator.regimes.cbam import cbam
 from aggregator.regimes.cn_gbt import cn_gbt
 from aggregator.regimes.form import CannotExport, Export, as_csv, as_json
 from aggregator.regimes.ghgp import LOCATION, MARKET, ghgp
-from aggregator.regimes.pact import Company, pact
+from aggregator.regimes.pact import Company, Sent, pact
 from aggregator.regimes.performance import performance
 
 REGIMES: Final = ("CN-GBT", "CBAM", "PACT", "GHGP")
@@ -47,8 +49,8 @@ def export(accounts: Accounts, regime: str, wanted: Wanted) -> Export:
     if regime == "CBAM":
         return cbam(_divided(accounts, wanted, "CBAM", as_of_ms), facility)
     if regime == "PACT":
-        before = None if wanted.before_ms is None else _divided(accounts, wanted, wanted.profile, wanted.before_ms)
-        return pact(_divided(accounts, wanted, wanted.profile, as_of_ms), facility, wanted.company, before)
+        made = _divided(accounts, wanted, wanted.profile, as_of_ms)
+        return pact(made, facility, wanted.company, _sent(accounts, wanted, made))
     raise CannotExport(f"regime: expected one of {', '.join(REGIMES)}, got {regime!r}")
 
 
@@ -56,6 +58,18 @@ def products(accounts: Accounts, wanted: Wanted) -> Export:
     """Per product and per area, under any profile. Raises what a statement raises."""
     as_of_ms = accounts.clock() if wanted.as_of_ms is None else wanted.as_of_ms
     return performance(_divided(accounts, wanted, wanted.profile, as_of_ms), accounts.facility(wanted.facility))
+
+
+def _sent(accounts: Accounts, wanted: Wanted, made: Divided) -> Sent | None:
+    if wanted.before_ms is None:
+        return None
+    earlier = _divided(accounts, wanted, wanted.profile, wanted.before_ms)
+    rules = Rules(accounts.facility(wanted.facility), accounts.profile(wanted.profile))
+    old, new = (
+        (rules, Span(wanted.from_ms, wanted.to_ms, one.statement.as_of_ms), one.statement.kg())
+        for one in (earlier, made)
+    )
+    return Sent(earlier, bridge_between(accounts, old, new).text())
 
 
 def _divided(accounts: Accounts, wanted: Wanted, profile: str, as_of_ms: int) -> Divided:

@@ -36,14 +36,22 @@ class Company:
     id: str
 
 
-def pact(shared: Divided, facility: Facility, company: Company, before: Divided | None = None) -> Export:
-    """One Active footprint for each product that has a figure. `before`: the statement that was sent earlier; of products whose figure it
-    changes, the earlier footprint goes out too, as Deprecated with what has changed. Raises CannotExport."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What went out earlier, and the causes of what has changed since, in one line (`accounts.bridge`)."""
+
+    shared: Divided
+    causes: str
+
+
+def pact(shared: Divided, facility: Facility, company: Company, sent: Sent | None = None) -> Export:
+    """One Active footprint for each product that has a figure. Of products whose figure is another than what was `sent`, the earlier
+    footprint goes out too, as Deprecated with what has changed. Raises CannotExport."""
     if not company.name.strip() or not company.id.lower().startswith("urn:"):
         raise CannotExport(
             f"company: expected its name and a URN such as urn:pact:company:customcode:buyer-assigned:4711, got {company.name!r} and {company.id!r}"
         )
-    earlier = {} if before is None else {one.product: one for one in before.footprints}
+    earlier = {} if sent is None else {one.product: one for one in sent.shared.footprints}
     documents: list[dict[str, Any]] = []
     rows: list[dict[str, str | None]] = []
     for one in shared.footprints:
@@ -56,16 +64,13 @@ def pact(shared: Divided, facility: Facility, company: Company, before: Divided 
             continue
         made = _document(one, shared, facility, company)
         old = earlier.get(one.product)
-        if old is not None and before is not None and not _why_none(old):
-            sent = _document(old, before, facility, company)
-            if sent["pcf"] != made["pcf"]:
-                sent |= {
-                    "status": "Deprecated",
-                    "statusComment": _changed(sent, made, before.statement, shared.statement),
-                }
-                made["precedingPfIds"] = [sent["id"]]
-                documents.append(sent)
-                rows.append(_row(old, sent))
+        if old is not None and sent is not None and not _why_none(old):
+            gone = _document(old, sent.shared, facility, company)
+            if gone["pcf"] != made["pcf"]:
+                gone |= {"status": "Deprecated", "statusComment": _changed(gone, made, sent, shared.statement)}
+                made["precedingPfIds"] = [gone["id"]]
+                documents.append(gone)
+                rows.append(_row(old, gone))
         documents.append(made)
         rows.append(_row(one, made))
     head = head_of(shared.statement, facility) | {
@@ -147,9 +152,9 @@ def _sources(statement: Statement) -> list[dict[str, str]]:
     return [{"name": source, "version": str(version)} for source, version in sorted(used.items())]
 
 
-def _changed(sent: Mapping[str, Any], made: Mapping[str, Any], before: Statement, after: Statement) -> str:
-    """What moved the figure, the largest first."""
-    old, new = (_by_line(statement) for statement in (before, after))
+def _changed(gone: Mapping[str, Any], made: Mapping[str, Any], sent: Sent, after: Statement) -> str:
+    """What moved the figure: the facility's causes, and its lines, the largest first."""
+    old, new = (_by_line(statement) for statement in (sent.shared.statement, after))
     moved = sorted(
         (
             (new.get(key, Decimal(0)) - old.get(key, Decimal(0)), key)
@@ -159,8 +164,8 @@ def _changed(sent: Mapping[str, Any], made: Mapping[str, Any], before: Statement
         key=lambda pair: (-abs(pair[0]), pair[1]),
     )
     named = ", ".join(f"{source} {carrier} {kg:+f} kg" for kg, (source, carrier) in moved[:5])
-    figures = [document["pcf"]["pcfExcludingBiogenicUptake"] for document in (sent, made)]
-    return f"{figures[0]} -> {figures[1]} kg CO2e per unit; of the facility: {named or 'output or its division'}"
+    figures = [document["pcf"]["pcfExcludingBiogenicUptake"] for document in (gone, made)]
+    return f"{figures[0]} -> {figures[1]} kg CO2e per unit. Facility: {sent.causes}. Lines: {named or 'none; the output or its division'}"
 
 
 def _by_line(statement: Statement) -> dict[tuple[str, str], Decimal]:

@@ -10,23 +10,29 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from recorded_site import YEAR, Site, ms
 
-from aggregator.accounts.line import Counts
+from aggregator.accounts.activities import InForce
+from aggregator.accounts.activity import Activity
+from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.notices import Notice, Notices
+from aggregator.accounts.products import divided
 from aggregator.accounts.record_file import ACCOUNTS_NAME
-from aggregator.facility import MeterSpec, Role
+from aggregator.accounts.statement import Statement
+from aggregator.facility import Facility, MeterSpec, Role
 from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow
-from aggregator.process import Process
+from aggregator.process import REST, SHARES, Process
 from aggregator.regimes.exporter import Wanted, export, products
 from aggregator.regimes.form import CannotExport, Export, as_csv, as_json
 from aggregator.regimes.pact import Company
 
 D, F = Decimal, Fraction
+DAYS = (date(2025, 1, 1), date(2026, 1, 1))
 WANTED = Wanted("works", *YEAR, company=Company("Works Ltd", "urn:pact:company:customcode:buyer-assigned:4711"))
 DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?")  # of the PACT schema
 
@@ -229,6 +235,54 @@ def test_a_corrected_footprint_names_the_one_it_takes_the_place_of(site: Site) -
     ]  # fmt: skip
     assert documents[0]["id"] == sent[0]["id"]
     assert "activity:furnace carbon -11000" in documents[0]["statusComment"]
+    assert re.search(r"t CO2e: -11 t \(-\d.* %\) = activity -11\. Lines", documents[0]["statusComment"])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_the_processes_the_parts_add_up_to_the_statement(seed: int) -> None:
+    """Seeded: lines, processes, shares and productions at random; exact fractions."""
+    random = Random(seed)
+    names = ["a", "b", "c"]
+    processes = tuple(
+        Process(name, (), tuple(random.sample(names, random.randint(0, 3))), random.choice(SHARES))
+        for name in random.sample(["p", "q", REST], random.randint(0, 3))
+    )
+    facility = Facility("works", "Asia/Shanghai", processes=processes)
+    lines, records = [], []
+    for number in range(random.randint(0, 12)):
+        process = random.choice(["", "p", "q", "r"])
+        kg = random.choice([None, D(random.randint(-50, 999)) / 7])
+        counts = random.choice([Counts.SCOPE_1, Counts.SCOPE_2, Counts.SCOPE_3, Counts.BIOGENIC, Counts.EXPORTED])
+        lines.append(Line(f"activity:s{number}", counts, "process", "x", *YEAR, D(1), "t", None, kg, why="none"))
+        records.append(
+            InForce(
+                Activity("works", f"s{number}", "process", "x", "process", *DAYS, "t", "e", D(1), process=process), True
+            )
+        )
+    for product in random.sample(names, random.randint(0, 3)):
+        amount = D(random.randint(0, 9))
+        weights = tuple(
+            (name, str(random.randint(0, 3))) for name in ("cny_per_unit", "gj_per_unit") if random.random() < 0.7
+        )
+        one = Activity(
+            "works",
+            "line",
+            "production",
+            product,
+            "process",
+            *DAYS,
+            random.choice(["t", "kg", "m2"]),
+            "e",
+            amount,
+            parameters=weights,
+        )
+        records.append(InForce(one, random.random() < 0.9))
+    made = Statement("works", "GHGP-LB", *YEAR, 0, tuple(lines))
+    shared = divided(made, facility, records)
+    assert shared.total_kg() == F(made.kg() or 0)
+    for footprint in shared.footprints:
+        assert sum(footprint.by_process.values()) == footprint.amounts.total()
+        assert footprint.why or footprint.per_unit(footprint.amounts.total()) is not None
 
 
 def test_pact_needs_the_companys_urn_and_the_products_carbon(site: Site) -> None:
