@@ -14,7 +14,8 @@ Named = Annotated[Facility, Depends(facility)]
 
 
 class MeterAnswer(Answer):
-    """A meter of a facility; decimals are text."""
+    """A meter of a facility; decimals are text. `parent`: the meter that it lies inside of or checks, "" where the settings do not say.
+    Of a meter that counts m3 `rated_power_kw` is m3/h."""
 
     device: str
     edge: str
@@ -23,6 +24,8 @@ class MeterAnswer(Answer):
     show: str
     rated_power_kw: str
     multiplier: str
+    parent: str
+    accuracy_percent: str | None
 
 
 class FacilityAnswer(Answer):
@@ -80,6 +83,8 @@ def _facility(entry: Facility, now_ms: int) -> FacilityAnswer:
                 show=meter.show,
                 rated_power_kw=str(meter.rated_power_kw),
                 multiplier=str(meter.multiplier_at(now_ms)),
+                parent=meter.parent,
+                accuracy_percent=None if meter.accuracy_percent is None else str(meter.accuracy_percent),
             )
             for meter in entry.meters
         ],

@@ -45,10 +45,11 @@ class IntervalAnswer(Answer):
 
 
 class IntervalsAnswer(Answer):
-    """Interval energies of a facility, ordered by device and start; intervals without a figure are absent."""
+    """Interval energies of a facility, ordered by device and start; intervals without a figure are absent. `energy_kwh` is in `unit`: m3 of a volume."""
 
     facility: str
     quantity: str
+    unit: str
     intervals: list[IntervalAnswer]
 
 
@@ -145,6 +146,7 @@ def intervals(given: Given, named: Named, wanted: Annotated[IntervalParameters, 
     return IntervalsAnswer(
         facility=named.id,
         quantity=wanted.quantity,
+        unit=quantity.unit,
         intervals=[
             IntervalAnswer(
                 device=row.device,

@@ -75,7 +75,7 @@ def test_facilities_are_listed_with_their_meters_and_decimals_as_text(client: ht
     assert (found["id"], found["time_zone"], found["connection_kw"]) == ("works", "Asia/Shanghai", "1000")
     assert found["meters"][0] == {
         "device": "incomer", "edge": "gw-01", "role": "main", "carrier": "electricity", "show": "grid",
-        "rated_power_kw": "1000", "multiplier": "1",
+        "rated_power_kw": "1000", "multiplier": "1", "parent": "", "accuracy_percent": None,
     }  # fmt: skip
     assert answer(client, WORKS) == found
 
