@@ -1,4 +1,6 @@
-"""`wattline gaps`: which intervals nobody has measured, what they are estimated at and by which rule; `--fill` enters that. Not the rules (`aggregator.accounts`)."""
+"""`wattline gaps`: which intervals nobody has measured, what they are estimated at and by which rule, and which energies cannot be; `--fill` enters
+the estimates. Not the rules (`aggregator.accounts`).
+"""
 
 import argparse
 import json
@@ -9,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from aggregator.accounts.compile import CannotCompile
+from aggregator.accounts.doubtful import Doubtful, doubtful
 from aggregator.accounts.gap_rules import HOUR_MS
 from aggregator.accounts.gaps import Gap, fill, gaps
 from aggregator.facility import Facility
@@ -21,7 +24,7 @@ from wire.quantities import QUANTITIES
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0, 1 (intervals remain without an estimate, or the ledger cannot answer), 2 (bad use)."""
+    """Exit status 0, 1 (an interval has no estimate, an energy cannot be, or the ledger cannot answer), 2 (bad use)."""
     try:
         settings = load(options.config, os.environ)
         facility = chosen(options.facility, settings)
@@ -33,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
         ledger = Ledger(settings.data_directory / "ledger.sqlite")
         try:
             found = list(gaps(ledger, facility, from_ms, to_ms, clock()))
+            wrong = list(doubtful(ledger, facility, from_ms, to_ms))
             entered = fill(open_books(settings, ledger, clock), facility, found) if options.fill else []
         finally:
             ledger.close()
@@ -45,10 +49,13 @@ def run(options: argparse.Namespace) -> int:
     written = sum(len(one.intervals) for one in entered)
     missing = sum(one.energy is None for gap in found for one in gap.estimates)
     if options.json:
-        print(json.dumps({"gaps": [_as_json(gap) for gap in found], "entered": written, "without_estimate": missing}))
+        told = {"gaps": [_as_json(gap) for gap in found], "entered": written, "without_estimate": missing}
+        print(json.dumps(told | {"doubtful": [_doubtful_json(one) for one in wrong]}))
     else:
         _tell(found, facility, written, missing, options.fill)
-    return int(missing > 0)
+        for one in wrong:
+            print(_doubtful(one, facility))
+    return int(missing > 0 or bool(wrong))
 
 
 def _tell(found: Sequence[Gap], facility: Facility, written: int, missing: int, filled: bool) -> None:
@@ -66,6 +73,27 @@ def _tell(found: Sequence[Gap], facility: Facility, written: int, missing: int, 
         f"{len(found)} gaps, {intervals} intervals, {missing} without an estimate"
         + (f"; {written} entered" if filled else "")
     )
+
+
+def _doubtful(one: Doubtful, facility: Facility) -> str:
+    row, unit = one.row, QUANTITIES[one.row.quantity].unit
+    return (
+        f"doubtful: {row.device} {row.quantity} {_time(row.start_ms, facility)} to {_time(row.end_ms, facility)} ({row.source}): "
+        f"expected 0 to {one.most.normalize():f} {unit}, got {row.energy_kwh:f}"
+    )
+
+
+def _doubtful_json(one: Doubtful) -> dict[str, Any]:
+    row = one.row
+    return {
+        "device": row.device,
+        "quantity": row.quantity,
+        "start_ms": row.start_ms,
+        "end_ms": row.end_ms,
+        "source": row.source,
+        "energy": f"{row.energy_kwh:f}",
+        "most": f"{one.most.normalize():f}",
+    }
 
 
 def _as_json(gap: Gap) -> dict[str, Any]:

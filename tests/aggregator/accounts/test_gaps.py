@@ -199,5 +199,13 @@ def test_the_command_lists_fills_and_says_what_remains(
     assert main([*asked, "--fill", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["entered"], told["gaps"][0]["energy"], desk.kwh()) == (12, "120.000000", 960)
+    # The line carries 1,000 kW: with the margin of counters 300 kWh in a quarter.
+    desk.measure(NOON_MS + DAY_MS, NOON_MS + DAY_MS + QUARTER_MS, "300")
+    desk.measure(NOON_MS + DAY_MS + QUARTER_MS, NOON_MS + DAY_MS + 2 * QUARTER_MS, "300.001")
+    assert main(asked) == 1
+    assert (
+        "12:15+02:00 to 2026-06-02T12:30+02:00 (measured): expected 0 to 300 kWh, got 300.001"
+        in capsys.readouterr().out
+    )
     assert main([*asked[:-1], "2026-05-30"]) == 2
     assert "--to: expected a time after 2026-05-31, got 2026-05-30" in capsys.readouterr().err
