@@ -107,15 +107,21 @@ class _Made:
     why: str = ""
 
 
-def divided(statement: Statement, facility: Facility, records: Sequence[InForce]) -> Divided:
-    """The statement's scopes and biogenic carbon per product, with the production records of its span."""
+def divided(
+    statement: Statement, facility: Facility, records: Sequence[InForce], located: Statement | None = None
+) -> Divided:
+    """The statement's scopes and biogenic carbon per product, with the production records of its span.
+
+    The market method has no parts of the mains: there each process takes as much of the kg as its meters took of the kWh in `located`, the
+    location-based statement of the span.
+    """
     made = {
         product: _made([one for one in records if _makes(one, product)], statement, facility)
         for product in _products(statement, facility, records)
     }
     named = {process.name: process for process in facility.processes}
     rest = named.get(REST, Process(REST))
-    by_process = _by_process(statement, facility, records, named)
+    by_process = _by_process(statement, facility, records, named, located)
     amounts: dict[str, Amounts] = {product: Amounts() for product in made}
     parts: dict[str, dict[str, Fraction]] = {product: {} for product in made}
     undivided: dict[str, tuple[Amounts, str]] = {}
@@ -194,7 +200,11 @@ def _made(found: Sequence[InForce], statement: Statement, facility: Facility) ->
 
 
 def _by_process(
-    statement: Statement, facility: Facility, records: Sequence[InForce], named: Mapping[str, Process]
+    statement: Statement,
+    facility: Facility,
+    records: Sequence[InForce],
+    named: Mapping[str, Process],
+    located: Statement | None,
 ) -> dict[str, Amounts]:
     """Amounts of each process; what no process claims is the rest's. Electricity of a process's meters is taken out of the mains' lines."""
     of_record = {
@@ -204,14 +214,23 @@ def _by_process(
     }
     of_meter = _meters(facility, named)
     found: defaultdict[str, Amounts] = defaultdict(Amounts)
+    mains = Amounts()
     for line in statement.of(*COUNTED):
         process = of_record.get((line.source, line.carrier)) or of_meter.get(line.source, REST)
         _put(found[process], line, Fraction(1))
-    for line in statement.of(Counts.ALLOCATED):
+        if line.counts is Counts.SCOPE_2 and line.carrier == "electricity" and line.source.startswith("meter"):
+            _put(mains, line, Fraction(1))
+    for line in (located or statement).of(Counts.ALLOCATED):
         process = of_meter.get(line.source, REST)
-        if line.carrier == "electricity" and process != REST and line.kg is not None:
-            _put(found[process], line, Fraction(1), Counts.SCOPE_2)
-            _put(found[REST], line, Fraction(-1), Counts.SCOPE_2)
+        if line.carrier != "electricity" or process == REST or line.kg is None:
+            continue
+        part = Amounts()
+        if located is None:
+            _put(part, line, Fraction(1), Counts.SCOPE_2)
+        elif mains.kwh and line.quantity is not None:
+            part.add(mains, Fraction(line.quantity) / mains.kwh)
+        found[process].add(part)
+        found[REST].add(part, Fraction(-1))
     return {name: amounts for name, amounts in sorted(found.items()) if amounts.kg or amounts.kwh or amounts.missing}
 
 

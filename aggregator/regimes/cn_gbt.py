@@ -1,9 +1,13 @@
 """GB/T 32150 in its table form: burning, processes, purchased energy less exported, biomass apart. Not its factors (the year's notice names whose)."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from aggregator.accounts.activities import InForce
+from aggregator.accounts.activity_kinds import IN_CHINESE
+from aggregator.accounts.activity_lines import carrier_of
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.statement import Statement, total_kg
 from aggregator.emissions.amounts import EXACT
@@ -13,7 +17,7 @@ from aggregator.regimes.form import Export, head_of, reasons, text, tonnes
 PROFILE: Final = "CN-GBT"
 PART: Final = (Counts.SCOPE_1, Counts.SCOPE_2)  # the standard has no scope 3
 COLUMNS: Final = (
-    "category", "source", "carrier", "gas", "quantity", "unit", "ncv", "carbon_t_per_gj", "oxidation_ratio", "kg_per_unit", "factor", "version",
+    "category", "class", "sub_class", "source", "carrier", "gas", "quantity", "unit", "ncv", "carbon_t_per_gj", "oxidation_ratio", "kg_per_unit", "factor", "version",
     "factor_source", "emissions_t", "note",
 )  # fmt: skip
 COMBUSTION: Final = "化石燃料燃烧 fossil fuel combustion"
@@ -27,8 +31,8 @@ SHOWN_ONLY: Final = "输出 exported, not deducted"
 _ORDER: Final = (COMBUSTION, PROCESS, FUGITIVE, BOUGHT_ELECTRICITY, BOUGHT_HEAT, SOLD_ELECTRICITY, BIOMASS, SHOWN_ONLY)
 
 
-def cn_gbt(statement: Statement, facility: Facility) -> Export:
-    """A row for each source, gas and factor. The total is null while a line that counts has no figure: `why` says which, `covered_t` how much has."""
+def cn_gbt(statement: Statement, facility: Facility, records: Sequence[InForce] = ()) -> Export:
+    """A row for each source, gas and factor, with the class (固定、移动、制程、间接、逸散) and the sub-class of its record. The total is null while a line that counts has no figure: `why` says which, `covered_t` how much has."""
     groups: defaultdict[tuple[object, ...], list[Line]] = defaultdict(list)
     for line in statement.lines:
         category = category_of(line)
@@ -48,6 +52,11 @@ def cn_gbt(statement: Statement, facility: Facility) -> Export:
         _row(_ORDER[int(str(key[0]))], lines)
         for key, lines in sorted(groups.items(), key=lambda item: tuple(map(str, item[0])))
     ]
+    sub_classes = {
+        (f"activity:{one.activity.source}", carrier_of(one.activity)): one.activity.sub_class for one in records
+    }
+    for row in rows:
+        row["sub_class"] = sub_classes.get((str(row["source"]), str(row["carrier"]))) or None
     why = reasons(statement, PART)
     covered = statement.kg(*PART)
     by_category = {
@@ -55,11 +64,17 @@ def cn_gbt(statement: Statement, facility: Facility) -> Export:
         for category in _ORDER
         if any(category_of(line) == category for line in statement.lines)
     }
+    by_class = {
+        f"{chinese} {name}": tonnes(total_kg(line for line in statement.of(*PART) if line.activity == name))
+        for chinese, name in IN_CHINESE.items()
+        if any(line.activity == name for line in statement.of(*PART))
+    }
     head = head_of(statement, facility) | {
         "total_t": None if why else tonnes(covered),
         "covered_t": tonnes(covered),
         "complete": not why and statement.complete,
         "by_category_t": by_category,
+        "by_class_t": by_class,
         "why": why,
         "standard": "GB/T 32150",
     }
@@ -90,6 +105,8 @@ def _row(category: str, lines: list[Line]) -> dict[str, str | None]:
     factor = first.factor
     return {
         "category": category,
+        "class": first.activity,
+        "sub_class": None,
         "source": first.source,
         "carrier": first.carrier,
         "gas": first.gas,

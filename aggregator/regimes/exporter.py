@@ -42,7 +42,9 @@ def export(accounts: Accounts, regime: str, wanted: Wanted) -> Export:
     as_of_ms = accounts.clock() if wanted.as_of_ms is None else wanted.as_of_ms
     span = (wanted.from_ms, wanted.to_ms, as_of_ms)
     if regime == "CN-GBT":
-        return cn_gbt(accounts.statement(facility.id, regime, *span), facility)
+        return cn_gbt(
+            accounts.statement(facility.id, regime, *span), facility, _records(accounts, facility.id, as_of_ms)
+        )
     if regime == "GHGP":
         location, market = (accounts.statement(facility.id, profile, *span) for profile in (LOCATION, MARKET))
         return ghgp(location, market, facility)
@@ -73,8 +75,13 @@ def _sent(accounts: Accounts, wanted: Wanted, made: Divided) -> Sent | None:
 
 
 def _divided(accounts: Accounts, wanted: Wanted, profile: str, as_of_ms: int) -> Divided:
-    made = accounts.statement(wanted.facility, profile, wanted.from_ms, wanted.to_ms, as_of_ms)
-    return divided(made, accounts.facility(wanted.facility), _records(accounts, wanted.facility, as_of_ms))
+    span = (wanted.from_ms, wanted.to_ms, as_of_ms)
+    made = accounts.statement(wanted.facility, profile, *span)
+    facility = accounts.facility(wanted.facility)
+    located = None
+    if accounts.profile(profile).method == "market" and any(process.meters for process in facility.processes):
+        located = accounts.statement(facility.id, LOCATION, *span)
+    return divided(made, facility, _records(accounts, facility.id, as_of_ms), located)
 
 
 def _records(accounts: Accounts, facility: str, as_of_ms: int) -> Sequence[InForce]:

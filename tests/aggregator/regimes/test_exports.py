@@ -134,6 +134,15 @@ def test_a_processs_meter_and_records_go_to_its_products_and_the_rest_to_all(sit
     assert rows["powder"]["unit"] == "kg"
 
 
+def test_under_the_market_method_a_process_takes_its_share_of_the_kilowatt_hours(site: Site) -> None:
+    """By hand: 600 of 1,000 kWh, all at the residual mix 0.6096; plate has 3/4 of the furnace and 3/8 of the rest."""
+    rows = {row["product"]: row for row in products(site.accounts(), replace(WANTED, profile="GHGP-MB")).rows}
+    by_location = {row["product"]: row for row in products(site.accounts(), WANTED).rows}
+    moved_kg = (F("0.6096") - F("0.5827")) * (600 * F(3, 4) + 400 * F(3, 8))
+    assert near(F(rows["plate"]["total_t"] or 0) - F(by_location["plate"]["total_t"] or 0), moved_kg / 1000)
+    assert rows["plate"]["kwh_per_unit"] == by_location["plate"]["kwh_per_unit"]
+
+
 def test_a_gap_in_the_meters_leaves_totals_open(site: Site) -> None:
     """One quarter of an hour of a year is covered: the sums stand, the total does not."""
     assert export(site.accounts(), "GHGP", WANTED).head["total_location_t"] is None

@@ -129,6 +129,10 @@ def test_gb_t_32150_has_a_total_once_the_years_notice_is_approved(
     assert near(by_category["化石燃料燃烧"], burnt_t)
     assert near(by_category["工业生产过程"], process_t)
     assert near(by_category["购入电力"], bought_t)
+    assert near(made["by_class_t"]["移动 mobile"], DIESEL_T)
+    told = {row["sub_class"]: row["class"] for row in made["rows"]}
+    assert told["desulphurisation"] == "process"
+    assert told["kiln fuel"] == "stationary"
 
 
 # ---- 70 units of a petrochemical site, made by arithmetic from the unit's number: 5 classes, 24 sub-classes, one record each and a tank each
