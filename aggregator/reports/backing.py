@@ -13,14 +13,24 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.line import SCOPES, Counts, Line
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.amounts import EXACT
+from aggregator.intervals.meter import MeterSpec, Role
 from wire.reading import Quality
 
 IMPORT: Final = "energy_import_kwh"
 METER: Final = "meter:"
 MAINS: Final = "meters:main"
+# (carrier, unit of the line) -> what is counted, and the line's unit per unit of it (aggregator/accounts/carriers.py)
+_COUNTED: Final = {
+    ("gas", "m3"): ("gas_volume_m3", Decimal(1)),
+    ("gas", "Nm3"): ("gas_volume_normal_m3", Decimal(1)),
+    ("water", "m3"): ("water_volume_m3", Decimal(1)),
+    ("heat", "GJ"): ("heat_energy_kwh", Decimal("0.0036")),
+    ("steam", "GJ"): ("heat_energy_kwh", Decimal("0.0036")),
+    ("cooling", "kWh"): ("cooling_energy_kwh", Decimal(1)),
+}
 
 
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +40,7 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     end_ms: int
     energy_kwh: Decimal
     final: bool
-    quality: int
+    quality: Quality
     quantity: str
     reason: str
     source: str
@@ -39,27 +49,32 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def grade(self) -> tuple[str, str]:
-        return Quality(self.quality).name.lower(), self.reason
+        return self.quality.name.lower(), self.reason
 
 
 class Group(NamedTuple):
-    """Lines of one meter (or all mains) and one grade."""
+    """Lines of one meter (or all mains), what it counts and one grade."""
 
     source: str
+    quantity: str
     quality: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.source} {self.quality}{f' ({self.reason})' if self.reason else ''}"
+        return f"{self.source} {self.quantity} {self.quality}{f' ({self.reason})' if self.reason else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Backed:
-    """A group: its lines with their numbers in the statement (from 0), and the intervals that must stand behind them."""
+    """A group: its lines with their numbers in the statement (from 0), and the intervals that must stand behind them.
+
+    `per_counted`: the lines' unit per unit of the intervals (0.0036 GJ per kWh).
+    """
 
     group: Group
     lines: tuple[tuple[int, Line], ...]
     rows: tuple[Interval, ...]
+    per_counted: Decimal
 
     @property
     def apart(self) -> bool:
@@ -78,36 +93,61 @@ class Backed:
             yield number, line, rows
 
 
-def quantity_of(line: Line) -> str | None:
-    """The counted quantity that a line sums; None where it is not made of metered intervals alone."""
-    if not line.intervals or line.unit != "kWh" or line.carrier != "electricity":
+def counted(line: Line, carriers: Mapping[str, str]) -> tuple[str, Decimal] | None:
+    """The quantity that a line sums and the line's unit per unit of it; None where it is not made of metered intervals alone. `carriers`: by device."""
+    device = line.source.removeprefix(METER)
+    if not line.intervals or (line.source == device and line.source != MAINS):
         return None
-    drawn = line.counts in (Counts.SCOPE_2, Counts.CAUSED) and (line.source == MAINS or line.source.startswith(METER))
-    return IMPORT if drawn else None
+    if line.source == MAINS or carriers.get(device) == "electricity":
+        drawn = line.counts in (Counts.SCOPE_2, Counts.CAUSED) and (line.carrier, line.unit) == ("electricity", "kWh")
+        return (IMPORT, Decimal(1)) if drawn else None
+    return _COUNTED.get((carriers.get(device, ""), line.unit)) if line.counts in (*SCOPES, Counts.BIOGENIC) else None
 
 
-def backed(statement: Statement, mains: Sequence[str], rows: Iterable[Interval]) -> Iterator[Backed]:
-    """Every group of lines that is made of intervals, with those of the statement's span. `mains`: devices behind `meters:main`."""
-    by_grade: dict[tuple[str, str, str], list[Interval]] = defaultdict(list)
+def backed(statement: Statement, meters: Sequence[MeterSpec], rows: Iterable[Interval]) -> Iterator[Backed]:
+    """Every group of lines that is made of intervals, with those of the statement's span."""
+    by_grade: dict[tuple[str, str, str, str], list[Interval]] = defaultdict(list)
     for row in rows:
-        if row.quantity == IMPORT and statement.from_ms <= row.start_ms < statement.to_ms:
-            by_grade[row.device, *row.grade].append(row)
-    groups: dict[Group, list[tuple[int, Line]]] = defaultdict(list)
+        if statement.from_ms <= row.start_ms < statement.to_ms:
+            by_grade[row.device, row.quantity, *row.grade].append(row)
+    carriers = {meter.device: meter.carrier for meter in meters}
+    groups: dict[tuple[Group, Decimal], list[tuple[int, Line]]] = defaultdict(list)
     for number, line in enumerate(statement.lines):
-        if quantity_of(line) is not None:
-            groups[Group(line.source, line.quality, line.reason)].append((number, line))
-    for group, lines in sorted(groups.items()):
-        devices = mains if group.source == MAINS else [group.source.removeprefix(METER)]
-        found = [row for device in devices for row in by_grade.get((device, group.quality, group.reason), ())]
-        yield Backed(group, tuple(lines), tuple(sorted(found, key=lambda row: (row.start_ms, row.device))))
+        found = counted(line, carriers)
+        if found is not None:
+            groups[Group(line.source, found[0], line.quality, line.reason), found[1]].append((number, line))
+    for (group, per_counted), lines in sorted(groups.items()):
+        devices = mains(meters) if group.source == MAINS else [group.source.removeprefix(METER)]
+        behind = [row for device in devices for row in by_grade.get((device, *group[1:]), ())]
+        yield Backed(
+            group, tuple(lines), tuple(sorted(behind, key=lambda row: (row.start_ms, row.device))), per_counted
+        )
+
+
+def mains(meters: Iterable[MeterSpec]) -> list[str]:
+    """The devices of the grid connections for electricity."""
+    return [meter.device for meter in meters if meter.role is Role.MAIN and meter.carrier == "electricity"]
+
+
+def unclaimed(statement: Statement, meters: Sequence[MeterSpec], rows: Sequence[Interval]) -> list[tuple[str, int]]:
+    """Grid connections with intervals in the span of a grade that no line of theirs has, and how many."""
+    claimed = {(row.device, row.start_ms) for each in backed(statement, meters, rows) for row in each.rows}
+    left: dict[str, int] = defaultdict(int)
+    for row in rows:
+        inside = row.quantity == IMPORT and statement.from_ms <= row.start_ms < statement.to_ms
+        if inside and row.device in mains(meters) and (row.device, row.start_ms) not in claimed:
+            left[row.device] += 1
+    return sorted(left.items())
 
 
 def interval_kg(
-    statement: Statement, mains: Sequence[str], rows: Iterable[Interval]
+    statement: Statement, meters: Sequence[MeterSpec], rows: Iterable[Interval]
 ) -> list[tuple[int, int, Decimal, Decimal]] | None:
-    """(start_ms, end_ms, kWh, kg) of every interval with a figure, in order; None where the lines do not say which factor an interval had."""
+    """(start_ms, end_ms, kWh, kg) of every interval of electricity with a figure, in order; None where the lines do not say which factor an interval had."""
     found: list[tuple[int, int, Decimal, Decimal]] = []
-    for each in backed(statement, mains, rows):
+    for each in backed(statement, meters, rows):
+        if each.group.quantity != IMPORT:
+            continue
         if not each.apart:
             return None
         for _, line, own in each.each():
@@ -132,10 +172,15 @@ def _behind(spans: Sequence[tuple[int, int]], rows: Sequence[Interval]) -> list[
 
 
 def energy_of(rows: Iterable[Interval]) -> Decimal:
-    """Exact sum, kWh."""
+    """Exact sum, in the unit of the intervals."""
+    return exact_sum(row.energy_kwh for row in rows)
+
+
+def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
+    """Raises decimal.Inexact where it does not fit."""
     total = Decimal(0)
-    for row in rows:
-        total = EXACT.add(total, row.energy_kwh)
+    for amount in amounts:
+        total = EXACT.add(total, amount)
     return total
 
 

@@ -13,8 +13,8 @@ from aggregator.audit.counters import CounterName
 from aggregator.audit.evidence import BundleUnreadable
 from aggregator.audit.note import Checkpoint
 from aggregator.emissions.amounts import EXACT
-from aggregator.intervals.meter import MeterSpec, Role
-from aggregator.reports.backing import Interval, backed, by_start, energy_of, interval_kg
+from aggregator.intervals.meter import MeterSpec
+from aggregator.reports.backing import Interval, backed, by_start, energy_of, exact_sum, interval_kg, unclaimed
 from aggregator.reports.bundle import (
     BOUNDARIES,
     EVIDENCE,
@@ -116,9 +116,8 @@ class _Figures:
         """What lies below the lines: interval energies, their run, the counters."""
         rows: list[Interval] = self._lines(INTERVALS, Interval)
         meters: list[MeterSpec] = self._lines(METERS, MeterSpec)
-        mains = [meter.device for meter in meters if meter.role is Role.MAIN and meter.carrier == "electricity"]
-        self._sums(statement, rows, mains, seen)
-        self._roundings(statement, rows, mains)
+        self._sums(statement, rows, meters, seen)
+        self._roundings(statement, rows, meters)
         self._run(statement, rows, seen)
         seen.traced = traced(rows, self._lines(BOUNDARIES, KeptBoundary), meters, readings)
         for folder, expected, found, of in seen.traced.differences:
@@ -161,34 +160,36 @@ class _Figures:
         self._verdict.documents = sorted(documents)
         self._verdict.factors = len(listed)
 
-    def _sums(self, statement: Statement, rows: list[Interval], mains: list[str], seen: StatementSeen) -> None:
+    def _sums(self, statement: Statement, rows: list[Interval], meters: list[MeterSpec], seen: StatementSeen) -> None:
         """Lines of metered energy are sums of the bundle's intervals: of each meter and grade, and line by line where time tells them apart."""
-        file = of_profile(STATEMENTS, statement.profile)
-        for each in backed(statement, mains, rows):
-            total = sum((line.quantity for _, line in each.lines if line.quantity is not None), start=energy_of(()))
-            count = sum(line.intervals for _, line in each.lines)
-            if (energy_of(each.rows), len(each.rows)) != (total, count):
-                expected = f"{len(each.rows)} intervals with {energy_of(each.rows)} kWh, as in {of_profile(INTERVALS, self._profile)}"
-                self._verdict.fault(file, expected, f"{count} with {total} kWh", str(each.group))
+        file, below = of_profile(STATEMENTS, statement.profile), of_profile(INTERVALS, statement.profile)
+        for each in backed(statement, meters, rows):
+            unit, quantities = (
+                each.lines[0][1].unit,
+                [line.quantity for _, line in each.lines if line.quantity is not None],
+            )
+            wanted = len(each.rows), EXACT.multiply(energy_of(each.rows), each.per_counted)
+            seen_sum = sum(line.intervals for _, line in each.lines), exact_sum(quantities)
+            if wanted != seen_sum:
+                expected = f"{wanted[0]} intervals with {wanted[1]} {unit}, as in {below}"
+                self._verdict.fault(file, expected, f"{seen_sum[0]} with {seen_sum[1]} {unit}", str(each.group))
                 continue
-            if each.apart:
-                for number, line, own in each.each():
-                    if (energy_of(own), len(own)) != (line.quantity, line.intervals):
-                        expected = f"{len(own)} intervals with {energy_of(own)} kWh, as in {of_profile(INTERVALS, self._profile)}"
-                        self._verdict.fault(
-                            file,
-                            expected,
-                            f"{line.intervals} with {line.quantity} kWh",
-                            f"line {number + 2}, {line.source}",
-                        )
+            for number, line, own in each.each() if each.apart else ():
+                amount = EXACT.multiply(energy_of(own), each.per_counted)
+                if (len(own), amount) != (line.intervals, line.quantity):
+                    expected = f"{len(own)} intervals with {amount} {unit}, as in {below}"
+                    of = f"line {number + 2}, {line.source}"
+                    self._verdict.fault(file, expected, f"{line.intervals} with {line.quantity} {unit}", of)
             seen.summed += len(each.lines)
             seen.intervals += len(each.rows)
+        for device, count in unclaimed(statement, meters, rows):
+            self._verdict.fault(file, f"lines for all intervals of main meter {device}", f"none for {count} of them")
 
-    def _roundings(self, statement: Statement, rows: list[Interval], mains: list[str]) -> None:
+    def _roundings(self, statement: Statement, rows: list[Interval], meters: list[MeterSpec]) -> None:
         """What rounding would have done, where the report says it; another column is not in the bundle and stays as stated."""
         for said in _objects(self._said.get("roundings")):
             if said.get("profile") == statement.profile:
-                parts = interval_kg(statement, mains, rows) or []
+                parts = interval_kg(statement, meters, rows) or []
                 again = plain(rounding(statement.profile, parts))
                 if {**said, "column": None} != {**again, "column": None}:
                     self._verdict.fault(REPORT, f"the roundings of these intervals, {again}", said, statement.profile)

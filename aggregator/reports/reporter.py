@@ -16,7 +16,6 @@ from aggregator.csv_rows import FileUnusable, ImportOptions, RowFault, csv_rows
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility
-from aggregator.intervals.meter import Role
 from aggregator.ledger import IntervalRow
 from aggregator.reports.backing import Interval, interval_kg
 from aggregator.reports.report import Proof, Report, Restated, RunBehind, report_of
@@ -129,7 +128,7 @@ class Reporter:
             rows = self.intervals(statement)
             if len(rows) > MOST_ROUNDED:
                 raise CannotCompile(f"rounding: expected at most {MOST_ROUNDED} intervals, got {len(rows)}")
-            parts = interval_kg(statement, mains(facility), rows)
+            parts = interval_kg(statement, facility.meters, rows)
             if parts:
                 try:
                     yield rounding(statement.profile, parts, said)
@@ -173,15 +172,10 @@ def proofs_of(run: Run, publication: Publication) -> Iterator[Proof]:
         yield Proof(run.profile, what, value)
 
 
-def mains(facility: Facility) -> list[str]:
-    """The devices of the facility's grid connections for electricity."""
-    return [meter.device for meter in facility.meters if meter.role is Role.MAIN and meter.carrier == "electricity"]
-
-
 def interval_of(row: IntervalRow) -> Interval:
     """A row of the ledger as a run's input list has it."""
     return Interval(
-        row.device, row.end_ms, row.energy_kwh, row.final, int(row.grade.quality), row.quantity, row.grade.reason, row.source, row.start_ms,
+        row.device, row.end_ms, row.energy_kwh, row.final, row.grade.quality, row.quantity, row.grade.reason, row.source, row.start_ms,
         row.version,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from aggregator.accounts.statement import Statement, plain
 from aggregator.audit.counters import counter_runs
 from aggregator.audit.evidence import EVIDENCE as EVIDENCE_JSON
 from aggregator.audit.evidence import BundleUnreadable, Evidence, frame_name, unzipped
-from aggregator.intervals.meter import MeterSpec, Role
+from aggregator.intervals.meter import MeterSpec
 from aggregator.reports.backing import Interval, backed
 from aggregator.reports.bundle import (
     BOUNDARIES,
@@ -34,6 +34,7 @@ from aggregator.reports.bundle import (
 )  # fmt: skip
 from aggregator.reports.tracing import NEAR_MS, READING
 from wire.batch import peek
+from wire.quantities import QUANTITIES
 
 _HEAD: Final = 2  # a statement's first line is the second of its file
 
@@ -101,7 +102,7 @@ class _Walk:
         boundaries: list[KeptBoundary] = self._rows(BOUNDARIES, KeptBoundary)
         sealed = _sealed(self._files.get(EVIDENCE))
         for row in rows:
-            yield f"  {self._time(row.start_ms)} to {self._time(row.end_ms)}  {row.device} {row.quantity}  {row.energy_kwh:f} kWh  {row.grade[0]}  {row.source}"
+            yield f"  {self._time(row.start_ms)} to {self._time(row.end_ms)}  {row.device} {row.quantity}  {row.energy_kwh:f} {_unit(row.quantity)}  {row.grade[0]}  {row.source}"
             yield from self._counter(row, boundaries, sealed)
 
     def _factor(self, line: Line) -> Iterator[str]:
@@ -111,15 +112,15 @@ class _Walk:
         entry = next((each["entry"] for each in self._said["factors"] if each["applied"] == plain(line.factor)), None)
         yield f"  factor {name}: {line.factor.kg_per_unit:f}, {line.factor.tier}, {', '.join(line.marks) or 'no marks'}"
         if entry is None:
-            yield f"    source: {line.factor.source}"
+            yield from (f"    source: {part}" for part in line.factor.source.split("; "))
+            yield from (f"    {name}: {value:f}" for name, value in line.figures)
             return
         yield f"    document: {entry['document']} {entry['url']}".rstrip()
         yield f"    {entry['table_ref']}, SHA-256 {entry['table_sha256']} of the table as transcribed; {entry['status']} by {entry['approved_by'] or 'the program'}"
 
     def _behind(self) -> list[Interval]:
         """The intervals of the line; of lines that share time with others those of all of them."""
-        mains = [meter.device for meter in self._meters if meter.role is Role.MAIN and meter.carrier == "electricity"]
-        for each in backed(self._statement, mains, self._rows(INTERVALS, Interval)):
+        for each in backed(self._statement, self._meters, self._rows(INTERVALS, Interval)):
             if each.apart:
                 for number, _, rows in each.each():
                     if number + _HEAD == self._number:
@@ -167,6 +168,11 @@ class _Walk:
     def _time(self, at_ms: int) -> str:
         at = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone)
         return at.isoformat(timespec="milliseconds" if at_ms % 1000 else "minutes")
+
+
+def _unit(quantity: str) -> str:
+    found = QUANTITIES.get(quantity)
+    return "" if found is None else found.unit
 
 
 def _sealed(raw: bytes | None) -> dict[tuple[str, str, str], list[_Sealed]]:
