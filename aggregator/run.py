@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from aggregator.accounts.bindings import Bindings
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.hand_readings import HandReadings
 from aggregator.accounts.lineage import Lineage
-from aggregator.accounts.logged import take_up
+from aggregator.accounts.logged import take_up, take_up_bindings
 from aggregator.accounts.pool_watch import PoolWatch
-from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
+from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsUnusable
 from aggregator.accounts.runs import Runs
 from aggregator.accounts.samples import Samples
 from aggregator.alarms import Alarm, Alarms
@@ -85,6 +86,8 @@ class Aggregator:
             self.runs = Runs(settings.data_directory / ACCOUNTS_NAME)
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
             self.samples = Samples(settings.data_directory / ACCOUNTS_NAME)
+            self.bindings = Bindings(settings.data_directory / ACCOUNTS_NAME)
+            self.bindings.keep(settings.catalogue.bindings(settings.facilities), clock())
             self.forecasting = Forecasting(
                 self.ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
             )
@@ -101,6 +104,7 @@ class Aggregator:
             LedgerError,
             KeyUnusable,
             LogUnusable,
+            RecordsBusy,
             RecordsUnusable,
             ForecastsUnusable,
         ) as error:
@@ -169,6 +173,7 @@ class Aggregator:
             significance_percent=self.settings.significance_percent,
             lineage=Lineage(accounts, self.settler, self.audit),
             samples=self.samples,
+            catalogue=self.settings.catalogue,
             forecasting=self.forecasting,
             own_records=self.own_records,
         )
@@ -257,11 +262,13 @@ class Aggregator:
     async def _sign_for_ever(self) -> None:
         while True:
             await asyncio.to_thread(take_up, self.runs, self.audit)
+            await asyncio.to_thread(take_up_bindings, self.bindings, self.audit)
             await asyncio.to_thread(self.audit.keep_up)
             await asyncio.sleep(SIGN_PERIOD_S)
 
     def _close(self) -> None:
         take_up(self.runs, self.audit)
+        take_up_bindings(self.bindings, self.audit)
         self.audit.close()
         self.runs.close()
         self.settling.settle(patient=False)
@@ -272,6 +279,7 @@ class Aggregator:
         self.ledger.close()
         self.hand.close()
         self.samples.close()
+        self.bindings.close()
 
     def _mqtt(self, loop: asyncio.AbstractEventLoop) -> MqttSession:
         wanted = self.settings.mqtt

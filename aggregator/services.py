@@ -13,6 +13,7 @@ from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
 from aggregator.books import Books
+from aggregator.catalogue import Catalogue
 from aggregator.commands import Commands
 from aggregator.edge_carbon import EdgeCarbon
 from aggregator.facility import Facility
@@ -55,6 +56,7 @@ class Services:
     significance_percent: Decimal = Decimal(5)
     lineage: Lineage | None = None
     samples: Samples | None = None
+    catalogue: Catalogue = field(default_factory=Catalogue)
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None
     own_records: OwnRecords | None = None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from aggregator.catalogue import Catalogue, Entities
 from aggregator.facility import Facility
 from aggregator.intervals.carrier_use import use_faults
 from aggregator.meter_tree import tree_faults
@@ -103,6 +104,7 @@ class Settings:
     archive_bytes: int = 1 << 30  # of sealed batches, kept as evidence
     significance_percent: Decimal = Decimal(5)  # from which change on a restatement is published at once
     persons: tuple[Person, ...] = ()
+    catalogue: Catalogue = field(default_factory=Catalogue)
     boosting: bool = False  # whether gradient-boosted trees are a candidate for forecasts
     machine: OwnMachine | None = None  # what the aggregator runs on, for its own footprint
 
@@ -180,7 +182,18 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         boosting=parsed.forecast.gradient_boosting,
         machine=None if parsed.footprint is None else parsed.footprint.machine(),
         persons=tuple(Person(one.name, one.token_sha256, one.entity, tuple(one.may)) for one in parsed.person),
+        catalogue=_catalogue(parsed),
     )
+
+
+def _catalogue(parsed: FileTable) -> Catalogue:
+    entities = Entities(
+        {one.id: one.entity for one in parsed.facility},
+        {(one.id, meter.device): meter.entity for one in parsed.facility for meter in one.meter},
+        {(edge.facility, edge.edge): edge.entity for edge in parsed.edge},
+    )
+    rules = tuple(series.rule(one.id) for one in parsed.facility for series in one.series)
+    return Catalogue(entities, rules, {(edge.facility, edge.edge): edge.public_key or "" for edge in parsed.edge})
 
 
 def _http(parsed: FileTable, environment: Mapping[str, str]) -> Http:

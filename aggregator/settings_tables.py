@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from aggregator.catalogue import Retention, SeriesRule
 from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
 from aggregator.own_machine import OwnMachine
@@ -196,6 +197,7 @@ class MeterTable(_Table):
     measured_at_degc: Annotated[Decimal, BeforeValidator(_decimal), Field(ge=-60, le=100)] | None = None
     performance_ratio: PositiveDecimal | None = None
     made_by: list[Id] = Field(default=[], max_length=100)
+    entity: Annotated[str, Field(max_length=200)] = ""
 
     def contradictions(self) -> Iterator[tuple[str, str, str]]:
         """(key, expected, seen): a meter's limits stand in the unit that its carrier is measured in."""
@@ -307,10 +309,40 @@ class ProcessTable(_Table):
         return Process(self.name, tuple(self.meters), tuple(self.products), self.share)
 
 
+Entity = Annotated[str, Field(max_length=200)]
+Days = Annotated[int, Field(ge=1, le=100 * 366)]
+
+
+class SeriesTable(_Table):
+    """`[[facility.series]]`: whose the series of these devices and quantities are, and what kind of data; `*` stands for any text."""
+
+    device: Annotated[str, Field(min_length=1, max_length=64)] = "*"
+    quantity: Annotated[str, Field(min_length=1, max_length=64)] = "*"
+    owner: Entity = ""
+    flow: Literal["source", "sink"] = "source"
+    holder: Literal["government", "industry", "enterprise", "person"] = "enterprise"
+    domain: Literal["agriculture", "weather", "forestry", "industry", "land", "transport"] = "industry"
+    origin: Literal["metered", "remote_sensing", "statistical"] = "metered"
+    scale: Literal["administrative", "grid"] = "administrative"
+    horizon: Literal["history", "forecast"] = "history"
+    raw_days: Days = Retention().raw_days
+    interval_days: Days = Retention().interval_days
+    hourly_days: Days = Retention().hourly_days
+    source: Annotated[str, Field(max_length=500)] = ""
+
+    def rule(self, facility: str) -> SeriesRule:
+        """The rule."""
+        sorts = (self.flow, self.holder, self.domain, self.origin, self.scale, self.horizon)
+        kept = Retention(self.raw_days, self.interval_days, self.hourly_days)
+        return SeriesRule(facility, self.device, self.quantity, self.owner, sorts, kept, self.source)
+
+
 class FacilityTable(_Table):
-    """`[[facility]]`."""
+    """`[[facility]]`. `entity`: the legal entity that reports, and that answers for devices and gateways which name no other."""
 
     id: Id
+    entity: Entity = ""
+    series: list[SeriesTable] = Field(default=[], max_length=1000)
     time_zone: ZoneName
     name: Annotated[str, Field(max_length=200)] = ""
     place: Annotated[str, Field(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,12}){0,2})?$")] = ""
@@ -355,6 +387,7 @@ class EdgeTable(_Table):
     edge: Id
     public_key: str | None = None
     accept_unsigned: bool = False
+    entity: Entity = ""
 
 
 class PersonTable(_Table):

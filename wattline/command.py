@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_statement(words)
     _add_lineage(words)
     _add_samples(words)
+    _add_catalogue(words)
     _add_export(words)
     _add_report(words)
     _add_pools(words)
@@ -562,6 +563,25 @@ def _run_samples(options: argparse.Namespace) -> int:
     from wattline import samples
 
     return samples.run(options)
+
+
+def _add_catalogue(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _word(
+        words,
+        "catalogue",
+        "whose each series is, who answers for device and signature, what kind of data it is",
+        "wattline catalogue --config aggregator.toml",
+    )
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the aggregator's settings")
+    parser.add_argument("--facility", help="which one (default: the only one)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=_run_catalogue)
+
+
+def _run_catalogue(options: argparse.Namespace) -> int:
+    from wattline import catalogue
+
+    return catalogue.run(options)
 
 
 def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

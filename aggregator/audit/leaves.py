@@ -12,7 +12,11 @@ LOG_FILE: Final = "audit.sqlite"
 KEY_FILE: Final = "audit.sign"
 LEVEL: Final = 8  # of the tree between two levels that are kept
 BATCH: Final = "batch"
-RECORDS: Final = ("run", "publication")  # leaves that are no batches: the canonical bytes of a record, more than 32
+RECORDS: Final = (
+    "run",
+    "publication",
+    "binding",
+)  # leaves that are no batches: the canonical bytes of a record, more than 32
 
 
 class LogUnusable(Exception):

@@ -31,6 +31,7 @@ class InclusionParameters(Parameters):
     seq: Annotated[int | None, Field(ge=0, lt=1 << 64)] = None
     run: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     publication: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
+    binding: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     size: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
 
 
@@ -134,14 +135,16 @@ def _entry(kept: AuditLog, wanted: InclusionParameters) -> Entry:
     batch = any(name is not None for name in (*names, wanted.seq))
     single = [name for name in ("index", *RECORDS) if getattr(wanted, name) is not None]
     if single and (batch or len(single) > 1):
-        expected = "index, run or publication alone, or facility, edge, epoch and seq"
+        expected = "index, run, publication or binding alone, or facility, edge, epoch and seq"
         raise Problem(422, "bad query", single[0], expected, getattr(wanted, single[0]))
     if wanted.index is not None:
         return kept.entry(wanted.index)
     if single:
         return kept.record(single[0], getattr(wanted, single[0]))
     if wanted.seq is None or any(name is None or not valid_id(name) for name in names):
-        raise Problem(422, "bad query", "index", "index, run, publication, or facility, edge, epoch and seq", "neither")
+        raise Problem(
+            422, "bad query", "index", "index, run, publication, binding, or facility, edge, epoch and seq", "neither"
+        )
     return kept.entry_of(Spool(str(wanted.facility), str(wanted.edge), str(wanted.epoch)), wanted.seq)
 
 
