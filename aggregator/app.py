@@ -118,6 +118,10 @@ def create_app(services: Services) -> FastAPI:
     async def overview() -> FileResponse:
         return FileResponse(WEB / "index.html", headers={"cache-control": "no-cache"})
 
+    @app.get("/outlook", include_in_schema=False)
+    async def outlook_page() -> FileResponse:
+        return FileResponse(WEB / "outlook.html", headers={"cache-control": "no-cache"})
+
     @app.get("/readings", include_in_schema=False)
     async def hand_readings_page() -> FileResponse:
         return FileResponse(WEB / "readings.html", headers={"cache-control": "no-cache"})

@@ -127,6 +127,19 @@ class Forecasting:
             whole += padded  # an hour that one meter lacks is not known of the sum
         return Days(begin, whole)
 
+    def measured(self, facility: Facility, device: str, first: date, last: date) -> list[tuple[Slot, float]]:
+        """The hours from `first` to `last` that are known as a whole, with their kWh. Of a clock hour that comes twice each has the half."""
+        days = self.known(facility, device, first, last)
+        if days is None:
+            return []
+        found = []
+        for row, hours in enumerate(days.kw):
+            parts = slots(days.day(row), facility.zone)
+            found += [
+                (part, float(hours[part.hour]) * part.length_h) for part in parts if not np.isnan(hours[part.hour])
+            ]
+        return found
+
     @contextmanager
     def resolving(self, facility: Facility, as_of_ms: int) -> Iterator[Callable[[str], Known]]:
         """By signal, the factor of an instant as known at another, with the registry open."""

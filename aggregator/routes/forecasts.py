@@ -33,12 +33,24 @@ class ForecastParameters(Parameters):
     last: Day | None = None
 
 
+class MeasuredAnswer(Answer):
+    """The import of [start_ms, end_ms), at most an hour."""
+
+    start_ms: int
+    end_ms: int
+    kwh: float
+
+
 class ForecastsAnswer(Answer):
-    """The last vintage of each day and lead. `lead_days` 1: from what was known when the day began, 2: a day before. kWh and kg CO2e of no statement."""
+    """The last vintage of each day and lead. `lead_days` 1: from what was known when the day began, 2: a day before. kWh and kg CO2e of no statement.
+
+    `measured`: what the whole hours of these days have come to so far.
+    """
 
     facility: str
     device: str
     forecasts: list[dict[str, Any]]
+    measured: list[MeasuredAnswer]
 
 
 class SkillAnswer(Answer):
@@ -58,9 +70,14 @@ def forecasts(given: Given, named: Named, wanted: Annotated[ForecastParameters, 
     first, last = _days(wanted, today, today + timedelta(days=1))
     try:
         found = forecasting.book.latest(named.id, wanted.device, first, last)
-    except ForecastsUnusable as error:
-        raise Problem(503, "not read", "forecasts", "a file that can be read", str(error), 5) from error
-    return ForecastsAnswer(facility=named.id, device=wanted.device, forecasts=[entry.as_json() for entry in found])
+        measured = [
+            MeasuredAnswer(start_ms=part.start_ms, end_ms=part.end_ms, kwh=kwh)
+            for part, kwh in forecasting.measured(named, wanted.device, first, last)
+        ]
+    except (ForecastsUnusable, LedgerBusy) as error:
+        raise Problem(503, "not read", "forecasts", "files that can be read", str(error), 5) from error
+    said = [entry.as_json() for entry in found]
+    return ForecastsAnswer(facility=named.id, device=wanted.device, forecasts=said, measured=measured)
 
 
 @router.get("/skill")

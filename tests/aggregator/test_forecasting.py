@@ -281,6 +281,10 @@ def test_programs_read_what_was_issued_and_how_good_it_was(plant: Plant, tmp_pat
             ("2026-10-23", 2),
         ]
         assert len(found["forecasts"][0]["hours"]) == 24
+        given = dict(steel())  # the excerpt's last day is today
+        assert [(hour["start_ms"], hour["kwh"]) for hour in found["measured"]] == [
+            (at, pytest.approx(kwh)) for at, kwh in given.items() if at >= day_span_ms(LAST, SHANGHAI)[0]
+        ]
         measured = client.get("/api/v1/facilities/works/forecasts/skill").json()
         assert [entry["issued"]["hours"] for entry in measured["skill"]] == [24]
         assert client.get("/api/v1/facilities/works/forecasts", params={"device": "lathe"}).status_code == 404

@@ -65,7 +65,7 @@ export function gaps(times, columns, first, last) {
 }
 
 export class TimeChart {
-  // series: [{ key, label() }]; span_ms: how much of the end is shown; label(): the chart's name for screen readers
+  // series: [{ key, label(), past }], past: it ends before the others, its last value stands; span_ms: how much of the end is shown; label(): the chart's name for screen readers
   constructor(root, { series, unit, height, span_ms, label, onzoom }) {
     Object.assign(this, { root, series, unit, height, span_ms, label, onzoom, view: null, at: null });
     this.data = { t: [], y: {} };
@@ -186,7 +186,7 @@ export class TimeChart {
       set(this.paths.get(part.key), "d", path || "M0 0");
       const end = kept.findLast((i) => i !== null);
       // A part that has no value now is labelled where its line ended, with words instead of a number.
-      if (end !== undefined) ends.push({ part, text: values[last] == null ? say("no_data") : signed(values[end], 0), y: this.vertical(values[end]) });
+      if (end !== undefined) ends.push({ part, text: values[last] == null && !part.past ? say("no_data") : signed(values[end], 0), y: this.vertical(values[end]) });
     }
     // End labels are pushed apart, then up again as far as they hang below the axis.
     ends.sort((a, b) => a.y - b.y);

@@ -155,6 +155,7 @@ async function start() {
     return;
   }
   facility = (facilities.find(({ id }) => id === query.get("facility")) ?? facilities[0]).id;
+  set(byId("outlook"), "href", `/outlook?facility=${encodeURIComponent(facility)}`);
   set(byId("hand"), "href", `/readings?facility=${encodeURIComponent(facility)}`);
   const select = byId("facility");
   select.replaceChildren(...facilities.map(({ id, name }) => h("option", { value: id, selected: id === facility }, name || id)));
