@@ -41,6 +41,7 @@ PRIORITIES: Final[dict[str, int]] = {
     "residual": 3,  # the meters do not add up
     "part_negative": 2,  # over a day: the meters inside one measure more than it, beyond their accuracy
     "check_apart": 2,  # over a day: a check meter and its meter disagree beyond both classes
+    "published_moved": 3,  # a published total would change enough to be published again
     "counter_reset": 3,
     "overload_expected": 2,  # the upper edge of the load's forecast lies above the connection
     "edge_carbon": 2,  # the gateway worked out other kg from the same readings

@@ -39,6 +39,7 @@ from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
 from aggregator.open_books import RegistryWatch, open_books
 from aggregator.overruling import Overruling
+from aggregator.publication_watch import PublicationWatch
 from aggregator.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
@@ -129,6 +130,13 @@ class Aggregator:
             self.live, self.alarms, self.books, clock, speed=clock.speed, edges=lambda: self.ingest.figures().edges
         )
         self.pool_watch = PoolWatch(self.store, settings.facilities, settings.data_directory / ACCOUNTS_NAME, clock)
+        self.publication_watch = PublicationWatch(
+            Accounts(self.ledger, settings.facilities, settings.data_directory, clock),
+            self.runs,
+            self.alarms,
+            clock,
+            settings.significance_percent,
+        )
         self.tree_watch = TreeWatch(self.ledger, self.alarms, settings.facilities, clock)
         self.own_use = OwnUse(
             self.own_records,
@@ -239,6 +247,7 @@ class Aggregator:
                         asyncio.create_task(self.tree_watch.run(), name="tree watch"),
                         asyncio.create_task(self.pool_watch.run(), name="pools"),
                         asyncio.create_task(self._sign_for_ever(), name="audit"),
+                        asyncio.create_task(self.publication_watch.run(), name="publication watch"),
                         asyncio.create_task(self.factor_packs.run(), name="factor packs"),
                         asyncio.create_task(self.edge_carbon.run(), name="edge carbon"),
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),

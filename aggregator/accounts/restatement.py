@@ -12,14 +12,16 @@ from fractions import Fraction
 from aggregator.accounts.bridge import Bridge, bridge
 from aggregator.accounts.calculation import calculated, rules_now, span_of
 from aggregator.accounts.causes import causes_between, inputs_of, mixed
-from aggregator.accounts.compile import Accounts, CannotCompile, Span
+from aggregator.accounts.compile import Accounts, CannotCompile, Span, compile_statement
 from aggregator.accounts.frozen import Rules
 from aggregator.accounts.notices import notices_in_force
 from aggregator.accounts.record_file import RecordsRefused
-from aggregator.accounts.run import Calculation, Publication, Run
+from aggregator.accounts.run import Publication, Run
 from aggregator.accounts.runs import THRESHOLD_PERCENT, Runs
 from aggregator.accounts.statement import Statement
 from aggregator.intervals.local_time import local_year
+
+Known = tuple[Rules, Span, Decimal | None]  # what was asked, and the total
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,12 @@ def impact(
         if not publication.standing:
             continue
         try:
-            made = again(accounts, runs, publication, now_ms, drafts=drafts)
-            lines = changed_lines(runs.statement(publication.run), made.statement)
+            rules, span = again(accounts, runs, publication, now_ms, drafts=drafts)
+            made = compiled(accounts, rules, span)
+            lines = changed_lines(runs.statement(publication.run), made)
             if not lines:
                 continue
-            found = bridge_of(accounts, runs, publication, made, drafts=drafts)
+            found = bridge_of(accounts, runs, publication, (rules, span, made.kg()))
         except CannotCompile as error:
             yield Impact(publication, None, False, 0, str(error))
         else:
@@ -77,22 +80,28 @@ def restated(
     publication = runs.publication(no)
     if not publication.standing:
         raise RecordsRefused([f"publication {no}: expected one that stands, another has taken its place"])
-    made = again(accounts, runs, publication, now_ms)
+    rules, span = again(accounts, runs, publication, now_ms)
+    made = calculated(accounts, rules, span)
     if not changed_lines(runs.statement(publication.run), made.statement):
         raise RecordsRefused([f"publication {no}: expected a change, what is known now gives the same lines"])
-    found = bridge_of(accounts, runs, publication, made)
+    found = bridge_of(accounts, runs, publication, (rules, span, made.statement.kg()))
     return runs.add(made, operator, reason, now_ms, publication, found, threshold_percent)
 
 
 def again(
     accounts: Accounts, runs: Runs, publication: Publication, now_ms: int, *, drafts: bool = False
-) -> Calculation:
-    """The publication's span as it is known now; under a profile that later factors do not restate, with the factors of then."""
+) -> tuple[Rules, Span]:
+    """How the publication's span is asked for now: under a profile that later factors do not restate, with the factors of then."""
     rules = rules_now(accounts, publication.facility, publication.profile)
     moved = moved_by_factors(accounts, rules, publication, now_ms)
     factors_ms = None if moved else runs.run(publication.run).factors_as_of_ms
-    span = Span(publication.from_ms, publication.to_ms, now_ms, factors_ms, drafts and moved, drafts)
-    return calculated(accounts, rules, span)
+    return rules, Span(publication.from_ms, publication.to_ms, now_ms, factors_ms, drafts and moved, drafts)
+
+
+def compiled(accounts: Accounts, rules: Rules, span: Span) -> Statement:
+    """The statement alone. Raises what `Accounts.opened` raises."""
+    with accounts.opened(rules.facility, rules.profile, span) as (period, makers):
+        return compile_statement(period, makers)
 
 
 def moved_by_factors(accounts: Accounts, rules: Rules, publication: Publication, now_ms: int) -> bool:
@@ -105,15 +114,10 @@ def moved_by_factors(accounts: Accounts, rules: Rules, publication: Publication,
     return all(year in notices and notices[year].restate_on_new_factor for year in years)
 
 
-def bridge_of(
-    accounts: Accounts, runs: Runs, publication: Publication, made: Calculation, *, drafts: bool = False
-) -> Bridge:
-    """From the publication's total to that of a calculation of its span."""
+def bridge_of(accounts: Accounts, runs: Runs, publication: Publication, new: Known) -> Bridge:
+    """From the publication's total to that of its span as it was asked for again."""
     run = runs.run(publication.run)
-    said = made.statement
-    counted = drafts and made.factors_as_of_ms == said.as_of_ms
-    span = Span(said.from_ms, said.to_ms, said.as_of_ms, made.factors_as_of_ms, counted, drafts)
-    return bridge_between(accounts, (runs.rules(run.no), span_of(run), run.kg), (made.rules, span, said.kg()))
+    return bridge_between(accounts, (runs.rules(run.no), span_of(run), run.kg), new)
 
 
 def bridge_of_runs(accounts: Accounts, runs: Runs, first: int, second: int) -> Bridge:
@@ -128,9 +132,6 @@ def bridge_of_runs(accounts: Accounts, runs: Runs, first: int, second: int) -> B
         raise RecordsRefused([f"runs {first} and {second}: expected one facility, profile and span, they have others"])
     pairs = [(runs.rules(run.no), span_of(run), run.kg) for run in (one, other)]
     return bridge_between(accounts, pairs[0], pairs[1])
-
-
-Known = tuple[Rules, Span, Decimal | None]
 
 
 def bridge_between(accounts: Accounts, old: Known, new: Known) -> Bridge:

@@ -61,6 +61,10 @@ class Runs:
             return found
         raise RecordsRefused([f"run {no}: expected a run on record, there is none"])
 
+    def has(self, facility: str, no: int) -> bool:
+        """Whether it is a run of this facility."""
+        return bool(self._file.rows("SELECT 1 FROM calc_run WHERE no = ? AND facility = ?", [no, facility]))
+
     def runs(self, facility: str | None = None, profile: str | None = None) -> list[Run]:
         """All of them, or of a facility or profile; in the order in which they were made."""
         where = [("facility", facility), ("profile", profile)]

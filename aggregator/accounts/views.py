@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Final
 
 from aggregator.accounts.bridge import Bridge
-from aggregator.accounts.calculation import calculated, rules_now
+from aggregator.accounts.calculation import rules_now
 from aggregator.accounts.compile import Accounts, CannotCompile, Span
-from aggregator.accounts.restatement import bridge_of
+from aggregator.accounts.restatement import again, bridge_of, compiled
 from aggregator.accounts.run import Publication
 from aggregator.accounts.runs import Runs
 
@@ -19,7 +19,7 @@ VIEWS: Final = ("published", "latest", "as_of")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A published span within the one that was asked for: what was published, what is known (now, or at the time asked for), and the change."""
+    """A published span within the one that was asked for: what was published, what is known (now, or at the time asked for; under a profile that later factors do not restate, with the factors of then), and the change."""
 
     publication: Publication
     known_kg: Decimal | None
@@ -48,13 +48,14 @@ def viewed(
         raise CannotCompile("as_of: expected a time, because the view is as_of, got nothing")
     at_ms = accounts.clock() if as_of_ms is None else as_of_ms
     rules = rules_now(accounts, facility, profile)
-    known = calculated(accounts, rules, Span(*span, at_ms)).statement.kg()
+    known = compiled(accounts, rules, Span(*span, at_ms)).kg()
     published = runs.standing(facility, profile, *span, at_ms)
     stood = {(each.from_ms, each.to_ms): each for each in runs.publications(facility, profile) if each.at_ms <= at_ms}
     series = []
     for (from_ms, to_ms), publication in sorted(stood.items()):
         if span[0] <= from_ms and to_ms <= span[1]:
-            made = calculated(accounts, rules, Span(from_ms, to_ms, at_ms))
-            series.append(Seen(publication, made.statement.kg(), bridge_of(accounts, runs, publication, made)))
-    kg = known if view != "published" else None if published is None else published.kg
-    return View(view, at_ms, kg, published, known, tuple(series))
+            asked = again(accounts, runs, publication, at_ms)
+            kg = compiled(accounts, *asked).kg()
+            series.append(Seen(publication, kg, bridge_of(accounts, runs, publication, (*asked, kg))))
+    total_kg = known if view != "published" else None if published is None else published.kg
+    return View(view, at_ms, total_kg, published, known, tuple(series))

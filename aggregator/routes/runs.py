@@ -109,7 +109,7 @@ class Desk:
 
     def of(self, facility: Facility, run: int) -> int:
         """The number of a run of this facility. Raises Problem."""
-        if not any(each.no == run for each in self.runs.runs(facility.id)):
+        if not self.runs.has(facility.id, run):
             raise Problem(404, "unknown run", "run", f"a run of {facility.id}", run)
         return run
 
