@@ -23,6 +23,7 @@ STEEL: Final = "steel"
 IDLE_W_PER_CORE: Final = Decimal("0.74")  # Cloud Carbon Footprint, methodology, "Compute": averages for AWS
 BUSY_W_PER_CORE: Final = Decimal("3.5")
 RATED_KW: Final = 1000
+SIMULATED_RATIO: Final = 0.95  # of a simulated battery that states no efficiency, each way
 STEEL_FACTOR: Final = "0.45848"  # the data set's own implied factor, kg CO2 per kWh: test data, not an official factor
 
 
@@ -103,7 +104,7 @@ def write_aggregator(plan: Plan, gateways: Sequence[Gateway], site: Path) -> Pat
             f'edge = "{gateway.edge}"',
             f'public_key = "{key}"',
         ]
-        body += _facility(gateway, plant["time_zone"])
+        body += _facility(gateway, plant["time_zone"]) + _storage(gateway, plant.get("battery", {}))
     _command_key(plan.directory)
     path = plan.directory / "aggregator.toml"
     path.write_text("\n".join([*_head(plan), *body]) + "\n")
@@ -188,3 +189,17 @@ def _facility(gateway: Gateway, time_zone: str) -> list[str]:
             *([f'show = "{show}"'] if show else []),
         ]
     return lines
+
+
+def _storage(gateway: Gateway, battery: Mapping[str, Any]) -> list[str]:
+    """What stands behind the battery's meter, as the simulator has it."""
+    named = next((device["device"] for device in gateway.devices if device["measures"] == "battery"), None)
+    if named is None:
+        return []
+    stated = ("charge_efficiency_ratio", "discharge_efficiency_ratio")
+    return [
+        "[[facility.storage]]",
+        f'meter = "{named}"',
+        *(f"{name} = {battery.get(name, SIMULATED_RATIO)}" for name in stated),
+        *([f"capacity_kwh = {battery['capacity_kwh']}"] if "capacity_kwh" in battery else []),
+    ]

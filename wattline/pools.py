@@ -26,7 +26,7 @@ from wattline.statement import chosen, instant_ms, opened
 from wire.clock import Clock
 
 METHODS: Final = ("GHGP-LB", "GHGP-MB")
-OF_POOLS: Final = ("pv:", "pool:", "ev:", "loads:", "export:", "avoided:")
+OF_POOLS: Final = ("pv:", "pool:", "ev:", "loads:", "part:", "export:", "avoided:")
 _GRAM: Final = Decimal("0.001")
 _STATES: Final = ("opening_kwh", "opening_kg", "closing_kwh", "closing_kg", "closing_uncovered_kwh")
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from aggregator.accounts.line import Applied, Counts, Line
+from aggregator.accounts.load_parts import REST, consumers, parted
 from aggregator.accounts.metered import applied
 from aggregator.accounts.parcel import NOTHING, ZERO, Parcel
 from aggregator.accounts.pool_run import PoolRun
@@ -73,7 +74,7 @@ class _Form:
 
 
 def _allocated(run: PoolRun, day: Day) -> Iterator[Line]:
-    site, form, count = run.site, _Form(day, run.marks), len(day.intervals)
+    site, form, count = run.site, _Form(day, _marks(run, day)), len(day.intervals)
     pv = total(each.solved.pv for each in day.intervals)
     if site.pv:
         own = pv - total(each.solved.exported[PV] for each in day.intervals)
@@ -94,12 +95,30 @@ def _allocated(run: PoolRun, day: Day) -> Iterator[Line]:
         yield from _life_cycle(run, day, f"ev:{name}", STORAGE_WEAR, back.kwh)
         yield form.line(f"ev:{name}", Counts.ALLOCATED, net, count, figures)
     solved = [each for each in day.intervals if each.measured]
-    reached = total(each.solved.reached for each in solved)
-    figures = {"reached_kwh": reached.kwh, "reached_kg": reached.kg, "reached_uncovered_kwh": reached.uncovered_kwh}
-    yield form.line("loads:rest", Counts.ALLOCATED, total(each.solved.loads for each in solved), len(solved), figures)
+    yield from _loads(run, form, solved)
     if len(solved) < count:
         apart = total(each.solved.loads for each in day.intervals if not each.measured)
         yield form.line("loads:unsolved", Counts.ALLOCATED, apart, count - len(solved), why=UNMEASURED)
+
+
+def _marks(run: PoolRun, day: Day) -> tuple[str, ...]:
+    """Of the factors of the day, and of the method."""
+    found = dict.fromkeys(mark for each in day.intervals for mark in run.average(each.start_ms).marks)
+    return (*found, *run.marks)
+
+
+def _loads(run: PoolRun, form: _Form, solved: list[Interval]) -> Iterator[Line]:
+    """Everything else: what each meter inside took itself, and the rest."""
+    weights = consumers(run.period, run.site, form.day.from_ms, form.day.to_ms)
+    sums: dict[str, tuple[Parcel, int]] = {REST: (NOTHING, 0)}
+    for each in solved:
+        for source, parcel in parted(each.solved.loads, weights(each.start_ms)).items():
+            summed, count = sums.get(source, (NOTHING, 0))
+            sums[source] = summed + parcel, count + 1
+    reached = total(each.solved.reached for each in solved)
+    figures = {"reached_kwh": reached.kwh, "reached_kg": reached.kg, "reached_uncovered_kwh": reached.uncovered_kwh}
+    for source, (summed, count) in sums.items():
+        yield form.line(source, Counts.ALLOCATED, summed, count, figures if source == REST else None)
 
 
 def _pool_line(form: _Form, site: Site, day: Day, name: str) -> Line:
@@ -127,7 +146,7 @@ def _pool_line(form: _Form, site: Site, day: Day, name: str) -> Line:
 
 def _exported(run: PoolRun, day: Day) -> Iterator[Line]:
     """What left the site, by what gave it. It is not netted here; a regime whose notice deducts exports has a line of its own."""
-    form, count = _Form(day, run.marks), len(day.intervals)
+    form, count = _Form(day, _marks(run, day)), len(day.intervals)
     away: defaultdict[str, Parcel] = defaultdict(lambda: NOTHING)
     for each in day.intervals:
         for name, parcel in each.solved.exported.items():

@@ -6,7 +6,6 @@ digits are the same.
 """
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from aggregator.ledger import IntervalRow, Ledger
 
 NOT_TRACED_MARK: Final = "certificates_not_traced"
 RESIDUAL: Final = "residual"
-_CODE: Final = 2  # of the rules that make states; another number lets none of an older one open anything
+_CODE: Final = 3  # of the rules that make states; another number lets none of an older one open anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +90,12 @@ def pool_run(period: Period, site: Site, sources: PoolSources, book: PoolBook) -
         first_ms, last_ms = max(from_ms, period.from_ms), min(to_ms, period.to_ms)
         if first_ms >= last_ms:
             return sources.ledger.intervals(facility.id, device, quantity, from_ms, to_ms, period.as_of_ms)
-        inside = period.intervals(device, quantity)
-        first, last = (bisect_left(inside, at_ms, key=lambda row: row.start_ms) for at_ms in (first_ms, last_ms))
+        inside = period.reading(first_ms, last_ms)(device, quantity)
         around = (
             sources.ledger.intervals(facility.id, device, quantity, *span, period.as_of_ms) if span[0] < span[1] else []
             for span in ((from_ms, first_ms), (last_ms, to_ms))
         )
-        return [*next(around), *inside[first:last], *next(around)]
+        return [*next(around), *inside, *next(around)]
 
     firsts = [sources.ledger.first_interval_ms(facility.id, quantity) for quantity in (IMPORT, EXPORT)]
     market = period.profile.method == "market"

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.metered import applied, identity
 from aggregator.accounts.period import Period
+from aggregator.accounts.site_days import site_of
 from aggregator.accounts.slots import ZERO
 from aggregator.accounts.tree import Division, Metered
 from aggregator.emissions.amounts import EXACT
@@ -50,7 +51,11 @@ class _Sum:
 
 
 def allocated_lines(period: Period) -> Iterator[Line]:
-    """Of electricity, under a location-based profile; nothing where no meter inside a main has a figure."""
+    """Of electricity, under a location-based profile; nothing where no meter inside a main has a figure, nor where PV, storage or charging is
+    metered: there the same is done with what reaches the loads (see `pool_lines`).
+    """
+    if site_of(period.facility) is not None:
+        return
     sums: dict[_Group, _Sum] = {}
     for shared_out in intervals_shared(period):
         _add(period, shared_out, sums)

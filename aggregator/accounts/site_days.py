@@ -131,17 +131,19 @@ class SiteDays:
     def day(self, from_ms: int, to_ms: int, slots: Slots) -> Day:
         """A local day or a part of it, from `state`; leaves the state after it. `slots` are those of the whole local day."""
         state, site = self.state, self.site
-        seen = state.seen | {counter for counter, of in slots.items() if of}
+        seen = set(state.seen)
         pools = {name: Pool.reopened(site.cells[name], content) for name, content in state.contents.items()}
-        for name in site.storage:
-            if name not in pools and any(counter[0] == name for counter in seen):
-                pools[name] = Pool.first(site.cells[name])
         opening = {name: pools[name].content for name in site.storage if name in pools}
         plugged = dict(state.plugged)
         anchors = [anchor for anchor in self.anchors if from_ms <= anchor.at_ms < to_ms]
         intervals = []
         for at_ms in sorted({at_ms for of in slots.values() for at_ms in of if from_ms <= at_ms < to_ms}):
             end_ms = at_ms + site.interval_ms
+            seen |= {counter for counter, of in slots.items() if at_ms in of}
+            for name in site.storage:
+                if name not in pools and any(counter[0] == name for counter in seen):
+                    pools[name] = Pool.first(site.cells[name])
+                    opening[name] = pools[name].content
             for name, plug_in in self._vehicles(at_ms, end_ms):
                 if plug_in is None:
                     plugged.pop(name, None)
@@ -159,7 +161,7 @@ class SiteDays:
             solved = self._solved(at_ms, end_ms, flows, pools, measured=measured)
             final = all(slot.final for slot in there)
             intervals.append(Interval(at_ms, end_ms, solved, measured, _worst(there), final))
-        self.state = State(seen, {name: pool.content for name, pool in pools.items()}, plugged)
+        self.state = State(frozenset(seen), {name: pool.content for name, pool in pools.items()}, plugged)
         return Day(from_ms, to_ms, tuple(intervals), pools, opening)
 
     def _solved(self, at_ms: int, end_ms: int, flows: Flows, pools: Mapping[str, Pool], *, measured: bool) -> Solved:
@@ -167,7 +169,7 @@ class SiteDays:
             return caused(flows, pools, lambda kwh: self.grid(at_ms, end_ms, kwh))
         return solve(flows, pools) if measured else unsolved(flows, pools)
 
-    def _flows(self, at_ms: int, end_ms: int, slots: Slots, seen: frozenset[Counter]) -> tuple[Flows, bool]:
+    def _flows(self, at_ms: int, end_ms: int, slots: Slots, seen: set[Counter]) -> tuple[Flows, bool]:
         """The interval, and whether every counter that has ever had a figure has one here."""
         measured = True
 
