@@ -39,8 +39,8 @@ from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
 from aggregator.open_books import RegistryWatch, open_books
 from aggregator.overruling import Overruling
-from aggregator.publication_watch import PublicationWatch
 from aggregator.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
+from aggregator.publication_watch import PublicationWatch
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler

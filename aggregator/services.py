@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
-from aggregator.accounts.runs import Runs
 from aggregator.accounts.lineage import Lineage
+from aggregator.accounts.runs import Runs
 from aggregator.accounts.samples import Samples
 from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
