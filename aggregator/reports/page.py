@@ -8,6 +8,7 @@ from typing import Final
 
 from aggregator.accounts.line import SCOPES
 from aggregator.accounts.statement import Statement, total_kg
+from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.reports.chart import Bar, bars, lying_bars, shares
 from aggregator.reports.report import Report
 from aggregator.reports.rounding import Rounding
@@ -30,9 +31,9 @@ def page_of(report: Report, language: str) -> str:
 
     style = resources.files("aggregator.reports").joinpath("page.css").read_text(encoding="utf-8")
     title = f"{say('report')}: {escape(report.name)}"
-    long = sum(1 for table in tables_of(report) if table.name == "days" for _ in table.rows) > _MOST_DAYS * len(
-        report.statements
-    )
+    tables = tables_of(report)
+    days = sum(len(table.rows) for table in tables if table.name == "days")
+    long = days > _MOST_DAYS * len(report.statements)
     body = [
         f"<h1>{title}</h1>",
         f"<dl><dt>{say('facility')}</dt><dd>{escape(report.facility)}</dd>",
@@ -43,7 +44,7 @@ def page_of(report: Report, language: str) -> str:
         '<div class="totals">', *(_total(statement, language) for statement in report.statements), "</div>",
         *_charts(report, language, long=long),
     ]  # fmt: skip
-    for table in tables_of(report):
+    for table in tables:
         if not (table.name == "days" and long):
             body += _section(table, report, language)
         if table.name == "rounding":
@@ -68,8 +69,10 @@ def _total(statement: Statement, language: str) -> str:
     head = f"{escape(statement.profile)}<br>"
     if kg is None:
         return f'<div class="total none">{head}<b>{escape(word("no_figure", language))}</b><span class="muted">{escape(covered)}</span></div>'
+    doubt = uncertainty_of(statement)
+    width = "" if doubt is None or not doubt.kg or doubt.percent is None else f" ± {grouped_digits(doubt.percent, 1)} %"
     exact = word("exactly", language).format(f"{kg.scaleb(-3):f}")
-    return f'<div class="total">{head}<b>{grouped_digits(kg.scaleb(-3), 3)} t CO2e</b><span class="muted">{escape(" · ".join(part for part in (exact, covered) if part))}</span></div>'
+    return f'<div class="total">{head}<b>{grouped_digits(kg.scaleb(-3), 3)} t CO2e{width}</b><span class="muted">{escape(" · ".join(part for part in (exact, covered) if part))}</span></div>'
 
 
 # -- charts ---------------------------------------------------------------------------------------------------------------

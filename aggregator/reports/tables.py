@@ -11,10 +11,12 @@ from typing import Any
 
 from aggregator.accounts.line import SCOPES, Counts, Line
 from aggregator.accounts.statement import Statement, total_kg
+from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.entry import published_text
 from aggregator.intervals.local_time import day_span_ms, local_day
 from aggregator.reports.report import Report
+from aggregator.reports.rounding_tables import DIGITS, column, rounded, stored_as_zero
 from aggregator.reports.table import Cell, Column, Shown, Table, table
 
 _PROFILE = Column("profile")
@@ -25,8 +27,8 @@ _LONGER = "longer_than_a_day"
 def tables_of(report: Report) -> tuple[Table, ...]:
     """All tables in their order; those that would be empty are left out, save the totals."""
     made = (
-        _totals(report), _sources(report), _carriers(report), _months(report), _days(report), _coverage(report), _grades(report),
-        _without_figure(report), _factors(report), _restatements(report), _proofs(report), _rounded(report), _column(report), _missing(report),
+        _totals(report), _sources(report), _carriers(report), _months(report), _days(report), _coverage(report), _uncertainty(report), _grades(report),
+        _without_figure(report), _factors(report), _restatements(report), _proofs(report), rounded(report), column(report), stored_as_zero(report),
     )  # fmt: skip
     return tuple(each for each in made if each.rows or each.name == "totals")
 
@@ -132,6 +134,28 @@ def _coverage(report: Report) -> Table:
     return table("coverage", columns, rows)
 
 
+def _uncertainty(report: Report) -> Table:
+    """Half widths at 95 %, where meters or factors state one."""
+    columns = (
+        _PROFILE, Column("half_width_kg", Shown.KG), Column("half_width_percent", Shown.PERCENT), Column("independent_kg", Shown.KG),
+        Column("meters_kg", Shown.KG), Column("factors_kg", Shown.KG), Column("unstated"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for s in report.statements:
+        found = uncertainty_of(s)
+        if found is not None and found.kg:
+            parts = (
+                _cut(part) for part in (found.kg, found.percent, found.independent_kg, found.meter_kg, found.factor_kg)
+            )
+            rows.append((s.profile, *parts, ", ".join(found.unstated)))
+    return table("uncertainty", columns, rows)
+
+
+def _cut(root: Decimal | None) -> Decimal | None:
+    """A root has no end: its first digits."""
+    return None if root is None else DIGITS.plus(root)
+
+
 def _grades(report: Report) -> Table:
     columns = (
         _PROFILE, Column("source"), Column("quality", Shown.WORD), Column("reason", Shown.WORD), Column("marks"), Column("intervals", Shown.COUNT),
@@ -230,72 +254,6 @@ def _restatements(report: Report) -> Table:
 def _proofs(report: Report) -> Table:
     columns = (_PROFILE, Column("what", Shown.WORD), Column("value"))
     return table("proofs", columns, ((p.profile, p.what, p.value) for p in report.proofs))
-
-
-def _rounded(report: Report) -> Table:
-    """The exact total beside what rounded intervals would have added up to."""
-    columns = (
-        _PROFILE, Column("rounded_to", Shown.WORD), Column("total_t", Shown.NUMBER), Column("error_percent", Shown.PERCENT),
-        Column("zeroed", Shown.COUNT), Column("zeroed_t", Shown.NUMBER), Column("intervals", Shown.COUNT),
-    )  # fmt: skip
-    rows: list[tuple[Cell, ...]] = []
-    for r in report.roundings:
-        rows.append((r.profile, "not_rounded", r.total_t, Decimal(0), 0, Decimal(0), r.intervals))
-        rows += [
-            (
-                r.profile,
-                f"{each.grain_t:f} t",
-                each.total_t,
-                each.error_percent,
-                each.zeroed,
-                each.zeroed_t,
-                r.intervals,
-            )
-            for each in r.rounded
-        ]
-    return table("rounding", columns, rows)
-
-
-def _column(report: Report) -> Table:
-    """From another column's sum to energy times the factor that it implies, step by step."""
-    columns = (
-        Column("column"),
-        Column("step", Shown.WORD),
-        Column("value", Shown.NUMBER),
-        Column("unit"),
-        Column("intervals", Shown.COUNT),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    for c in {r.column.name: r.column for r in report.roundings if r.column is not None}.values():
-        rows += [(c.name, "column_says", c.total_t, "t", None), (c.name, "its_last_digit", c.grain_t, "t", None)]
-        if c.implied is None:
-            rows.append((c.name, "no_factor_fits", None, "", None))
-            continue
-        rows += [
-            (c.name, "implied_at_least", c.low, "kg/kWh", None),
-            (c.name, "implied_at_most", c.high, "kg/kWh", None),
-            (c.name, "implied", c.implied, "kg/kWh", None),
-            (c.name, "rounded_to_zero", c.rounded_to_zero_t, "t", c.rounded_to_zero),
-            (c.name, "stored_as_zero_rows", c.missing_t, "t", sum(run.intervals for run in c.missing)),
-            (c.name, "other_rounding", c.others_t, "t", None),
-            (c.name, "implied_total", c.implied_total_t, "t", None),
-            (c.name, "column_is_off_by", c.error_percent, "%", None),
-        ]
-    return table("another_column", columns, rows)
-
-
-def _missing(report: Report) -> Table:
-    columns = (
-        Column("column"), Column("from", Shown.INSTANT), Column("to", Shown.INSTANT), Column("intervals", Shown.COUNT),
-        Column("energy_kwh", Shown.NUMBER), _KG,
-    )  # fmt: skip
-    found = {r.column.name: r.column for r in report.roundings if r.column is not None}
-    rows = [
-        (c.name, run.start_ms, run.end_ms, run.intervals, run.energy_kwh, run.kg)
-        for c in found.values()
-        for run in c.missing
-    ]
-    return table("stored_as_zero", columns, rows)
 
 
 # -- what the tables group by ---------------------------------------------------------------------------------------------

@@ -110,4 +110,5 @@ def test_nine_months_of_a_steel_plant_and_why_other_sums_differ(
     )
     assert "The column co2_t adds up to 308.21 t." in page
     assert "comes to 334.377 t and the column is -7.8 % off" in page
+    assert '<td>the column is above it by</td><td class="n">-78.765425102</td>' in page  # 308.21 - 386.975425102
     assert "47 rows are stored as 0 though they are not small (1.708 t)" in page

@@ -7,6 +7,8 @@ meter with a multiplier of 2, so each interval is 20 kWh, and with 0.5 kg/kWh 10
 import io
 import json
 import random
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +185,13 @@ def test_one_line_is_followed_down_to_the_meter_and_the_document(
         assert refusal in capsys.readouterr().err
     file.write_bytes(files_of(bundle)["evidence.zip"])
     assert main(["verify", str(file), "--trace", "2"]) == 2
+
+
+def test_a_verifier_needs_none_of_the_aggregators_packages() -> None:
+    heavy = "('numpy', 'duckdb', 'pydantic', 'fastapi', 'uvicorn', 'prometheus_client')"
+    program = f"import sys, wattline.verify; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_same_question_gives_the_same_bytes(client: httpx.Client, bundle: bytes, aggregator: Aggregator) -> None:

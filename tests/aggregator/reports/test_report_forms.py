@@ -121,6 +121,27 @@ def test_coverage_and_grades_say_what_was_not_measured_well(report: Report) -> N
     assert [row[-1] for row in rows(report, "without_figure")] == ["no factor for it", "no residual mix"]
 
 
+def test_what_meters_and_factors_state_makes_a_half_width() -> None:
+    """3 % of 795.9 kg by a meter and 4 % by its factor are 5 % together; the diesel states nothing and is named."""
+    grid = replace(GRID, u95_percent=D(4))
+    lines = (
+        replace(metered(0, "1500"), factor=grid, meter_u95_percent=D(3)),
+        recorded("activity:diesel", Counts.SCOPE_1, "100", DIESEL),
+    )
+    made = report_of(FACILITY, [replace(STATEMENT, lines=lines)], [])
+    ((profile, half_kg, percent, independent_kg, meters_kg, factors_kg, unstated),) = rows(made, "uncertainty")
+    assert (profile, half_kg, independent_kg, meters_kg, factors_kg) == (
+        "GHGP-LB",
+        D("39.795"),
+        0,
+        D("23.877"),
+        D("31.836"),
+    )
+    assert percent == round(D("39.795") / (D("795.9") + D("309.59")) * 100, 8)
+    assert unstated == f"activity:diesel, {DIESEL}"
+    assert "t CO2e ± 3.6 %" in export(made, "html", "en").decode()
+
+
 def test_restatements_show_each_figure_its_change_and_why(report: Report) -> None:
     assert [row[4:7] for row in rows(report, "restatements")] == [
         (D(1000), None, ""), (ALL, ALL - 1000, "readings +0.1054900000005306 t"),
