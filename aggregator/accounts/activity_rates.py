@@ -24,6 +24,7 @@ from aggregator.emissions.formulas.process import (
     leaked_gas,
     vented_gas,
 )
+from aggregator.emissions.formulas.uncertainty import uncertainty_of_product
 from aggregator.emissions.formulas.worked import Worked
 from aggregator.emissions.parameter import Asked, Resolved, resolve_parameter
 from aggregator.emissions.profiles import Profile
@@ -97,8 +98,16 @@ class _Used:
         version = max((entry.version for entry in self.entries), default=1)
         region = self.entries[0].region if self.entries and own != "facility" else ""
         return Applied(
-            name, version, exact_or_rounded(kg_per_unit, PER_UNIT), region, tier=own, source=document or "stoichiometry"
-        )
+            name, version, exact_or_rounded(kg_per_unit, PER_UNIT), region, tier=own, source=document or "stoichiometry",
+            u95_percent=self._u95_percent(),
+        )  # fmt: skip
+
+    def _u95_percent(self) -> Decimal | None:
+        """Of the product of independent parameters; None where one of them states none."""
+        stated = [Fraction(entry.u95_percent) for entry in self.entries if entry.u95_percent is not None]
+        if not stated or len(stated) < len(self.entries):
+            return None
+        return exact_or_rounded(uncertainty_of_product(stated)["uncertainty_percent"])
 
 
 @dataclass(frozen=True, slots=True)

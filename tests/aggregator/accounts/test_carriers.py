@@ -14,6 +14,7 @@ from aggregator.accounts.made import made_lines
 from aggregator.accounts.metered import location_lines
 from aggregator.accounts.period import Period
 from aggregator.accounts.shares import allocated_lines
+from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.entry import Entry, SourceDoc
 from aggregator.emissions.profiles import profile
 from aggregator.emissions.registry import Registry
@@ -183,3 +184,21 @@ def test_only_what_gives_a_figure_is_expected_and_nothing_under_a_marginal_profi
     meters = (meter("gas", "gas", fuel="natural_gas"), meter("water", "water"))
     assert [found.device for found in carrier_mains(period({}, *meters))] == ["gas"]
     assert carrier_mains(period({}, *meters, rules="MARGINAL")) == ()
+
+
+def test_example_20_a_fuel_s_line_is_as_uncertain_as_its_meter_and_its_three_parameters() -> None:
+    parameters = [
+        replace(of_our_own(f"fuel.natural_gas.{name}", value, unit, "", kind), u95_percent=D(u95))
+        for name, value, unit, kind, u95 in (
+            ("ncv", "389.31", "GJ/10^4 Nm3", "ncv", 3), ("carbon_content", "0.0153", "tC/GJ", "carbon_content", 4),
+            ("oxidation", "0.99", "1", "oxidation", 1),
+        )
+    ]  # fmt: skip
+    gas = replace(meter("gas", "gas", fuel="natural_gas"), accuracy_percent=D(2))
+    made = compile_statement(
+        period({("gas", "gas_volume_normal_m3"): ["100", "50"]}, gas, own=parameters), [carrier_lines]
+    )
+    told = uncertainty_of(made)
+    assert told is not None
+    assert told.unstated == ()
+    assert told.percent == pytest.approx(D("5.477225575"), abs=D("1e-9"))
