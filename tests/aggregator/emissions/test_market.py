@@ -170,10 +170,14 @@ def test_instruments_are_read_from_a_csv_file(tmp_path: Path) -> None:
     (read,) = read_instruments(path)
     assert (read.kwh, read.from_ms, read.to_ms) == (12_000, START, ms("2023-07-01"))
     path.write_text(head + "g1,gec,a dozen,2023-06-01,2023-07-01,CN,0,works,GEC-5,statement\n", encoding="utf-8")
-    with pytest.raises(InstrumentsRefused, match=r"bought.csv:2: mwh: expected a decimal number such as 42.652, got 'a dozen'"):
+    with pytest.raises(
+        InstrumentsRefused, match=r"bought.csv:2: mwh: expected a decimal number such as 42.652, got 'a dozen'"
+    ):
         read_instruments(path)
     path.write_text(head + "g1,gec,1e999999,2023-06-01,2023-07-01,CN,0,works,GEC-5,statement\n", encoding="utf-8")
-    with pytest.raises(InstrumentsRefused, match=r"bought.csv:2: mwh: expected a decimal number such as 42.652, got '1e999999'"):
+    with pytest.raises(
+        InstrumentsRefused, match=r"bought.csv:2: mwh: expected a decimal number such as 42.652, got '1e999999'"
+    ):
         read_instruments(path)
     path.write_text("id,type\n", encoding="utf-8")
     with pytest.raises(InstrumentsRefused, match="mwh, from, to"):
