@@ -15,6 +15,7 @@ from aggregator.accounts.bindings import Bindings
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.hand_readings import HandReadings
+from aggregator.accounts.late import closed_by
 from aggregator.accounts.lineage import Lineage
 from aggregator.accounts.logged import take_up, take_up_bindings
 from aggregator.accounts.pool_watch import PoolWatch
@@ -170,7 +171,7 @@ class Aggregator:
             commands=self.commands,
             edge_carbon=self.edge_carbon,
             overruling=Overruling(self.settler),
-            entering=None if self.settler.hand is None else Entering(self.settler, self.settler.hand),
+            entering=None if self.settler.hand is None else Entering(self.settler, self.settler.hand, closed_by(self.runs)),
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
             persons=self.settings.persons,

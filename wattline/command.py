@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sim(words)
     _add_import(words)
     _add_readings(words)
+    _add_late(words)
     _add_bill(words)
     _add_tree(words)
     _add_gaps(words)
@@ -449,6 +450,25 @@ def _run_bill(options: argparse.Namespace) -> int:
     from wattline import bill
 
     return bill.run(options)
+
+
+def _add_late(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _word(
+        words,
+        "late",
+        "published spans that no longer say what the ledger says, and need a restatement",
+        "wattline late --config aggregator.toml",
+    )
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the aggregator's settings")
+    parser.add_argument("--facility", help="which one (default: the only one)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=_run_late)
+
+
+def _run_late(options: argparse.Namespace) -> int:
+    from wattline import late
+
+    return late.run(options)
 
 
 def _add_factors(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -15,7 +15,9 @@ from typing import Any
 from aggregator.accounts.entering import Entering, Told
 from aggregator.accounts.entering_csv import enter_csv, local_ms
 from aggregator.accounts.hand_readings import Entry, HandAmount, HandReadings
+from aggregator.accounts.late import closed_by
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsUnusable
+from aggregator.accounts.runs import Runs
 from aggregator.emissions.csv_table import TableRefused
 from aggregator.facility import Facility
 from aggregator.intervals.decision import Unfit
@@ -75,7 +77,8 @@ def opened(settings: Settings) -> Iterator[tuple[Settler, Entering]]:
             books = open_books(settings, ledger, clock)
             settler = Settler(store, ledger, settings.facilities, clock, books=books, hand=hand)
             assert settler.hand is not None
-            yield settler, Entering(settler, settler.hand)
+            with Runs(settings.data_directory / ACCOUNTS_NAME) as runs:
+                yield settler, Entering(settler, settler.hand, closed_by(runs))
             settler.settle(patient=False)
         finally:
             hand.close()
@@ -218,6 +221,7 @@ def _line(told: Told) -> str:
     shown = "withdrawn" if kept.display_kwh is None else f"{kept.display_kwh:f} kWh"
     off = "" if told.off_kwh is None else f", {told.off_kwh:+f} kWh off the measured line"
     known = "" if told.new else ", on record already"
+    known += ", needs a restatement of what is published" if told.restatement else ""
     return (
         f"{_utc(kept.at_ms)} {kept.series.device} {kept.series.quantity} {shown}, version {kept.version}, {told.place}{off}{known},"
         f" by {kept.entry.by}, {kept.entry.evidence}" + (f" ({kept.entry.reason})" if kept.entry.reason else "")

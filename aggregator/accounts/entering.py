@@ -1,12 +1,13 @@
 """What people read off meters, checked against the meter and put on record. Not which of it makes the figures (see `hand_line` and `aggregator.settle`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, Literal
 
 from aggregator.accounts.hand_line import HandLine, Shown, carries
 from aggregator.accounts.hand_readings import Entry, HandAmount, HandReading
+from aggregator.accounts.late import Closed
 from aggregator.facility import Facility, MeterSpec
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
@@ -29,12 +30,16 @@ Place = Literal["joins", "beside", "contradicted", "withdrawn", "superseded"]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A reading by hand and what became of it. `off_kwh`: how far above the measured line it lies, where it lies beside it."""
+    """A reading by hand and what became of it. `off_kwh`: how far above the measured line it lies, where it lies beside it.
+
+    `restatement`: it changes a published span, which keeps its figure until it is restated.
+    """
 
     reading: HandReading
     place: Place
     off_kwh: Decimal | None = None
     new: bool = True
+    restatement: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,11 @@ class ToldAmount:
 class Entering:
     """For one aggregator. Any thread may call. Raises Unfit for what is refused, and what ledger, store and records raise."""
 
-    def __init__(self, settler: Settler, line: HandLine) -> None:
+    def __init__(
+        self, settler: Settler, line: HandLine, closed: Closed = lambda _facility, _from_ms, _to_ms: False
+    ) -> None:
         self._settler = settler
+        self._closed = closed
         self._line = line
         self._book = line.book
 
@@ -76,7 +84,9 @@ class Entering:
             self._check_bound(meter, series, Shown(at_ms, display_kwh))
         entered = self._book.enter(series, at_ms, display_kwh, entry, self._settler.clock())
         self._settler.note(series, at_ms, at_ms)
-        return self._told(meter, entered)
+        return replace(
+            self._told(meter, entered), restatement=place == "joins" and self._touches_closed(meter, series, at_ms)
+        )
 
     def withdraw(self, facility: str, device: str, quantity: str, at_ms: int, entry: Entry) -> Told:
         """A reading no longer stands; its versions stay on record."""
@@ -89,7 +99,7 @@ class Entering:
             raise Unfit("reason", "why the reading is withdrawn", "nothing")
         entered = self._book.enter(series, at_ms, None, entry, self._settler.clock())
         self._settler.note(series, at_ms, at_ms)
-        return self._told(meter, entered)
+        return replace(self._told(meter, entered), restatement=self._touches_closed(meter, series, at_ms))
 
     def listed(self, facility: str, device: str | None, from_ms: int, to_ms: int) -> list[Told]:
         """Every version of every reading of a span with what became of it."""
@@ -116,6 +126,13 @@ class Entering:
             measured = _between(before, after, reading.at_ms)
             off_kwh = None if measured is None else reading.display_kwh - measured
         return Told(reading, place, off_kwh, new)
+
+    def _touches_closed(self, meter: MeterSpec, series: SeriesKey, at_ms: int) -> bool:
+        """Whether the energies on both sides of an instant belong to a published span."""
+        before = self._line.neighbour(meter, series, at_ms, -1)
+        after = self._line.neighbour(meter, series, at_ms + 1, 1)
+        from_ms = at_ms if before is None else before.at_ms
+        return self._closed(series.facility, from_ms, at_ms + 1 if after is None else after.at_ms)
 
     def _check_bound(self, meter: MeterSpec, series: SeriesKey, hand: Shown) -> None:
         """Rule 1: what the line can have carried since the display before, and until the one after."""

@@ -86,13 +86,15 @@ class _Versioned(Answer):
 
 class ReadingAnswer(_Versioned):
     """One version. `place`: `joins` the counter; `beside` measured readings, `off_kwh` above them, and only compared; `contradicted` by
-    those around it and left out; `withdrawn`; `superseded` by a later version. `display_kwh` null: withdrawn."""
+    those around it and left out; `withdrawn`; `superseded` by a later version. `display_kwh` null: withdrawn. `restatement`: what was just entered
+    changes a published span, which keeps its figure until it is restated."""
 
     at_ms: int
     display_kwh: str | None
     place: str
     off_kwh: str | None
     new: bool
+    restatement: bool
 
 
 class AmountAnswer(_Versioned):
@@ -257,6 +259,7 @@ def _reading(told: Told) -> ReadingAnswer:
         place=told.place,
         off_kwh=None if told.off_kwh is None else format(told.off_kwh, "f"),
         new=told.new,
+        restatement=told.restatement,
         evidence=kept.entry.evidence,
         reason=kept.entry.reason,
         by=kept.entry.by,
