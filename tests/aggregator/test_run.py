@@ -1,11 +1,14 @@
 """The aggregator as it is assembled: what a restart with other settings changes."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
+from aggregator.audit.record_proof import LogReader, record_proof
 from aggregator.imports import ImportOptions, import_csv
 from aggregator.run import Aggregator
 from aggregator.settings import load
+from wattline.command import main
 from wire.clock import Clock
 
 SETTINGS = """
@@ -53,3 +56,17 @@ def test_a_factor_that_comes_with_a_restart_fills_the_figures_that_were_missing(
     after = started(tmp_path, FACTOR)
     assert booked(after) == [Decimal("20.0"), Decimal("5.25")]
     after._close()
+
+
+def test_a_run_that_a_command_makes_beside_it_is_in_the_log(tmp_path: Path) -> None:
+    csv = tmp_path / "energy.csv"
+    csv.write_text("start,energy_kwh\n2018-03-05T00:00:00,40\n2018-03-05T00:15:00,10.5\n")
+    running = started(tmp_path, FACTOR)
+    import_csv(csv, ImportOptions("steel", "incomer", time_zone="Asia/Seoul"), running.books)
+    span = ["--from", "2018-03-05", "--to", "2018-03-06", "--by", "ann"]
+    assert main(["runs", "new", "--config", str(tmp_path / "aggregator.toml"), *span]) == 0
+    running._close()
+    with LogReader(tmp_path / "data") as log:
+        proof = record_proof(log, "run", 1)
+        assert proof.check(log.verifier).size == 1
+    assert json.loads(proof.leaf)["kg"] == "25.25"  # 50.5 kWh at 0.5

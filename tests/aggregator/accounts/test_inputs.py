@@ -1,5 +1,6 @@
 """Any interval is proven under the input root of its run. Peer: the tree of RFC 6962 over all leaves."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 
@@ -73,3 +74,30 @@ def test_final_up_to_the_first_interval_that_is_not() -> None:
     some[3] = replace(some[3], final=False)
     assert series_of("a", "energy_import_kwh", some).final_to_ms == 3 * 900_000
     assert series_of("a", "energy_import_kwh", rows("a", 5)).final_to_ms == 5 * 900_000
+
+
+def test_a_leaf_is_the_canonical_json_of_its_interval_whatever_its_words() -> None:
+    """Peer: the standard library's JSON."""
+    row = IntervalRow(
+        "works",
+        'a "b" \\ 表',
+        "q",
+        1,
+        2,
+        Decimal("1E+3"),
+        Grade(Quality.SUBSTITUTED, "counter-diff\u2028"),
+        False,
+        "import",
+        7,
+    )
+    said = {
+        "device": row.device, "end_ms": 2, "energy_kwh": "1000", "final": False, "quality": int(Quality.SUBSTITUTED), "quantity": "q",
+        "reason": "counter-diff\u2028", "source": "import", "start_ms": 1, "version": 7,
+    }  # fmt: skip
+    assert interval_leaf(row) == json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("count", range(1, 34))
+def test_the_root_that_is_made_leaf_by_leaf_is_the_one_that_a_proof_leads_to(count: int) -> None:
+    made = series_of("a", "energy_import_kwh", rows("a", count))
+    assert input_proof((made,), rows("a", count), 0).interval.root() == made.root
