@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from aggregator.accounts.columns import Piece, Resolve, Spans, pieces_of_columns, pieces_of_rows
 from aggregator.accounts.period import Period
 from aggregator.accounts.sealed import Seal, Seals
+from aggregator.accounts.sealed_file import Chunk
 from aggregator.ledger import IntervalRow, Ledger
 
 # (device, quantity, from_ms, to_ms) -> the interval energies that start within, ordered
@@ -39,6 +41,12 @@ class SealedPieces:
             at_ms = end_ms
         if at_ms < to_ms:
             self._parts.append((at_ms, to_ms, None, None))
+
+    def sealed(self) -> Iterator[tuple[Spans, Callable[[str, str], Chunk | None]]]:
+        """Each part of [from_ms, to_ms) that a seal holds, and what gives its rows by device and quantity. Raises SealedFileUnusable."""
+        for _, _, seal, spans in self._parts:
+            if seal is not None and spans is not None:
+                yield spans, partial(self._seals.chunk, seal)
 
     def __call__(self, device: str, quantity: str) -> Iterator[Piece]:
         """Raises SealedFileUnusable, LedgerBusy."""

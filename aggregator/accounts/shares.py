@@ -4,7 +4,8 @@ In each interval the kg of the mains' import are shared among what consumed, in 
 energy x factor; where PV or storage did, everybody gets less than that, and the kg still add up to the mains'.
 """
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,6 +14,8 @@ from typing import Final, NamedTuple
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.metered import applied, identity
 from aggregator.accounts.period import Period
+from aggregator.accounts.sealed_pieces import SealedPieces
+from aggregator.accounts.share_columns import SharedPiece, shared_columns
 from aggregator.accounts.site_days import site_of
 from aggregator.accounts.slots import ZERO
 from aggregator.accounts.tree import Division, Metered
@@ -57,10 +60,43 @@ def allocated_lines(period: Period) -> Iterator[Line]:
     if site_of(period.facility) is not None:
         return
     sums: dict[_Group, _Sum] = {}
-    for shared_out in intervals_shared(period):
+    days, left = _by_columns(period, sums)
+    for shared_out in intervals_shared(period, days, left):
         _add(period, shared_out, sums)
     for group, summed in sums.items():
         yield _line(group, summed)
+
+
+def _by_columns(period: Period, sums: dict[_Group, _Sum]) -> tuple[list[tuple[int, int]], Callable[[int], bool]]:
+    """Adds up what sealed columns give at once; gives the days that are left, and which of their intervals are."""
+    days = [(from_ms, to_ms) for _, from_ms, to_ms in period.days()]
+    if not isinstance(period.columns, SealedPieces) or not _shares(period):
+        return days, lambda _: True
+    tree = meter_tree(period.facility, "electricity")
+    begins = {from_ms for from_ms, _ in days}
+    done: list[tuple[int, int]] = []
+    left: set[int] = set()
+    for spans, chunk_of in period.columns.sealed():
+        from_ms, to_ms = int(spans.bounds[0]), int(spans.bounds[-1])
+        if from_ms not in begins or (to_ms not in begins and to_ms != period.to_ms):
+            continue
+        found = shared_columns(tree, spans, chunk_of, period.facility.interval_ms, UNMETERED)
+        if found is not None:
+            for piece in found[0]:
+                _add_piece(period, piece, sums)
+            left.update(found[1])
+            done.append((from_ms, to_ms))
+    ordered = sorted(left)
+    kept = [
+        (from_ms, to_ms)
+        for from_ms, to_ms in days
+        if not _within(from_ms, done) or bisect_left(ordered, from_ms) < bisect_left(ordered, to_ms)
+    ]
+    return kept, lambda at_ms: at_ms in left or not _within(at_ms, done)
+
+
+def _within(at_ms: int, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(from_ms <= at_ms < to_ms for from_ms, to_ms in spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +111,47 @@ class SharedOut:
     mixed: bool
 
 
-def intervals_shared(period: Period) -> Iterator[SharedOut]:
-    """Each interval of electricity that the mains have a figure of, shared out; not those of local days on which no meter inside has any."""
-    if period.profile.method != "location" or period.profile.signal != AVERAGE:
+def intervals_shared(
+    period: Period, days: Sequence[tuple[int, int]] | None = None, wanted: Callable[[int], bool] = lambda _: True
+) -> Iterator[SharedOut]:
+    """Each interval of electricity that the mains have a figure of, shared out; not those of local days on which no meter inside has any.
+
+    `days` and `wanted` (by start) say which, where not all are.
+    """
+    if not _shares(period):
         return
     tree = meter_tree(period.facility, "electricity")
     inside = [device for device in tree.nodes if device not in tree.mains]
-    if not inside:
-        return
-    for from_ms, to_ms in _pieces(period, len(tree.nodes)):
+    days = [(from_ms, to_ms) for _, from_ms, to_ms in period.days()] if days is None else days
+    for from_ms, to_ms in _pieces(period, days, len(tree.nodes)):
         metered = Metered(period.facility, "electricity", period.reading(from_ms, to_ms), from_ms, to_ms)
         zone = period.facility.zone
         told = {day_of(at_ms, zone) for device in inside for at_ms in metered.slots[device]}
-        for at_ms in metered.starts():
+        for at_ms in filter(wanted, metered.starts()):
             division = metered.division(at_ms)
             if division.total is not None and day_of(at_ms, zone) in told:
                 yield _shared_out(period, metered, at_ms, division)
 
 
-def _pieces(period: Period, meters: int) -> Iterator[tuple[int, int]]:
-    """The period in stretches of whole local days, so many that not too much of it is held at once."""
-    days = [(from_ms, to_ms) for _, from_ms, to_ms in period.days()]
+def _shares(period: Period) -> bool:
+    """Whether there is anything to share out: a location-based inventory, and a meter inside a main."""
+    if period.profile.method != "location" or period.profile.signal != AVERAGE:
+        return False
+    tree = meter_tree(period.facility, "electricity")
+    return any(device not in tree.mains for device in tree.nodes)
+
+
+def _pieces(period: Period, days: Sequence[tuple[int, int]], meters: int) -> Iterator[tuple[int, int]]:
+    """Local days in stretches, so many that not too much of them is held at once."""
     day_intervals = 86_400_000 // period.facility.interval_ms
     at_once = max(1, HELD // (meters * day_intervals))
-    for first in range(0, len(days), at_once):
-        piece = days[first : first + at_once]
+    piece: list[tuple[int, int]] = []
+    for day in days:
+        if piece and (len(piece) == at_once or piece[-1][1] != day[0]):
+            yield piece[0][0], piece[-1][1]
+            piece = []
+        piece.append(day)
+    if piece:
         yield piece[0][0], piece[-1][1]
 
 
@@ -126,12 +178,27 @@ def _add(period: Period, one: SharedOut, sums: dict[_Group, _Sum]) -> None:
     for source, kwh in one.taken.items():
         grade, final = _graded(one.metered, source, one.start_ms)
         summed = sums.setdefault(_Group(source, day, factor, grade, one.mixed), _Sum(one.start_ms, end_ms, one.found))
-        summed.end_ms = max(summed.end_ms, end_ms)
+        summed.start_ms, summed.end_ms = min(summed.start_ms, one.start_ms), max(summed.end_ms, end_ms)
         summed.kwh = EXACT.add(summed.kwh, kwh)
         summed.intervals += 1
         summed.provisional += not final
         if one.kg is not None:
             summed.kg = EXACT.add(summed.kg or ZERO, one.kg[source])
+
+
+def _add_piece(period: Period, piece: SharedPiece, sums: dict[_Group, _Sum]) -> None:
+    """As `_add`, of many intervals at once."""
+    found = piece.factor
+    group = _Group(
+        piece.source, day_of(piece.start_ms, period.facility.zone), identity(found), piece.grade, mixed=False
+    )
+    summed = sums.setdefault(group, _Sum(piece.start_ms, piece.end_ms, found))
+    summed.start_ms, summed.end_ms = min(summed.start_ms, piece.start_ms), max(summed.end_ms, piece.end_ms)
+    summed.kwh = EXACT.add(summed.kwh, piece.kwh)
+    summed.intervals += piece.intervals
+    summed.provisional += piece.provisional
+    if found.kg_per_kwh is not None:
+        summed.kg = EXACT.add(summed.kg or ZERO, EXACT.multiply(piece.kwh, found.kg_per_kwh))
 
 
 def consumed(division: Division) -> dict[str, Decimal]:

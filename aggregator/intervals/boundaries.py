@@ -34,9 +34,14 @@ class Grade:
     quality: Quality = Quality.GOOD
     reason: str = ""
 
+    @property
+    def severity(self) -> int:
+        """0 is good; the higher, the worse."""
+        return _SEVERITY[self.quality]
+
     def worse(self, other: "Grade") -> "Grade":
         """The worse of two; the first one where they are alike."""
-        return other if _SEVERITY[other.quality] > _SEVERITY[self.quality] else self
+        return other if other.severity > self.severity else self
 
 
 GOOD: Final = Grade()
