@@ -6,6 +6,7 @@ A day of 23 hours lacks one clock hour; a day of 25 has one twice, and both are 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -54,7 +55,8 @@ class Days:
         return int(np.count_nonzero(~np.isnan(self.kw)))
 
 
-def slots(day: date, zone: ZoneInfo) -> list[Slot]:
+@lru_cache(maxsize=4096)
+def slots(day: date, zone: ZoneInfo) -> tuple[Slot, ...]:
     """The hours of a local day in order: 23, 24 or 25."""
     begin_ms, end_ms = day_span_ms(day, zone)
     found: list[Slot] = []
@@ -67,7 +69,7 @@ def slots(day: date, zone: ZoneInfo) -> list[Slot]:
         else:
             found.append(Slot(at_ms, at_ms + QUARTER_MS, local.hour))
         offset = local.utcoffset()
-    return found
+    return tuple(found)
 
 
 def by_local_days(energies: Iterable[tuple[int, int, float]], zone: ZoneInfo) -> Days | None:

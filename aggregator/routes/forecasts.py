@@ -22,7 +22,13 @@ from aggregator.services import Services
 router = APIRouter(prefix="/api/v1/facilities/{facility}/forecasts", tags=["forecasts"], dependencies=[Reader])
 
 DAYS_MAX: Final = 400
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="a local day such as 2026-11-21")]
+Day = Annotated[
+    str,
+    Field(
+        pattern=r"^(19[7-9]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}$",
+        description="a local day such as 2026-11-21, of 1970 to 2099",
+    ),
+]
 
 
 class ForecastParameters(Parameters):

@@ -46,10 +46,12 @@ def works(zone: ZoneInfo = SHANGHAI, grid_zone: str = "") -> Facility:
 
 
 def steel() -> Hours:
-    """The excerpt's 144 days, from 1 June 2026 on."""
+    """The last 90 of the excerpt's 144 days, which are told as from 1 June 2026 on."""
     lines = [line for line in EXCERPT.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     begin_ms = day_span_ms(FIRST, SHANGHAI)[0]
-    return [(begin_ms + at * HOUR_MS, float(row["energy_kwh"])) for at, row in enumerate(csv.DictReader(lines))]
+    return [(begin_ms + at * HOUR_MS, float(row["energy_kwh"])) for at, row in enumerate(csv.DictReader(lines))][
+        54 * 24 :
+    ]
 
 
 def rows(hours: Hours, device: str = "incomer") -> list[IntervalRow]:
@@ -162,16 +164,23 @@ def test_main_meters_are_added_and_an_hour_that_one_lacks_is_not_known(tmp_path:
     made.close()
 
 
-def test_a_day_of_25_hours_is_forecast_with_25(tmp_path: Path) -> None:
-    """Berlin, 25 October 2026: both hours from 2 to 3 are those of the clock hour 2 of other days."""
+@pytest.mark.parametrize(
+    ("day", "hours", "kwh"),
+    [(date(2026, 3, 29), [0, 1, *range(3, 24)], 276 - 2), (date(2026, 10, 25), [0, 1, 2, 2, *range(3, 24)], 276 + 2)],
+)
+def test_a_day_of_23_or_25_hours_is_forecast_with_as_many(
+    tmp_path: Path, day: date, hours: list[int], kwh: int
+) -> None:
+    """Berlin, where the clock changes; hour h draws h kW. Both hours from 2 to 3 of October are those of the clock hour 2 of other days."""
     made = Plant(tmp_path, works(BERLIN))
-    begin_ms, end_ms = day_span_ms(date(2026, 8, 1), BERLIN)[0], day_span_ms(date(2026, 10, 24), BERLIN)[1]
-    hours = [(at, float(datetime.fromtimestamp(at / 1000, BERLIN).hour)) for at in range(begin_ms, end_ms, HOUR_MS)]
-    made.ledger.put_intervals(rows(hours), 0)
-    made.on(date(2026, 10, 25))
+    begin_ms, end_ms = day_span_ms(day - timedelta(days=80), BERLIN)[0], day_span_ms(day, BERLIN)[0]
+    loads = [(at, float(datetime.fromtimestamp(at / 1000, BERLIN).hour)) for at in range(begin_ms, end_ms, HOUR_MS)]
+    made.ledger.put_intervals(rows(loads), 0)
+    made.on(day)
     today, _ = made.forecasting.issue("works")
-    assert [hour.kwh for hour in today.hours] == [0, 1, 2, 2, *range(3, 24)]
-    assert today.day_kwh == pytest.approx(276 + 2)
+    assert [hour.kwh for hour in today.hours] == hours
+    assert today.day_kwh == pytest.approx(kwh)
+    assert today.hours[0].start_ms == end_ms
     made.close()
 
 
@@ -193,9 +202,10 @@ def test_the_zone_s_hours_are_forecast_by_their_median_and_by_the_provider_where
     made.ledger.put_intervals(rows(steel()), 0)
     with GridIntensities(tmp_path / REGISTRY_NAME) as series:
         made.on(LAST, minutes=-60)
-        past = intensities(FIRST, (LAST - FIRST).days, "average", 300, datetime(2026, 10, 21, tzinfo=UTC))
+        first = LAST - timedelta(days=80)
+        past = intensities(first, 80, "average", 300, datetime(2026, 10, 21, tzinfo=UTC))
         series.add(
-            [*past, *intensities(FIRST, 144, "marginal", 700, datetime(2026, 10, 21, tzinfo=UTC))], "ann", made.now_ms
+            [*past, *intensities(first, 81, "marginal", 700, datetime(2026, 10, 21, tzinfo=UTC))], "ann", made.now_ms
         )
         made.on(LAST)
         today, _ = made.forecasting.issue("works")
@@ -288,8 +298,9 @@ def test_programs_read_what_was_issued_and_how_good_it_was(plant: Plant, tmp_pat
         measured = client.get("/api/v1/facilities/works/forecasts/skill").json()
         assert [entry["issued"]["hours"] for entry in measured["skill"]] == [24]
         assert client.get("/api/v1/facilities/works/forecasts", params={"device": "lathe"}).status_code == 404
-        refused = client.get("/api/v1/facilities/works/forecasts", params={"first": "2026-02-30"})
-        assert refused.status_code == 422
+        for bad in ("2026-02-30", "9999-12-31", "0001-01-01", "2099-12-31"):
+            refused = client.get("/api/v1/facilities/works/forecasts", params={"first": bad})
+            assert refused.status_code == 422, bad
     with Server(live.services) as server, httpx.Client(base_url=server.url) as client:
         assert client.get("/api/v1/facilities/works/forecasts").status_code == 503
     live.close()
