@@ -316,7 +316,8 @@ class Settler:
         for first, last in rows_by_day(columns):
             settled = offer_rows(line.engine, columns, first, last)
             day = int(columns.at_ms[first]) // DAY_MS
-            line.took(day, int(np.count_nonzero(counted // DAY_MS == day)))
+            began, ended = np.searchsorted(counted, (day * DAY_MS, (day + 1) * DAY_MS))
+            line.took(day, int(ended - began))
             line.watermark_ms = int(columns.at_ms[last - 1])
             self._keep(series, line, settled, changed)
         if isinstance(line.engine, CounterIntervals):

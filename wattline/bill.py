@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         periods = [tariff_period(text) for text in options.period]
         with options.file.open(encoding="utf-8-sig", newline="") as lines:
             bills = read_bills(lines, options.file.name, facility.zone)
-        with opened(settings) as (settler, _):
+        with opened(settings, settle=False) as (settler, _):
             found = [check(bill, facility, settler, periods) for bill in bills]
     except TableRefused as error:
         for fault in error.faults:

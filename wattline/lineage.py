@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _lineage(settings: Settings) -> Iterator[tuple[Accounts, Lineage]]:
-    with opened(settings) as (settler, _):
+    with opened(settings, settle=False) as (settler, _):
         clock = Clock.from_environment()
         accounts = Accounts(settler.ledger, settings.facilities, settings.data_directory, clock)
         audit = None

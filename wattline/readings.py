@@ -66,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[tuple[Settler, Entering]]:
-    """The records of an aggregator that does not run; what was entered is settled at the end."""
+def opened(settings: Settings, *, settle: bool = True) -> Iterator[tuple[Settler, Entering]]:
+    """The records of an aggregator that does not run; with `settle` what was entered is settled at the end."""
     clock = Clock.from_environment()
     settings.data_directory.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(settings.data_directory / "ledger.sqlite")
@@ -79,7 +79,8 @@ def opened(settings: Settings) -> Iterator[tuple[Settler, Entering]]:
             assert settler.hand is not None
             with Runs(settings.data_directory / ACCOUNTS_NAME) as runs:
                 yield settler, Entering(settler, settler.hand, closed_by(runs))
-            settler.settle(patient=False)
+            if settle:
+                settler.settle(patient=False)
         finally:
             hand.close()
             store.close()
@@ -174,7 +175,7 @@ def _list(options: argparse.Namespace) -> int:
     settings = load(options.config, os.environ)
     facility = _facility(settings, options.facility)
     span_ms = (local_ms(options.begin, "--from", facility.zone), local_ms(options.end, "--to", facility.zone))
-    with opened(settings) as (_, entering):
+    with opened(settings, settle=False) as (_, entering):
         readings = entering.listed(facility.id, options.device, *span_ms)
         amounts = entering.amounts(facility.id, options.device, *span_ms)
     if options.json:

@@ -18,7 +18,7 @@ from aggregator.emissions.csv_table import ColumnMissing, TableRefused, Torn, ce
 READINGS: Final = ("device", "time", "display_kwh", "evidence")
 AMOUNTS: Final = ("device", "start", "energy_kwh", "evidence")
 _OPTIONAL: Final = ("quantity", "reason")
-ROWS_MAX: Final = 100_000
+ROWS_MAX: Final = 20_000
 FAULTS_MAX: Final = 1_000
 
 

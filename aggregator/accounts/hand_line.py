@@ -85,10 +85,7 @@ class HandLine:
     def neighbour(self, meter: MeterSpec, series: SeriesKey, at_ms: int, direction: Literal[1, -1]) -> Shown | None:
         """The nearest display of the line before an instant (-1), or after it (1)."""
         measured = self.measured(series, at_ms, direction)
-        by_hand = (
-            self.book.standing(series, at_ms + 1) if direction == 1 else self.book.standing(series, to_ms=at_ms)[::-1]
-        )
-        for hand in by_hand:
+        for hand in self.book.beside(series, at_ms, direction):
             shown = Shown(hand.at_ms, hand.display_kwh or Decimal(0))
             if measured is not None and (shown.at_ms - measured.at_ms) * direction >= 0:
                 break

@@ -1,11 +1,12 @@
 """Counter displays and interval energies that people have entered, every version for good. Not whether they fit (see `entering`)."""
 
 # ruff: noqa: S608 (statements are put together from constant text only)
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aggregator.accounts.record_file import RecordFile
 from aggregator.stores.store import SeriesKey
@@ -55,9 +56,15 @@ class HandReadings:
     def __init__(self, path: Path | str) -> None:
         """Raises RecordsUnusable."""
         self._file = RecordFile(path, "hand_readings.sql")
-        self._standing: dict[SeriesKey, list[HandReading]] = {}
+        self._standing: dict[SeriesKey, list[HandReading]] = {}  # the newest version of each instant, ordered
+        self._newest_no: dict[SeriesKey, int] = {}
         for row in self._file.rows(f"SELECT {_READING} FROM hand_reading ORDER BY at_ms, version"):
-            self._stands(_reading(row))
+            reading = _reading(row)
+            kept = self._standing.setdefault(reading.series, [])
+            if kept and kept[-1].at_ms == reading.at_ms:
+                kept.pop()
+            kept.append(reading)
+            self._newest_no[reading.series] = max(reading.no, self._newest_no.get(reading.series, 0))
 
     def close(self) -> None:
         """Idempotent."""
@@ -65,8 +72,12 @@ class HandReadings:
 
     def _stands(self, reading: HandReading) -> None:
         """Takes the place of an earlier version of the same instant."""
-        others = [kept for kept in self._standing.get(reading.series, ()) if kept.at_ms != reading.at_ms]
-        self._standing[reading.series] = sorted([*others, reading], key=lambda kept: kept.at_ms)
+        kept = self._standing.setdefault(reading.series, [])
+        at = bisect_left(kept, reading.at_ms, key=_at_ms)
+        same = at < len(kept) and kept[at].at_ms == reading.at_ms
+        # A new list, because another thread may be reading the old one.
+        self._standing[reading.series] = [*kept[:at], reading, *kept[at + same :]]
+        self._newest_no[reading.series] = max(reading.no, self._newest_no.get(reading.series, 0))
 
     # -- counters -------------------------------------------------------------------------------------------------
 
@@ -91,12 +102,24 @@ class HandReadings:
 
     def standing(self, series: SeriesKey, from_ms: int = -(2**62), to_ms: int = 2**62) -> list[HandReading]:
         """The displays that stand with from_ms <= at_ms < to_ms, ordered; withdrawn ones are left out."""
-        kept = self._standing.get(series, ())
-        return [reading for reading in kept if from_ms <= reading.at_ms < to_ms and reading.display_kwh is not None]
+        kept = self._standing.get(series, [])
+        first, end = bisect_left(kept, from_ms, key=_at_ms), bisect_left(kept, to_ms, key=_at_ms)
+        return [reading for reading in kept[first:end] if reading.display_kwh is not None]
+
+    def beside(self, series: SeriesKey, at_ms: int, direction: Literal[1, -1]) -> Iterator[HandReading]:
+        """The displays that stand before an instant (-1), or after it (1), the nearest first."""
+        kept = self._standing.get(series, [])
+        if direction == 1:
+            numbers = range(bisect_right(kept, at_ms, key=_at_ms), len(kept))
+        else:
+            numbers = range(bisect_left(kept, at_ms, key=_at_ms) - 1, -1, -1)
+        return (kept[number] for number in numbers if kept[number].display_kwh is not None)
 
     def at(self, series: SeriesKey, at_ms: int) -> HandReading | None:
         """The newest version of an instant, a withdrawal too."""
-        return next((kept for kept in self._standing.get(series, ()) if kept.at_ms == at_ms), None)
+        kept = self._standing.get(series, [])
+        at = bisect_left(kept, at_ms, key=_at_ms)
+        return kept[at] if at < len(kept) and kept[at].at_ms == at_ms else None
 
     def series(self) -> list[SeriesKey]:
         """Every series that has an entry."""
@@ -108,7 +131,7 @@ class HandReadings:
 
     def newest_no(self, series: SeriesKey) -> int:
         """The number of the last entry of a series, 0 where there is none."""
-        return max((kept.no for kept in self._standing.get(series, ())), default=0)
+        return self._newest_no.get(series, 0)
 
     def versions(self, facility: str, device: str | None, from_ms: int, to_ms: int, limit: int) -> list[HandReading]:
         """Every version of a span, ordered by instant and version."""
@@ -147,6 +170,10 @@ class HandReadings:
             (facility, device, device, from_ms, to_ms, limit),
         )
         return [_amount(row) for row in found]
+
+
+def _at_ms(reading: HandReading) -> int:
+    return reading.at_ms
 
 
 _READING = "no, facility, edge, device, quantity, at_ms, version, display_kwh, evidence, by, reason, entered_at_ms"
