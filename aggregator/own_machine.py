@@ -8,7 +8,16 @@ from typing import Any, Final
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.place import FactorOverride, Place
 
-_NUMBERS: Final = ("idle_w", "core_w", "share_percent", "store_w_per_tb", "kg_per_kwh", "embodied_kg", "life_years")
+_NUMBERS: Final = (
+    "idle_w",
+    "core_w",
+    "share_percent",
+    "store_w_per_tb",
+    "pue_ratio",
+    "kg_per_kwh",
+    "embodied_kg",
+    "life_years",
+)
 _SECONDS_PER_H: Final = 3600
 # Of an energy that is worked out by division; a microjoule is 3 in the thirteenth place.
 KEPT_KWH: Final = Decimal("1e-15")
@@ -16,7 +25,8 @@ KEPT_KWH: Final = Decimal("1e-15")
 
 @dataclass(frozen=True, slots=True)
 class OwnMachine:
-    """`idle_w` x `share_percent` is drawn all the time, `core_w` by each busy core, `store_w_per_tb` by what is stored (0 where `idle_w` has it).
+    """`idle_w` x `share_percent` is drawn all the time, `core_w` by each busy core, `store_w_per_tb` by what is stored (0 where `idle_w` has it). `pue_ratio`: the room's energy
+    over the machine's, with cooling, power distribution and lighting; 1 where the machine stands in a cabinet.
 
     `power_source` and `embodied_source` say where the numbers come from. `kg_per_kwh` with `factor_source`: the electricity's own factor, else
     the one of `place`. `embodied_kg` None: what making the machine emitted is not known.
@@ -28,6 +38,7 @@ class OwnMachine:
     power_source: str
     share_percent: Decimal = Decimal(100)
     store_w_per_tb: Decimal = Decimal(0)
+    pue_ratio: Decimal = Decimal(1)
     place: str = ""
     grid_zone: str = ""
     time_zone: str = "UTC"
@@ -44,7 +55,7 @@ class OwnMachine:
             EXACT.multiply(self.store_w_per_tb, Decimal(store_bytes).scaleb(-12)),
         )
         joules = EXACT.add(EXACT.multiply(watts, real_s), EXACT.multiply(self.core_w, cpu_s))
-        return (joules / (_SECONDS_PER_H * 1000)).quantize(KEPT_KWH)
+        return (EXACT.multiply(joules, self.pue_ratio) / (_SECONDS_PER_H * 1000)).quantize(KEPT_KWH)
 
     def factor_place(self) -> Place:
         """Where its electricity comes from, as the factor registry asks for it."""

@@ -135,6 +135,7 @@ class FootprintTable(_Table):
     power_source: Text
     share_percent: Annotated[PositiveDecimal, Field(le=100)] = Decimal(100)
     store_w_per_tb: FactorDecimal = Decimal(0)
+    pue_ratio: Annotated[PositiveDecimal, Field(ge=1, le=5)] = Decimal(1)
     place: Annotated[str, Field(max_length=32)] = ""
     grid_zone: Annotated[str, Field(max_length=64)] = ""
     time_zone: ZoneName = "UTC"

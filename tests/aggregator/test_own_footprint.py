@@ -84,6 +84,8 @@ def test_energy_is_the_share_of_idle_and_what_busy_cores_and_stored_bytes_add() 
     """An hour: 20 W x 25 % + 10 W x half a core + 1.2 W/TB x 2 TB = 5 + 5 + 2.4 Wh."""
     machine = replace(NODE, idle_w=D(20), core_w=D(10), share_percent=D(25), store_w_per_tb=D("1.2"))
     assert machine.energy_kwh(D(3600), D(1800), 2 * 10**12) == D("0.0124")
+    cooled = replace(machine, pue_ratio=D("1.5"))  # half as much again for cooling, distribution and lighting
+    assert cooled.energy_kwh(D(3600), D(1800), 2 * 10**12) == D("0.0186")
     assert decoded(machine.encoded()) == machine
 
 
@@ -193,6 +195,7 @@ hardware = "4 cores"
 idle_w = 12
 core_w = "7.5"
 power_source = "plug meter"
+pue_ratio = "1.25"
 kg_per_kwh = "0.5"
 factor_source = "contract"
 [[facility]]
@@ -218,7 +221,7 @@ def test_an_aggregator_takes_its_own_use_down_and_tells_it_by_command_and_over_h
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (told["readings"], told["received_bytes"], told["hardware"]) == (1000, 900, "4 cores")
     assert D(told["real_s"]) > 0
-    joules = 12 * D(told["real_s"]) + D("7.5") * D(told["cpu_s"])
+    joules = D("1.25") * (12 * D(told["real_s"]) + D("7.5") * D(told["cpu_s"]))
     assert float(told["energy_kwh"]) == pytest.approx(float(joules) / 3.6e6, rel=1e-9)
     assert float(told["g_per_million"]) == pytest.approx(float(joules) / 3.6e6 * 0.5 * 1000 * 1000)
     assert 0 < told["store_bytes"] < 10 * bytes_below(tmp_path / "data")  # logs of writes are folded in at the end
