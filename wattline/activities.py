@@ -50,8 +50,7 @@ def opened(options: argparse.Namespace) -> tuple[Facility, Path]:
 
 
 def _import(options: argparse.Namespace, facility: Facility, directory: Path) -> int:
-    with options.file.open(encoding="utf-8-sig", newline="") as lines:
-        records = read_activities(lines, options.file.name, facility.id)
+    records = read_activities(options.file.read_bytes(), options.file.name, facility.id)
     done = recording.record(directory, facility, records, options.by, Clock.from_environment()())
     print(f"{options.file.name}: {done.new} new, {done.corrected} corrected, {done.unchanged} on record already")
     if done.new or done.corrected:

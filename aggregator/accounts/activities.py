@@ -20,6 +20,7 @@ from aggregator.accounts.activity import (
 )
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordFile, RecordsRefused
 from aggregator.emissions.csv_table import TableRefused, table
+from aggregator.emissions.sheet import lines_of
 
 ROWS_MAX: Final = 100_000
 State = Literal["draft", "approved", "withdrawn"]
@@ -270,12 +271,10 @@ def same_person(one: str, other: str) -> bool:
     return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
-def read_activities(lines: Iterable[str], name: str, facility: str) -> list[Activity]:
-    """The rows of a CSV file with COLUMNS and as many of OPTIONAL as it has. Raises RecordsRefused."""
-    if name.lower().endswith((".xlsx", ".xls", ".ods")):
-        raise RecordsRefused([f"{name}: expected CSV in UTF-8, got a workbook: save its sheet as CSV first"])
+def read_activities(raw: bytes, name: str, facility: str) -> list[Activity]:
+    """The rows of a CSV file or a workbook's first sheet, with COLUMNS and as many of OPTIONAL as it has. Raises RecordsRefused."""
     try:
-        return table(lines, name, COLUMNS, lambda row: activity_of(row, facility), OPTIONAL, ROWS_MAX)
+        return table(lines_of(raw, name), name, COLUMNS, lambda row: activity_of(row, facility), OPTIONAL, ROWS_MAX)
     except TableRefused as error:
         raise RecordsRefused(error.faults) from error
 

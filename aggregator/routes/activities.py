@@ -128,18 +128,14 @@ async def listed(given: Given, facility: Named, asked: Annotated[AsOfParameters,
 async def bring(
     request: Request, given: Given, facility: Named, author: Writing, asked: Annotated[FileParameters, Query()]
 ) -> RecordedAnswer:
-    """The rows of a CSV file, put on record as drafts: all, or none. 422 with every fault."""
+    """The rows of a CSV file or a workbook (.xlsx), put on record as drafts: all, or none. 422 with every fault."""
     author.must("enter")
     by, raw, directory = author.named(asked.by), await request.body(), _directory(given)
     if len(raw) > FILE_MOST_BYTES:
         raise Problem(413, "file too large", "body", f"at most {FILE_MOST_BYTES} bytes", len(raw))
-    try:
-        lines = raw.decode("utf-8-sig").splitlines(keepends=True)
-    except UnicodeDecodeError as error:
-        raise Problem(422, "file unusable", "body", "CSV in UTF-8", f"byte {error.object[error.start]:#04x}") from error
 
     def put() -> RecordedAnswer:
-        records = read_activities(lines, asked.file, facility.id)
+        records = read_activities(raw, asked.file, facility.id)
         done = recording.record(directory, facility, records, by, given.clock())
         return RecordedAnswer(new=done.new, corrected=done.corrected, unchanged=done.unchanged)
 

@@ -43,7 +43,7 @@ class Site:
     def records(self, *rows: str, approved: bool = True, span: str = "2025-01-01,2026-01-01") -> None:
         self.now_ms += 1000
         lines = [HEAD, *(row.replace("SPAN", span) + ",evidence,correction\n" for row in rows)]
-        found = read_activities(lines, "site.csv", "works")
+        found = read_activities("".join(lines).encode(), "site.csv", "works")
         self.activities.add(
             found, "ann", self.now_ms, lambda fresh: laboratory.draft(self.registry, fresh, self.now_ms, SHANGHAI)
         )

@@ -1,5 +1,6 @@
 """Activities on record: versions with a reason, a second person's approval, and what was on record when."""
 
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pytest
 
 from aggregator.accounts import laboratory
@@ -27,7 +29,7 @@ SAMPLE = "LAB-7,laboratory,anthracite.ncv,stationary,2026-01-01,2026-02-01,GJ/t,
 
 
 def rows(*lines: str, head: str = HEAD) -> list[Activity]:
-    return read_activities([head, *lines], "january.csv", "works")
+    return read_activities("".join([head, *lines]).encode(), "january.csv", "works")
 
 
 @pytest.fixture
@@ -129,9 +131,54 @@ def test_a_record_is_never_edited_or_deleted(activities: Activities) -> None:
             db.execute(statement)
 
 
-def test_a_workbook_is_refused_with_what_to_do() -> None:
-    with pytest.raises(RecordsRefused, match="expected CSV in UTF-8, got a workbook: save its sheet as CSV first"):
-        read_activities(["PK\x03\x04"], "january.xlsx", "works")
+def workbook(*rows: list[object]) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet("notes").append(["not read"])
+    packed = io.BytesIO()
+    book.save(packed)
+    return packed.getvalue()
+
+
+def test_a_workbooks_first_sheet_is_read_as_the_same_records() -> None:
+    head = HEAD.strip().split(",")
+    coal = [
+        "kiln-1",
+        "fuel",
+        "anthracite",
+        "固定",
+        date(2026, 1, 1),
+        "2026-02-01",
+        "t",
+        None,
+        120.0,
+        500.25,
+        110,
+        10.1,
+        "kiln",
+        None,
+        "scale tickets 1-31",
+    ]
+    (read,) = read_activities(workbook(head, coal), "january.xlsx", "works")
+    (same,) = rows(COAL.replace("120,500,110,10,", "120,500.25,110,10.1,"))
+    assert read == same
+    assert read.amount == D("500.15")  # 120 + 500.25 - 110 - 10.1
+
+
+@pytest.mark.parametrize(
+    ("raw", "name", "said"),
+    [
+        (b"PK\x03\x04 and then nothing", "a.xlsx", "a.xlsx: expected a workbook with a sheet"),
+        (workbook(), "a.xlsx", "a.xlsx: expected the columns"),
+        (b"\xd0\xcf\x11\xe0", "a.xls", "a.xls: expected CSV in UTF-8 or a workbook of the form .xlsx, got xls"),
+        (b"source,kind\xff", "a.csv", "a.csv: expected CSV in UTF-8, got byte 0xff at 11"),
+    ],
+)
+def test_a_file_that_is_neither_is_refused_by_its_name(raw: bytes, name: str, said: str) -> None:
+    with pytest.raises(RecordsRefused) as refused:
+        read_activities(raw, name, "works")
+    assert said in str(refused.value)
 
 
 def test_a_laboratory_value_takes_the_place_of_the_default_while_it_is_valid_and_once_it_is_approved(
@@ -224,7 +271,7 @@ def test_a_spoilt_file_is_refused_or_taken_and_never_breaks_the_reader(activitie
                 (b"9", b"-", b".", b"", b",", b'"', b"e9", b"\n", b"=", b";", b"\xff", b"\x00", b"%", b"9999")
             )
         try:
-            records = read_activities(spoilt.decode(errors="replace").splitlines(keepends=True), "f.csv", "works")
+            records = read_activities(bytes(spoilt), "f.csv", "works")
             for record in records:
                 if not list(faults(record)):
                     assert record.counted()[0] >= 0
