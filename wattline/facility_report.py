@@ -4,10 +4,12 @@ import argparse
 import os
 import sqlite3
 import sys
+from typing import Final
 
 from aggregator.accounts.compile import Accounts, CannotCompile
+from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.audit.export import Exporter
-from aggregator.audit.leaves import LogUnusable
+from aggregator.audit.leaves import LogUnusable, NotInLog
 from aggregator.audit.log import AuditLog
 from aggregator.csv_rows import FileUnusable
 from aggregator.emissions.registry import RegistryRefused
@@ -23,6 +25,10 @@ from aggregator.stores.store import StoreError
 from wattline.statement import chosen, instant_ms, opened
 from wire.keys import KeyUnusable
 
+_CANNOT: Final = (
+    LedgerError, RegistryRefused, RecordsBusy, RecordsRefused, RecordsUnusable, NoBrowser, StoreError, LogUnusable, NotInLog, KeyUnusable,
+)  # fmt: skip
+
 
 def run(options: argparse.Namespace) -> int:
     """Exit status 0, 1 (it could not be made), 2 (bad use)."""
@@ -37,16 +43,7 @@ def run(options: argparse.Namespace) -> int:
     except (SettingsFaults, CannotCompile, FileUnusable) as error:
         print(f"wattline report: {error}", file=sys.stderr)
         return 2
-    except (
-        LedgerError,
-        RegistryRefused,
-        NoBrowser,
-        StoreError,
-        LogUnusable,
-        KeyUnusable,
-        sqlite3.Error,
-        OSError,
-    ) as error:
+    except (*_CANNOT, sqlite3.Error, OSError) as error:
         print(f"wattline report: {error}", file=sys.stderr)
         return 1
     return 0

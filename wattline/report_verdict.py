@@ -71,4 +71,8 @@ def _statement(seen: StatementSeen) -> Iterator[str]:
     yield f"  {seen.multiplied} lines are quantity x factor, {seen.without_figure} have no figure, {seen.stated} are as stated"
     yield f"  {seen.summed} lines are sums of {seen.intervals} intervals"
     if seen.traced.from_counters:
-        yield f"  {seen.traced.from_counters} intervals are differences of {seen.traced.boundaries} kept counter values, {seen.traced.sealed} of these are readings in sealed batches"
+        found = seen.traced
+        yield (
+            f"  {found.from_counters} intervals are differences of {found.boundaries} kept counter values; {found.sealed} of these are readings in"
+            f" sealed batches, {found.between} lie between two"
+        )

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable
 from typing import Final
 
+from aggregator.audit.brackets import around_boundaries
 from aggregator.audit.counters import CounterName, CounterRun, counter_runs
 from aggregator.audit.evidence import (
     CHECKPOINT,
@@ -29,8 +30,7 @@ from wire.batch import frame_digest, peek
 from wire.topics import edge_topic
 
 MOST_FRAME_BYTES: Final = 32 << 20
-NEAR_MS: Final = 1000  # a reading so close to a boundary is the boundary's (aggregator/intervals/boundaries.py)
-_LOOKED_AT: Final = 4  # batches of an edge behind a boundary: the readings there are sealed within seconds
+_LOOKED_AT: Final = 4  # batches of an edge on either side of a boundary: the readings there are sealed within seconds
 
 
 class TooMuch(ValueError):
@@ -48,7 +48,7 @@ class Exporter:
         self._log, self._store, self._trust = log, store, trust
 
     def of_boundaries(self, facility: str, from_ms: int, to_ms: int, every_ms: int) -> bytes:
-        """The bundle of batches with a counter reading within a second of a multiple of `every_ms`. Raises as `bundle`."""
+        """The bundle of batches with the counter readings at multiples of `every_ms`, or on both sides of them. Raises as `bundle`."""
         return self.bundle(facility, from_ms, to_ms, every_ms, boundaries=True)
 
     def bundle(
@@ -63,7 +63,7 @@ class Exporter:
     ) -> bytes:
         """The bundle of the facility's counter and event batches that were sealed in [from_ms, to_ms): all, or of each edge the first of every `every_ms`.
 
-        `boundaries`: of each edge those with a reading at the boundary instead, which may be several.
+        `boundaries`: of each edge those with the readings around the boundary instead, which may be several.
         `since`: the size of a checkpoint that somebody noted, which the bundle's is proven to go on from.
         Raises TooMuch, NothingKept, NotInLog (a size beyond the log's), StoreError.
         """
@@ -116,24 +116,29 @@ class Exporter:
         self, facility: str, from_ms: int, to_ms: int, every_ms: int, size: int, boundaries: bool
     ) -> list[tuple[Entry, bytes]]:
         """Frames of the span whose bytes are still those of their leaf."""
+        looked_at = 2 * _LOOKED_AT if boundaries else 1
+        most = looked_at * MOST_BATCHES
+        ends = (_LOOKED_AT, _LOOKED_AT) if boundaries else (1, 0)
+        places = self._log.frames(facility, from_ms, to_ms, most + 1, every_ms, *ends)
+        if len(places) > most:
+            raise TooMuch(f"expected at most {MOST_BATCHES} batches")
         found: list[tuple[Entry, bytes]] = []
         total = 0
-        looked_at = _LOOKED_AT if boundaries else 1
-        places = self._log.frames(facility, from_ms, to_ms, looked_at * MOST_BATCHES + 1, every_ms, looked_at)
-        if len(places) > looked_at * MOST_BATCHES:
-            raise TooMuch(f"expected at most {MOST_BATCHES} batches")
         for entry, place in places:
             frame = self._log.frame(place)
             if frame is None or entry.index >= size:
                 continue
             if frame_digest(frame, edge_topic(facility, entry.spool.edge, "batch")) != entry.leaf:
                 continue  # a power cut took its bytes
-            if boundaries and not _at_boundary(frame, every_ms):
-                continue
             total += len(frame)
-            if total > MOST_FRAME_BYTES or len(found) >= MOST_BATCHES:
-                raise TooMuch(f"expected at most {MOST_BATCHES} batches and {MOST_FRAME_BYTES} bytes of them")
+            if total > looked_at * MOST_FRAME_BYTES:
+                raise TooMuch(f"expected at most {MOST_FRAME_BYTES} bytes of batches")
             found.append((entry, frame))
+        if boundaries:
+            kept = around_boundaries((frame for _, frame in found), every_ms)
+            found = [each for place, each in enumerate(found) if place in kept]
+        if len(found) > MOST_BATCHES or sum(len(frame) for _, frame in found) > MOST_FRAME_BYTES:
+            raise TooMuch(f"expected at most {MOST_BATCHES} batches and {MOST_FRAME_BYTES} bytes of them")
         if not found:
             raise NothingKept("expected batches in the archive, there is none of that span")
         return found
@@ -159,12 +164,6 @@ class Exporter:
         ends = dict(zip(kept.at_ms.tolist(), kept.value.tolist(), strict=True))
         first, last = ((at_ms, ends.get(at_ms)) for at_ms in (run.from_ms, run.to_ms))
         return CounterEvidence(*name, first, last, len(kept))
-
-
-def _at_boundary(frame: bytes, every_ms: int) -> bool:
-    """Whether a batch has a counter reading within a second of a boundary."""
-    instants = {at_ms for run in counter_runs([peek(frame)]).values() for at_ms in run.values}
-    return any(min(at_ms % every_ms, -at_ms % every_ms) <= NEAR_MS for at_ms in instants)
 
 
 def _text(hashed: bytes) -> str:

@@ -405,21 +405,22 @@ class AuditLog:
     # --- frames
 
     def frames(
-        self, facility: str, from_ms: int, to_ms: int, most: int, every_ms: int = 0, first: int = 1
+        self, facility: str, from_ms: int, to_ms: int, most: int, every_ms: int = 0, first: int = 1, last: int = 0
     ) -> list[tuple[Entry, Place]]:
         """Archived batches of a facility that were sealed in [from_ms, to_ms) and are under the newest checkpoint, as the log has them, at most `most`.
 
-        Of each edge the first `first` of every `every_ms`, or all.
+        Of each edge the first `first` and the last `last` of every `every_ms`, or all.
         """
         with self._lock:
             found = self._db.execute(
                 "select at, facility, edge, epoch, seq, sha256, segment, start, length from (select entry.at as at, facility, edge, epoch, seq, sha256,"
-                " segment, start, length, row_number() over (partition by case when ? then spool.id else entry.at end,"
-                " case when ? then sealed_at_ms / ? end order by entry.at) as nth from segment"
+                " segment, start, length, row_number() over forth as nth, row_number() over back as nth_last from segment"
                 " join frame on frame.segment = segment.number join entry on entry.at = frame.at join spool on spool.id = entry.spool"
-                " where last_ms >= ? and first_ms < ? and sealed_at_ms >= ? and sealed_at_ms < ? and facility = ? and entry.at < ?)"
-                " where nth <= ? order by 1 limit ?",
-                (*(every_ms,) * 3, from_ms, to_ms, from_ms, to_ms, facility, self._signed_size, first, most),
+                " where last_ms >= ? and first_ms < ? and sealed_at_ms >= ? and sealed_at_ms < ? and facility = ? and entry.at < ?"
+                " window part as (partition by case when ?7 then spool.id else entry.at end, case when ?7 then sealed_at_ms / ?7 end),"
+                " forth as (part order by entry.at), back as (part order by entry.at desc))"
+                " where nth <= ? or nth_last <= ? order by 1 limit ?",
+                (from_ms, to_ms, from_ms, to_ms, facility, self._signed_size, every_ms, first, last, most),
             ).fetchall()
         return [
             (Entry(at, Spool(*names), int.from_bytes(seq, "big"), sha256), Place(*place))

@@ -2,15 +2,18 @@
 
 interval energy = sum over its boundary values of (next - this) x multiplier      kept values, exactly
 boundary value made of a reading = the sealed reading within a second of it       up to a constant, which changes where a counter falls
+any other boundary value           lies between the sealed readings on both sides
 """
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from aggregator.audit.brackets import nearest
 from aggregator.audit.counters import CounterName, counter_runs
 from aggregator.audit.evidence import BundleUnreadable, unzipped
 from aggregator.emissions.amounts import EXACT
@@ -20,7 +23,6 @@ from aggregator.reports.bundle import BOUNDARIES, EVIDENCE, INTERVALS, KeptBound
 from wire.batch import BatchUnreadable, peek
 from wire.reading import Quality
 
-NEAR_MS: Final = 1000  # as in aggregator/audit/export.py, which a verifier does not have to have
 READING: Final = "reading"
 Difference = tuple[str, str, str, str]  # file, expected, seen, of what
 
@@ -33,6 +35,7 @@ class Traced:
     from_counters: int = 0
     boundaries: int = 0  # that intervals were computed from
     sealed: int = 0  # of them found in sealed readings
+    between: int = 0  # of them that lie between the sealed readings around them
     differences: list[Difference] = field(default_factory=list)
 
 
@@ -115,25 +118,46 @@ def sealed_readings(evidence: bytes) -> dict[CounterName, dict[int, Decimal]]:
 def _in_batches(
     found: Traced, name: CounterName, line: Sequence[KeptBoundary], readings: Mapping[int, Decimal]
 ) -> None:
-    """Boundaries that are said to be a reading, against that reading: between two of them the counter has moved as the line has."""
+    """Boundaries that are said to be a reading, against that reading; the others against the readings on both sides of them.
+
+    Kept values are counted on over rollovers, so what must agree is how far both have moved since a reading with no fall in between.
+    """
     instants = sorted(readings)
-    falls = {after for before, after in itertools.pairwise(instants) if readings[after] < readings[before]}
-    before: tuple[KeptBoundary, Decimal, int] | None = None
-    at = 0
+    falls = [after for before, after in itertools.pairwise(instants) if readings[after] < readings[before]]
+    anchor: tuple[Decimal, int] | None = None  # kept value less reading, and when
     for boundary in line:
-        if boundary.how != READING:
-            continue
-        while at < len(instants) and instants[at] < boundary.at_ms - NEAR_MS:
-            at += 1
-        near = list(itertools.takewhile(lambda instant, end=boundary.at_ms + NEAR_MS: instant <= end, instants[at:]))  # type: ignore[misc]
-        if not near:
-            continue
-        matched = min(near, key=lambda instant: (abs(instant - boundary.at_ms), instant))
-        shown = readings[matched]
-        if before is not None and not any(before[2] < fall <= matched for fall in falls):
-            moved, said = shown - before[1], boundary.value - before[0].value
-            if moved != said:
-                expected = f"a difference of {moved} since {before[0].at_ms}, as in the sealed readings of {EVIDENCE}"
-                found.differences.append((BOUNDARIES, expected, str(said), f"{'/'.join(name)} at {boundary.at_ms}"))
-        found.sealed += 1
-        before = boundary, shown, matched
+        at = nearest(instants, boundary.at_ms)
+        if boundary.how == READING and at is not None:
+            matched = instants[at]
+            ahead = boundary.value - readings[matched]
+            if anchor is not None and ahead != anchor[0] and not _falls(falls, anchor[1], matched):
+                expected = f"{readings[matched] + anchor[0]}, as the sealed readings of {EVIDENCE} have moved"
+                found.differences.append(
+                    (BOUNDARIES, expected, str(boundary.value), f"{'/'.join(name)} at {boundary.at_ms}")
+                )
+            anchor = (ahead, matched)
+            found.sealed += 1
+        elif boundary.how != READING:
+            _between(found, name, boundary, anchor, instants, readings, falls)
+
+
+def _between(
+    found: Traced, name: CounterName, boundary: KeptBoundary, anchor: tuple[Decimal, int] | None, instants: Sequence[int],
+    readings: Mapping[int, Decimal], falls: Sequence[int],
+) -> None:  # fmt: skip
+    after = bisect_left(instants, boundary.at_ms)
+    if not 0 < after < len(instants) or _falls(
+        falls, instants[after - 1] if anchor is None else anchor[1], instants[after]
+    ):
+        return
+    ahead = Decimal(0) if anchor is None else anchor[0]  # no rollover before the span, or nothing can be said
+    low, high = (readings[instants[each]] + ahead for each in (after - 1, after))
+    if low <= boundary.value <= high:
+        found.between += 1
+    elif anchor is not None:
+        expected = f"a value from {low} to {high}, as the sealed readings of {EVIDENCE} around it"
+        found.differences.append((BOUNDARIES, expected, str(boundary.value), f"{'/'.join(name)} at {boundary.at_ms}"))
+
+
+def _falls(falls: Sequence[int], after_ms: int, until_ms: int) -> bool:
+    return bisect_right(falls, until_ms) > bisect_right(falls, after_ms)

@@ -1,6 +1,7 @@
 """The way from one line of a report bundle down: factor and document, intervals, counter values, sealed readings, batches in the log. Judges nothing (see `checking`)."""
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import msgspec
 from aggregator.accounts.frozen import NotAsFrozen, statement_of
 from aggregator.accounts.line import Line
 from aggregator.accounts.statement import Statement, plain
+from aggregator.audit.brackets import nearest
 from aggregator.audit.counters import counter_runs
 from aggregator.audit.evidence import EVIDENCE as EVIDENCE_JSON
 from aggregator.audit.evidence import BundleUnreadable, Evidence, frame_name, unzipped
@@ -32,7 +34,7 @@ from aggregator.reports.bundle import (
     of_profile,
     rows_of,
 )  # fmt: skip
-from aggregator.reports.tracing import NEAR_MS, READING
+from aggregator.reports.tracing import READING
 from wire.batch import peek
 from wire.quantities import QUANTITIES
 
@@ -156,11 +158,18 @@ class _Walk:
                 yield f"      {boundary.value:f} at {self._time(boundary.at_ms)}, {boundary.how}{self._reading(boundary, sealed.get((edge, row.device, row.quantity), []))}"
 
     def _reading(self, boundary: KeptBoundary, readings: Sequence[_Sealed]) -> str:
-        near = [each for each in readings if abs(each.at_ms - boundary.at_ms) <= NEAR_MS]
-        if boundary.how != READING or not near:
+        """What the meter showed then, or before and after; `readings` in order."""
+        instants = [each.at_ms for each in readings]
+        at = nearest(instants, boundary.at_ms)
+        if boundary.how == READING and at is not None:
+            return f": the meter showed {self._shown(readings[at])}"
+        after = bisect_left(instants, boundary.at_ms)
+        if boundary.how == READING or not 0 < after < len(readings):
             return ""
-        found = min(near, key=lambda each: (abs(each.at_ms - boundary.at_ms), each.at_ms))
-        return f": the meter showed {found.value:f} at {self._time(found.at_ms)}, in {found.batch}, leaf {found.leaf} of the log"
+        return f" between {self._shown(readings[after - 1])} and {self._shown(readings[after])}"
+
+    def _shown(self, reading: _Sealed) -> str:
+        return f"{reading.value:f} at {self._time(reading.at_ms)}, in {reading.batch}, leaf {reading.leaf} of the log"
 
     def _rows(self, folder: str, kind: type[Any]) -> list[Any]:
         return rows_of(self._files[of_profile(folder, self._statement.profile)], kind)
@@ -189,4 +198,4 @@ def _sealed(raw: bytes | None) -> dict[tuple[str, str, str], list[_Sealed]]:
                 found.setdefault(name, []).extend(
                     _Sealed(at_ms, Decimal(repr(value)), label, batch.index) for at_ms, value in run.values.items()
                 )
-    return found
+    return {name: sorted(rows, key=lambda each: each.at_ms) for name, rows in found.items()}

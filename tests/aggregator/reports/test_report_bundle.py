@@ -146,7 +146,7 @@ def test_the_command_line_says_each_step(
     for line in (
         "GHGP-LB: 0.0800000 t CO2e, computed again from 1 lines",
         "1 lines are sums of 8 intervals",
-        "8 intervals are differences of 9 kept counter values, 9 of these are readings in sealed batches",
+        "8 intervals are differences of 9 kept counter values; 9 of these are readings in sealed batches, 0 lie between two",
         "override.steel v1: a factor for the test",
         "run 1 is leaf 27 of the log, published as 1",
         "everything holds",
@@ -356,7 +356,7 @@ def test_counter_values_that_fit_their_intervals_and_were_never_sealed_are_found
     moved = files["boundaries/GHGP-LB.jsonl"].replace(b"1040.000", b"1041.000")
     changed = files | {"intervals/GHGP-LB.jsonl": b"".join(rows), "boundaries/GHGP-LB.jsonl": moved}
     faults = check(signed_again(aggregator, changed), aggregator.audit.verifier, [KEY.public]).faults
-    assert {("boundaries/GHGP-LB.jsonl", "11.000"), ("boundaries/GHGP-LB.jsonl", "9.000")} < {
+    assert {("boundaries/GHGP-LB.jsonl", "1041.000")} < {
         (fault.file, fault.seen) for fault in faults
     }  # and the run has read other intervals
 
