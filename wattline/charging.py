@@ -44,6 +44,8 @@ def _line(session: dict[str, Any]) -> str:
     energy = "no energy yet" if wh is None else f"{Decimal(wh) / 1000:.3f} kWh"
     if session["kg"] is None:
         carries = "no figure"
+    elif session["g_per_kwh"] is None:  # nothing was charged yet
+        carries = f"{Decimal(session['kg']):.3f} kg"
     else:
         carries = f"{Decimal(session['kg']):.3f} kg, {Decimal(session['g_per_kwh']):.1f} g/kWh, {Decimal(session['covered_percent']):.1f} % covered"
     parts = [

@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     except (SettingsFaults, CannotCompile, ValueError) as error:
         print(f"wattline pools: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise  # whoever reads this has seen enough
     except (LedgerError, RegistryRefused, RecordsBusy, RecordsUnusable, sqlite3.Error, OSError) as error:
         print(f"wattline pools: {error}", file=sys.stderr)
         return 1

@@ -136,6 +136,9 @@ class SiteDays:
         opening = {name: pools[name].content for name in site.storage if name in pools}
         plugged = dict(state.plugged)
         anchors = [anchor for anchor in self.anchors if from_ms <= anchor.at_ms < to_ms]
+        plug_ins = [
+            one for one in self.plug_ins if one.start_ms < to_ms and (one.end_ms is None or one.end_ms > from_ms)
+        ]
         intervals = []
         for at_ms in sorted({at_ms for of in slots.values() for at_ms in of if from_ms <= at_ms < to_ms}):
             end_ms = at_ms + site.interval_ms
@@ -144,7 +147,7 @@ class SiteDays:
                 if name not in pools and any(counter[0] == name for counter in seen):
                     pools[name] = Pool.first(site.cells[name])
                     opening[name] = pools[name].content
-            for name, plug_in in self._vehicles(at_ms, end_ms):
+            for name, plug_in in self._vehicles(plug_ins, at_ms, end_ms):
                 if plug_in is None:
                     plugged.pop(name, None)
                     pools.pop(name, None)
@@ -191,13 +194,13 @@ class SiteDays:
         grid, pv = self.grid(at_ms, end_ms, imported), self.pv(at_ms, end_ms, generated)
         return Flows(grid, pv, exported, storage, vehicles), measured
 
-    def _vehicles(self, at_ms: int, end_ms: int) -> Iterator[tuple[str, PlugIn | None]]:
+    def _vehicles(self, plug_ins: Sequence[PlugIn], at_ms: int, end_ms: int) -> Iterator[tuple[str, PlugIn | None]]:
         """For each vehicle meter with a pool: who was there longest in this interval, the first of several."""
         for name in self.site.vehicles:
             if name not in self.site.cells:
                 continue
             best: tuple[int, PlugIn] | None = None
-            for plug_in in self.plug_ins:
+            for plug_in in plug_ins:
                 ends_ms = end_ms if plug_in.end_ms is None else plug_in.end_ms
                 there_ms = min(end_ms, ends_ms) - max(at_ms, plug_in.start_ms)
                 if plug_in.device == name and there_ms > 0 and (best is None or there_ms > best[0]):

@@ -4,15 +4,19 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from live_plant import LivePlant, Server
 
 from aggregator.accounts.compile import Accounts
+from aggregator.stores.store import CommittedBatch, Rows
 from wattline.command import main
+from wire.reading import Event, Json
 
 D = Decimal
 SETTINGS = """
@@ -158,6 +162,21 @@ def test_a_vehicle_is_put_on_record(capsys: pytest.CaptureFixture[str], config: 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     made = LivePlant(tmp_path)
+    codes = np.zeros(0, np.uint8)
+    empty = Rows(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0), codes, codes)
+    for number, (begun, kwh) in enumerate([("02:00", "0"), ("03:00", "7.5")], start=1):
+        start_ms = round(datetime.fromisoformat(f"2026-05-01T{begun}:00+08:00").timestamp() * 1000)
+        body: dict[str, Json] = {
+            "phase": "ended",
+            "transaction_id": f"{number}",
+            "started_at_ms": start_ms,
+            "energy_kwh": kwh,
+            "quality": "good",
+        }
+        event = Event(f"e{number}", start_ms + 900_000, "cp-9", "transaction", body)
+        batch = CommittedBatch("works", "gw-02", "e1", number, bytes([number]) * 32, start_ms, start_ms, 0, (event,))
+        made.store.commit(empty, [batch])
+    made.now_ms = round(datetime.fromisoformat("2026-05-02T00:00:00+08:00").timestamp() * 1000)
     accounts = Accounts(made.ledger, [made.facility], tmp_path, made.clock)
     with Server(replace(made.services, accounts=accounts)) as server:
         yield server.url
@@ -167,7 +186,11 @@ def served(tmp_path: Path) -> Iterator[str]:
 def test_sessions_are_asked_of_a_running_aggregator(capsys: pytest.CaptureFixture[str], served: str) -> None:
     span = ["--from", "2026-05-01T00:00+08:00", "--to", "2026-05-02T00:00+08:00"]
     assert main(["sessions", "--url", served, "--facility", "works", *span]) == 0
-    assert capsys.readouterr().out == "works, OPS, 0 sessions\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "works, OPS, 2 sessions",
+        "2026-04-30T18:00+00:00  cp-9  1  ended  0.000 kWh  0.000 kg  even",  # nothing was charged
+        "2026-04-30T19:00+00:00  cp-9  2  ended  7.500 kWh  no figure  even",  # PV on site, and nothing measured then
+    ]
     assert main(["sessions", "--url", served, "--facility", "work", *span]) == 1
     assert "404" in capsys.readouterr().err
     assert main(["sessions", "--url", "works", "--facility", "works", *span]) == 2
