@@ -41,7 +41,7 @@ from aggregator.reports.page import page_of
 from aggregator.reports.report import Proof, Report
 from aggregator.reports.reporter import Reporter
 
-SEALED_LATER_MS: Final = 300_000  # after the reading: a batch with the last boundary is sealed within this
+AROUND_MS: Final = 300_000  # before the first boundary and after the last one: readings on both sides are sealed within this
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 
@@ -115,7 +115,7 @@ def _sealed(evidence: Evidence, report: Report, interval_s: int) -> bytes | None
     """Of each edge the first batch of every interval; of a long span of every hour, or day."""
     for every_s in (interval_s, _HOUR_S, _DAY_S):
         try:
-            return evidence(report.facility, report.from_ms, report.to_ms + SEALED_LATER_MS, 1000 * every_s)
+            return evidence(report.facility, report.from_ms - AROUND_MS, report.to_ms + AROUND_MS, 1000 * every_s)
         except TooMuch:
             continue
         except NothingKept:
