@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.accounts.bindings import Bindings
+from aggregator.accounts.challenges import Challenges
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.hand_readings import HandReadings
@@ -88,6 +89,7 @@ class Aggregator:
             self.runs = Runs(settings.data_directory / ACCOUNTS_NAME)
             self.hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
             self.samples = Samples(settings.data_directory / ACCOUNTS_NAME)
+            self.challenges = Challenges(settings.data_directory / ACCOUNTS_NAME)
             self.bindings = Bindings(settings.data_directory / ACCOUNTS_NAME)
             self.bindings.keep(settings.catalogue.bindings(settings.facilities), clock())
             self.forecasting = Forecasting(
@@ -182,6 +184,7 @@ class Aggregator:
             significance_percent=self.settings.significance_percent,
             lineage=Lineage(accounts, self.settler, self.audit),
             samples=self.samples,
+            challenges=self.challenges,
             catalogue=self.settings.catalogue,
             forecasting=self.forecasting,
             own_records=self.own_records,
@@ -289,6 +292,7 @@ class Aggregator:
         self.ledger.close()
         self.hand.close()
         self.samples.close()
+        self.challenges.close()
         self.bindings.close()
 
     def _mqtt(self, loop: asyncio.AbstractEventLoop) -> MqttSession:

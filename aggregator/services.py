@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from aggregator.accounts.challenges import Challenges
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.entering import Entering
 from aggregator.accounts.lineage import Lineage
@@ -56,6 +57,7 @@ class Services:
     significance_percent: Decimal = Decimal(5)
     lineage: Lineage | None = None
     samples: Samples | None = None
+    challenges: Challenges | None = None
     catalogue: Catalogue = field(default_factory=Catalogue)
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None

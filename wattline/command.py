@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_lineage(words)
     _add_samples(words)
     _add_catalogue(words)
+    _add_challenges(words)
     _add_export(words)
     _add_report(words)
     _add_pools(words)
@@ -602,6 +603,29 @@ def _run_catalogue(options: argparse.Namespace) -> int:
     from wattline import catalogue
 
     return catalogue.run(options)
+
+
+def _add_challenges(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _word(
+        words,
+        "challenges",
+        "doubts about figures that people outside have raised; list them, or answer one",
+        "wattline challenges --config aggregator.toml --answer 3 --state upheld --text 'restated as run 17' --by 'Li Na'",
+    )
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the aggregator's settings")
+    parser.add_argument("--facility", help="which one (default: the only one)")
+    parser.add_argument("--answer", type=int, metavar="NUMBER", help="answer this one")
+    parser.add_argument("--state", default="looked_into", choices=["looked_into", "upheld", "rejected"])
+    parser.add_argument("--text", default="", help="the answer")
+    parser.add_argument("--by", default="", metavar="NAME", help="who answers")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=_run_challenges)
+
+
+def _run_challenges(options: argparse.Namespace) -> int:
+    from wattline import challenges
+
+    return challenges.run(options)
 
 
 def _add_activities(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

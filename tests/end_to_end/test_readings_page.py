@@ -8,6 +8,7 @@ import pytest
 from browser import Page
 from live_plant import LivePlant, Server
 
+from aggregator.accounts.challenges import Challenges
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.settings import Http
 
@@ -21,7 +22,9 @@ FACILITY = Facility(
 def plant(tmp_path: Path) -> Iterator[LivePlant]:
     made = LivePlant(tmp_path, facility=FACILITY, http=Http(port=0, allowed_hosts=("127.0.0.1",)))
     made.now_ms = T + 40 * 86_400_000
-    yield made
+    with Challenges(tmp_path / "accounts.sqlite") as challenges:
+        object.__setattr__(made.services, "challenges", challenges)
+        yield made
     made.close()
 
 
@@ -46,6 +49,10 @@ def test_what_is_typed_goes_on_record_and_what_cannot_be_is_refused_in_words(pag
         sheet = {"old_last_kwh": "5800", "new_first_kwh": "7", "reason": "due"}
         typed(page, at="2026-05-02T00:00:00", **sheet)
         page.until(lambda: len(page.all("#listed tbody tr")) == 2, "the new meter is listed")
+        for name, value in {"about": "May 2026", "text": "twice the bill"}.items():
+            page.script(f"document.forms.challenge.elements['{name}'].value = '{value}'")
+        page.script("document.forms.challenge.requestSubmit()")
+        page.until(lambda: "May 2026: twice the bill" in page.text("#challenges"), "the doubt is listed")
         page.script("document.getElementById('language').click()")
         assert page.text("#h-listed") == "已录入"
     (series,) = plant.hand.series()

@@ -1,4 +1,5 @@
 // Readings by hand: a form for one display or one exchange of a meter, and what was entered so far. What is accepted is the server's word.
+import { challengeCard } from "./challenges.js";
 import { byId, h, put } from "./dom.js";
 import { logIn, post } from "./session.js";
 import { language, num, say, speak, useZone, hms, day } from "./words.js";
@@ -6,6 +7,7 @@ import { language, num, say, speak, useZone, hms, day } from "./words.js";
 const query = new URLSearchParams(location.search);
 const form = byId("enter");
 const COLUMNS = ["hand_at", "device", "hand_display", "version", "hand_place", "hand_evidence", "hand_by"];
+const showChallenges = challengeCard();
 let facilities = [];
 let facility = null;
 
@@ -19,7 +21,10 @@ function useLanguage(name) {
   const chosen = byId("what").value || "reading";
   byId("what").replaceChildren(...["reading", "exchange"].map((what) => h("option", { value: what, selected: what === chosen }, say(`hand_${what}`))));
   byId("listed").tHead.replaceChildren(h("tr", {}, COLUMNS.map((key) => h("th", { scope: "col" }, say(key)))));
-  if (facility) list();
+  if (facility) {
+    list();
+    showChallenges(facility.id);
+  }
 }
 
 // Only the fields of what is entered are shown, and asked for.
@@ -63,6 +68,7 @@ function useFacility() {
   byId("facility").replaceChildren(...facilities.map(({ id, name }) => h("option", { value: id, selected: id === facility.id }, name || id)));
   byId("device").replaceChildren(...facility.meters.map(({ device }) => h("option", { value: device }, device)));
   list();
+  showChallenges(facility.id);
 }
 
 async function start() {
