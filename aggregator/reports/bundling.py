@@ -41,7 +41,9 @@ from aggregator.reports.page import page_of
 from aggregator.reports.report import Proof, Report
 from aggregator.reports.reporter import Reporter
 
-AROUND_MS: Final = 300_000  # before the first boundary and after the last one: readings on both sides are sealed within this
+AROUND_MS: Final = (
+    300_000  # before the first boundary and after the last one: readings on both sides are sealed within this
+)
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
 

@@ -14,7 +14,7 @@ from aggregator.reports.report import Report
 from aggregator.reports.rounding import Rounding
 from aggregator.reports.table import Cell, Column, Shown, Table
 from aggregator.reports.tables import day_of, grouped, month_of, quantity, source_kg, tables_of
-from aggregator.reports.words import grouped_digits, instant, shown, word
+from aggregator.reports.words import grouped_digits, in_tons, instant, shown, word
 
 _MOST_DAYS: Final = 62  # a longer span is drawn by month, and its days are in the tables of the other forms
 _MOST_SOURCES: Final = 16
@@ -72,7 +72,7 @@ def _total(statement: Statement, language: str) -> str:
     doubt = uncertainty_of(statement)
     width = "" if doubt is None or not doubt.kg or doubt.percent is None else f" ± {grouped_digits(doubt.percent, 1)} %"
     exact = word("exactly", language).format(f"{kg.scaleb(-3):f}")
-    return f'<div class="total">{head}<b>{grouped_digits(kg.scaleb(-3), 3)} t CO2e{width}</b><span class="muted">{escape(" · ".join(part for part in (exact, covered) if part))}</span></div>'
+    return f'<div class="total">{head}<b>{in_tons(kg)} t CO2e{width}</b><span class="muted">{escape(" · ".join(part for part in (exact, covered) if part))}</span></div>'
 
 
 # -- charts ---------------------------------------------------------------------------------------------------------------
@@ -93,9 +93,7 @@ def _charts(report: Report, language: str, *, long: bool) -> list[str]:
             )
         ranked = source_kg(s)[:_MOST_SOURCES]
         first = {line.source: line.counts.value for line in s.of(*SCOPES)}
-        rows = [
-            (source, first[source], float(kg) / 1000, f"{grouped_digits(kg.scaleb(-3), 3)} t") for source, kg in ranked
-        ]
+        rows = [(source, first[source], float(kg) / 1000, f"{in_tons(kg)} t") for source, kg in ranked]
         if len(rows) > 1:
             made.append(
                 _figure(
@@ -107,7 +105,7 @@ def _charts(report: Report, language: str, *, long: bool) -> list[str]:
     made.append(
         _figure(word("chart_coverage", language), shares(word("chart_coverage", language), covered), legend, language)
     )
-    runs = [(f"{r.profile} {instant(r.at_ms, report.zone)[:16]} {r.run}", "said", float(r.kg) / 1000, f"{grouped_digits(r.kg.scaleb(-3), 3)} t {word(r.state, language)}")
+    runs = [(f"{r.profile} {instant(r.at_ms, report.zone)[:16]} {r.run}", "said", float(r.kg) / 1000, f"{in_tons(r.kg)} t {word(r.state, language)}")
             for r in report.restatements if r.kg is not None]  # fmt: skip
     made.append(_figure(word("chart_runs", language), lying_bars(word("chart_runs", language), runs), (), language))
     return [each for each in made if each]

@@ -224,6 +224,12 @@ def grouped_digits(value: Decimal, digits: int | None) -> str:
     return f"{value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN):,f}"
 
 
+def in_tons(kg: Decimal) -> str:
+    """An amount in t with three digits behind the point, a small one with three that are not 0."""
+    tons = kg.scaleb(-3)
+    return grouped_digits(tons, 3 if not tons else max(3, 2 - tons.adjusted()))
+
+
 def instant(at_ms: int, zone: ZoneInfo) -> str:
     """2026-03-01T00:00+08:00; seconds and milliseconds only where there are any."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)

@@ -20,7 +20,7 @@ from aggregator.reports.report import Report, Restated, report_of
 from aggregator.reports.rounding import rounding
 from aggregator.reports.spreadsheet import workbook
 from aggregator.reports.tables import tables_of
-from aggregator.reports.words import LANGUAGES, WORDS
+from aggregator.reports.words import LANGUAGES, WORDS, in_tons
 
 D = Decimal
 HOUR = 3_600_000
@@ -244,6 +244,21 @@ def test_a_report_is_of_one_facility_and_span() -> None:
         report_of(FACILITY, [STATEMENT, STATEMENT], [])
     with pytest.raises(ValueError, match="expected statements of"):
         report_of(FACILITY, [STATEMENT, replace(MARKET, to_ms=TO + DAY)], [])
+
+
+@pytest.mark.parametrize(
+    ("kg", "shown"),
+    [
+        ("386975.425102", "386.975"),
+        ("402.0600865", "0.402"),
+        ("0.4020600865", "0.000402"),
+        ("0", "0.000"),
+        ("-12", "-0.0120"),
+        ("1234567", "1,234.567"),
+    ],
+)
+def test_a_small_total_is_not_shown_as_nothing(kg: str, shown: str) -> None:
+    assert in_tons(D(kg)) == shown
 
 
 # ---- charts: geometry by hand
