@@ -167,6 +167,7 @@ def _said(state: State) -> dict[str, Any]:
             for name, one in sorted(state.contents.items())
         },
         "plugged": dict(sorted(state.plugged.items())),
+        "at_ms": state.at_ms,
     }
 
 
@@ -175,4 +176,5 @@ def _state(said: Mapping[str, Any]) -> State:
         frozenset((device, quantity) for device, quantity in said["seen"]),
         {name: Parcel(*map(Decimal, figures)) for name, figures in said["contents"].items()},
         dict(said["plugged"]),
+        said["at_ms"],
     )

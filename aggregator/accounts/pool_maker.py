@@ -28,7 +28,7 @@ from aggregator.ledger import IntervalRow, Ledger
 
 NOT_TRACED_MARK: Final = "certificates_not_traced"
 RESIDUAL: Final = "residual"
-_CODE: Final = 3  # of the rules that make states; another number lets none of an older one open anything
+_CODE: Final = 4  # of the rules that make states; another number lets none of an older one open anything
 
 
 @dataclass(frozen=True, slots=True)

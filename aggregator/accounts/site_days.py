@@ -86,11 +86,14 @@ class PlugIn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a day leaves to the next: which counters have ever had a figure, what each pool holds, which vehicle stands where."""
+    """What a day leaves to the next: which counters have ever had a figure, what each pool holds, which vehicle stands where, and the end of the
+    last interval in which anything was measured.
+    """
 
     seen: frozenset[Counter] = frozenset()
     contents: Mapping[str, Parcel] = field(default_factory=dict)
     plugged: Mapping[str, str] = field(default_factory=dict)
+    at_ms: int | None = None
 
 
 class Interval(NamedTuple):
@@ -135,7 +138,8 @@ class SiteDays:
         pools = {name: Pool.reopened(site.cells[name], content) for name, content in state.contents.items()}
         opening = {name: pools[name].content for name in site.storage if name in pools}
         plugged = dict(state.plugged)
-        anchors = [anchor for anchor in self.anchors if from_ms <= anchor.at_ms < to_ms]
+        last_ms = from_ms if state.at_ms is None else state.at_ms
+        anchors = [anchor for anchor in self.anchors if last_ms <= anchor.at_ms < to_ms]
         plug_ins = [
             one for one in self.plug_ins if one.start_ms < to_ms and (one.end_ms is None or one.end_ms > from_ms)
         ]
@@ -143,8 +147,9 @@ class SiteDays:
         for at_ms in sorted({at_ms for of in slots.values() for at_ms in of if from_ms <= at_ms < to_ms}):
             end_ms = at_ms + site.interval_ms
             seen |= {counter for counter, of in slots.items() if at_ms in of}
+            held = {name for name in site.storage if name in pools}
             for name in site.storage:
-                if name not in pools and any(counter[0] == name for counter in seen):
+                if name not in held and any(counter[0] == name for counter in seen):
                     pools[name] = Pool.first(site.cells[name])
                     opening[name] = pools[name].content
             for name, plug_in in self._vehicles(plug_ins, at_ms, end_ms):
@@ -156,15 +161,21 @@ class SiteDays:
                     pools[name] = _arrived(site.cells[name], plug_in)
             flows, measured = self._flows(at_ms, end_ms, slots, seen)
             there = [slot for of in slots.values() if (slot := of.get(at_ms)) is not None]
-            for pool in pools.values():
-                pool.stand(site.interval_ms)
+            for name, pool in pools.items():  # a time in which nothing was measured is made good here
+                pool.stand(end_ms - (last_ms if name in held else at_ms))
             for anchor in anchors:
-                if at_ms <= anchor.at_ms < end_ms and anchor.device in pools:
+                if last_ms <= anchor.at_ms < end_ms and anchor.device in pools:
                     pools[anchor.device].anchor(anchor.kwh)
+            last_ms = end_ms
             solved = self._solved(at_ms, end_ms, flows, pools, measured=measured)
             final = all(slot.final for slot in there)
             intervals.append(Interval(at_ms, end_ms, solved, measured, _worst(there), final))
-        self.state = State(frozenset(seen), {name: pool.content for name, pool in pools.items()}, plugged)
+        self.state = State(
+            frozenset(seen),
+            {name: pool.content for name, pool in pools.items()},
+            plugged,
+            last_ms if intervals else state.at_ms,
+        )
         return Day(from_ms, to_ms, tuple(intervals), pools, opening)
 
     def _solved(self, at_ms: int, end_ms: int, flows: Flows, pools: Mapping[str, Pool], *, measured: bool) -> Solved:

@@ -146,6 +146,26 @@ def test_a_stated_content_changes_kwh_and_not_kg_from_its_interval_on(plant: Pla
     assert figures["closing_kg"] == free["closing_kg"]
 
 
+def test_a_time_without_readings_costs_its_standing_loss_and_keeps_what_was_stated_in_it(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    plant.facility = replace(plant.facility, cells=(("battery", Cell(standing_loss_percent_per_day=D(24))),))
+    for start_ms, charged in ((START, "10"), (START + DAY, "0")):
+        plant.measured("incomer", charged, start_ms=start_ms)
+        plant.measured("battery", charged, "0", start_ms=start_ms)
+    plant.grid("500")
+    for _ in range(2):  # by the walk from the first reading, and by the state that it has kept
+        made = plant.statement(from_ms=START + DAY, to_ms=START + 2 * DAY)
+        figures = dict(line(made, "pool:battery", Counts.ALLOCATED).figures)
+        assert (figures["opening_kwh"], figures["standing_loss_kwh"]) == (D(10), D("2.4"))  # 24 hours of 24 % a day
+        plant.clock_ms += LATER
+    with PoolBook(tmp_path / ACCOUNTS_NAME) as book:
+        book.state_content("works", Anchor("battery", START + DAY // 2, D(5)), "display", "Li", plant.clock_ms)
+    plant.clock_ms += LATER
+    made = plant.statement(from_ms=START + DAY, to_ms=START + 2 * DAY)
+    assert dict(line(made, "pool:battery", Counts.ALLOCATED).figures)["closing_kwh"] == 5
+    plant.ledger.close()
+
+
 def test_a_vehicle_gives_back_what_it_was_charged_with_and_what_it_brought_has_no_figure(tmp_path: Path) -> None:
     plant = Plant(tmp_path)
     plant.facility = replace(plant.facility, cells=(("charger", Cell(D("0.92"), D("0.92"))),))
