@@ -85,7 +85,7 @@ class Agent:
                 if device.allow
                 for entry in allow.allowed(device, meter.load(device.model))
             ],
-            PublicKey.from_text(edge.aggregator.command_key) if self._commanded else None,
+            PublicKey.from_text(edge.aggregator.command_key, light=True) if self._commanded else None,
             self._command_topic,
             clock,
             self._collection.write,
@@ -97,7 +97,7 @@ class Agent:
         self._factors_topic = edge_topic(edge.facility, edge.edge, "factors")
         self._carbon = (
             Carbon(
-                state, PublicKey.from_text(edge.aggregator.command_key), self._factors_topic, self._take_event,
+                state, PublicKey.from_text(edge.aggregator.command_key, light=True), self._factors_topic, self._take_event,
                 lambda: self._keeper.synced is not False,
             )
             if self._commanded

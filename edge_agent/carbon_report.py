@@ -25,7 +25,7 @@ def run_carbon(spool: Path, command_key: str, topic: str, as_json: bool, out: Te
     try:
         if not kept.frame:
             raise PackUnreadable("no factor pack has come yet")
-        pack = unseal(bytes.fromhex(kept.frame), topic, PublicKey.from_text(command_key))
+        pack = unseal(bytes.fromhex(kept.frame), topic, PublicKey.from_text(command_key, light=True))
     except (PackForged, PackUnreadable, ValueError) as error:
         print(f"carbon {path}: {error}", file=out)
         return 1

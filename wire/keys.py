@@ -98,22 +98,26 @@ def _any_seed(pem: bytes) -> bytes:
 
 
 class PublicKey:
-    """What verifies: 32 bytes, written as base64 in configuration and shown as a fingerprint."""
+    """What verifies: 32 bytes, written as base64 in configuration and shown as a fingerprint.
 
-    __slots__ = ("_verifier", "key_id", "raw")
+    `light`: by the libcrypto that Python's TLS has loaded already, where there is one; for an agent, which has little memory and verifies seldom.
+    """
 
-    def __init__(self, raw: bytes) -> None:
+    __slots__ = ("_light", "_verifier", "key_id", "raw")
+
+    def __init__(self, raw: bytes, *, light: bool = False) -> None:
         if len(raw) != KEY_BYTES:
             raise KeyUnusable(f"public key: expected 32 bytes of Ed25519, got {len(raw)}")
         self._verifier: Ed25519PublicKey | None = None
+        self._light = libcrypto.Ed25519Verifier(raw) if light and libcrypto.verifies_as_the_standard_says() else None
         self.raw = raw
         self.key_id = hashlib.sha256(raw).digest()[:KEY_ID_BYTES]
 
     @classmethod
-    def from_text(cls, text: str) -> "PublicKey":
+    def from_text(cls, text: str, *, light: bool = False) -> "PublicKey":
         """The key of its base64 text. Raises KeyUnusable."""
         try:
-            return cls(base64.b64decode(text.strip(), validate=True))
+            return cls(base64.b64decode(text.strip(), validate=True), light=light)
         except ValueError as error:
             raise KeyUnusable(f"public key: expected the base64 of 32 bytes, got {text!r}") from error
 
@@ -128,6 +132,8 @@ class PublicKey:
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Whether `signature` is this key's over `message`."""
+        if self._light is not None:
+            return self._light.verifies(signature, message)
         from cryptography.exceptions import InvalidSignature
 
         verifier = self._verifier

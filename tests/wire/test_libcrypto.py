@@ -1,4 +1,4 @@
-"""The light signer against the standard's own examples and against `cryptography`; without it, signing goes on."""
+"""The light signer and verifier against the standard's own examples and against `cryptography`; without it, signing goes on."""
 
 import os
 import subprocess
@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wire import libcrypto
-from wire.libcrypto import Ed25519Signer, NoLibcrypto
+from wire.keys import PublicKey, SigningKey
+from wire.libcrypto import Ed25519Signer, Ed25519Verifier, NoLibcrypto
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +60,51 @@ def test_a_message_may_hold_zero_bytes() -> None:
 def test_a_key_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(NoLibcrypto, match=f"takes no Ed25519 key of {length} bytes"):
         Ed25519Signer(bytes(length))
+
+
+@pytest.mark.parametrize(("seed", "public", "message", "signature"), EXAMPLES)
+def test_the_standards_examples_are_found_good_and_with_one_bit_changed_bad(
+    seed: str, public: str, message: str, signature: str
+) -> None:
+    verifier, good, said = Ed25519Verifier(bytes.fromhex(public)), bytes.fromhex(signature), bytes.fromhex(message)
+    assert verifier.verifies(good, said)
+    for bit in range(512):
+        spoilt = (int.from_bytes(good, "big") ^ (1 << bit)).to_bytes(64, "big")
+        assert not verifier.verifies(spoilt, said)
+    assert not verifier.verifies(good, said + b"\x00")
+    assert not verifier.verifies(good[:63], said)
+    assert not verifier.verifies(b"", said)
+    assert not verifier.verifies(good + b"\x00", said)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_public_key_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(NoLibcrypto, match=f"takes no Ed25519 public key of {length} bytes"):
+        Ed25519Verifier(bytes(length))
+
+
+def test_a_light_key_judges_as_the_other_does() -> None:
+    for length in (0, 1, 100, 70_000):
+        key, other, message = SigningKey.generate(), SigningKey.generate(), os.urandom(length)
+        light = PublicKey(key.public.raw, light=True)
+        for signature in (key.sign(message), other.sign(message), os.urandom(64), bytes(64)):
+            assert light.verifies(signature, message) is key.public.verifies(signature, message)
+        assert light.verifies(key.sign(message), message)
+
+
+def test_a_light_key_loads_no_second_openssl() -> None:
+    code = """
+import sys
+from wire.keys import PublicKey, SigningKey
+key = SigningKey(bytes(range(32)))
+light = PublicKey(key.public.raw, light=True)
+assert light.verifies(key.sign(b"text"), b"text") and not light.verifies(key.sign(b"text"), b"test")
+print("cryptography.hazmat.bindings._rust" in sys.modules)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout.strip() == "False"
 
 
 def signs_in_a_new_process(before: str) -> dict[str, bool]:
