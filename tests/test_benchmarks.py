@@ -49,7 +49,14 @@ FIGURES = {
         "ingest.duckdb.rss_peak",
         "ingest.duckdb.at_300k.answer_p99",
     },
-    "settling": {"settling.rows", "settling.cpu_per_row", "settling.rss_peak", "settling.seal"},
+    "settling": {
+        "settling.rows",
+        "settling.site.rows",
+        "settling.sums",
+        "settling.cpu_per_row",
+        "settling.rss_peak",
+        "settling.seal",
+    },
     "own_footprint": {
         f"own_footprint.{pace}.{what}"
         for pace in ("flat_out", "once_a_second")
