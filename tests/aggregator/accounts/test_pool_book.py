@@ -1,7 +1,7 @@
 """Kept states of pools, stated contents and plug-ins. What a walk from the first reading gives is the judge of what a kept state gives; else by hand."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from pool_plant import NOW, QUARTER, START, Plant, line
 
 from aggregator.accounts.compile import Accounts, Span, compile_statement
-from aggregator.accounts.line import Counts
+from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.parcel import Parcel
 from aggregator.accounts.pool_book import Opening, PoolBook
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsRefused
@@ -92,6 +92,22 @@ def test_what_changes_before_a_state_sends_the_walk_further_back(plant: Plant, m
     plant.clock_ms = before.as_of_ms
     assert last_day(plant) == last_day_of(before, plant)
     plant.clock_ms = as_known
+
+
+def test_a_span_is_the_sum_of_its_parts_wherever_it_is_cut(plant: Plant) -> None:
+    whole = plant.statement(to_ms=START + 4 * DAY)
+    for cut_ms in (START + QUARTER, START + DAY, START + 2 * DAY + 2 * QUARTER, START + 3 * DAY + 40 * QUARTER):
+        parts = plant.statement(to_ms=cut_ms), plant.statement(from_ms=cut_ms, to_ms=START + 4 * DAY)
+        assert sums([line for part in parts for line in part.lines]) == sums(whole.lines), cut_ms
+
+
+def sums(lines: Iterable[Line]) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+    """kWh and kg by where it counts and source, without what is nothing."""
+    found: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+    for one in lines:
+        kwh, kg = found.get((one.counts, one.source), (D(0), D(0)))
+        found[one.counts, one.source] = kwh + (one.quantity or 0), kg + (one.kg or 0)
+    return {key: both for key, both in found.items() if any(both)}
 
 
 def test_what_would_have_been_is_never_kept(plant: Plant) -> None:
