@@ -10,8 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from aggregator.accounts.bridge import Bridge, bridge
-from aggregator.accounts.calculation import calculated, rules_now, span_of
-from aggregator.accounts.causes import causes_between, inputs_of, mixed
+from aggregator.accounts.calculation import calculated, code_version, rules_now, span_of
+from aggregator.accounts.causes import FUEL_PARAMETER, GWP_SET, causes_between, inputs_of, mixed
 from aggregator.accounts.compile import Accounts, CannotCompile, Span, compile_statement
 from aggregator.accounts.frozen import Rules
 from aggregator.accounts.notices import notices_in_force
@@ -60,7 +60,7 @@ def impact(
             lines = changed_lines(runs.statement(publication.run), made)
             if not lines:
                 continue
-            found = bridge_of(accounts, runs, publication, (rules, span, made.kg()))
+            found = bridge_of(accounts, runs, publication, (rules, span), made)
         except CannotCompile as error:
             yield Impact(publication, None, False, 0, str(error))
         else:
@@ -84,7 +84,7 @@ def restated(
     made = calculated(accounts, rules, span)
     if not changed_lines(runs.statement(publication.run), made.statement):
         raise RecordsRefused([f"publication {no}: expected a change, what is known now gives the same lines"])
-    found = bridge_of(accounts, runs, publication, (rules, span, made.statement.kg()))
+    found = bridge_of(accounts, runs, publication, (rules, span), made.statement)
     return runs.add(made, operator, reason, now_ms, publication, found, threshold_percent)
 
 
@@ -114,10 +114,19 @@ def moved_by_factors(accounts: Accounts, rules: Rules, publication: Publication,
     return all(year in notices and notices[year].restate_on_new_factor for year in years)
 
 
-def bridge_of(accounts: Accounts, runs: Runs, publication: Publication, new: Known) -> Bridge:
-    """From the publication's total to that of its span as it was asked for again."""
+def bridge_of(
+    accounts: Accounts, runs: Runs, publication: Publication, asked: tuple[Rules, Span], made: Statement
+) -> Bridge:
+    """From the publication's total to that of the statement that was `made` when its span was asked for again."""
     run = runs.run(publication.run)
-    return bridge_between(accounts, (runs.rules(run.no), span_of(run), run.kg), new)
+    lines = (*runs.statement(run.no).lines, *made.lines)
+    return bridge_between(
+        accounts,
+        (runs.rules(run.no), span_of(run), run.kg),
+        (*asked, made.kg()),
+        same_code=run.code_version == code_version(),
+        electricity=all(line.carrier == "electricity" for line in lines),
+    )
 
 
 def bridge_of_runs(accounts: Accounts, runs: Runs, first: int, second: int) -> Bridge:
@@ -134,20 +143,30 @@ def bridge_of_runs(accounts: Accounts, runs: Runs, first: int, second: int) -> B
     return bridge_between(accounts, pairs[0], pairs[1])
 
 
-def bridge_between(accounts: Accounts, old: Known, new: Known) -> Bridge:
+def bridge_between(
+    accounts: Accounts, old: Known, new: Known, *, same_code: bool = False, electricity: bool = False
+) -> Bridge:
     """The split by what the total is when some inputs are new and the others old; all under the old profile, method and code come last.
 
-    In those totals what has no figure adds nothing, as in a statement's sum.
+    In those totals what has no figure adds nothing, as in a statement's sum. `same_code`: the old total is that of this program.
+    `electricity`: neither side has lines of anything else, so that no fuel parameter and no potential has an effect.
     """
     (old_rules, old_span, before_kg), (new_rules, new_span, after_kg) = old, new
-    one = inputs_of(accounts, old_rules, old_span)
-    other = inputs_of(accounts, new_rules, new_span)
+    one, other = inputs_of(accounts, old_rules, old_span), inputs_of(accounts, new_rules, new_span)
+    causes = [
+        cause for cause in causes_between(one, other) if not electricity or cause not in (FUEL_PARAMETER, GWP_SET)
+    ]
 
     def total_kg(fresh: frozenset[str]) -> Fraction:
-        kg = mixed(accounts, one, other, fresh).kg()
+        if not fresh and same_code:
+            kg = before_kg
+        elif fresh == frozenset(causes) and one.rules.profile == other.rules.profile:
+            kg = after_kg
+        else:
+            kg = mixed(accounts, one, other, fresh).kg()
         return Fraction(0 if kg is None else kg)
 
-    return bridge(before_kg, after_kg, causes_between(one, other), total_kg)
+    return bridge(before_kg, after_kg, causes, total_kg)
 
 
 def changed_lines(old: Statement, new: Statement) -> int:

@@ -55,7 +55,7 @@ def viewed(
     for (from_ms, to_ms), publication in sorted(stood.items()):
         if span[0] <= from_ms and to_ms <= span[1]:
             asked = again(accounts, runs, publication, at_ms)
-            kg = compiled(accounts, *asked).kg()
-            series.append(Seen(publication, kg, bridge_of(accounts, runs, publication, (*asked, kg))))
+            made = compiled(accounts, *asked)
+            series.append(Seen(publication, made.kg(), bridge_of(accounts, runs, publication, asked, made)))
     total_kg = known if view != "published" else None if published is None else published.kg
     return View(view, at_ms, total_kg, published, known, tuple(series))

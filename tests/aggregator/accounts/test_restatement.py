@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from aggregator.accounts.bridge import Bridge
 from aggregator.accounts.calculation import calculated, differences, proof_of_interval, rules_now
+from aggregator.accounts.causes import causes_between, inputs_of, mixed
 from aggregator.accounts.compile import Accounts, Span
 from aggregator.accounts.frozen import Rules
 from aggregator.accounts.notices import Notice, Notices
@@ -338,5 +339,8 @@ def sums_up(directory: Path, change: Change) -> None:
         found = shares(bridge_between(bench.accounts, old, new))
         assert sum(found.values(), Fraction(0)) == Fraction(new[2] or 0) - Fraction(old[2] or 0)
         assert "code and method" not in found  # every change has its cause here
+        one, other = (inputs_of(bench.accounts, *each[:2]) for each in (old, new))
+        assert mixed(bench.accounts, one, other, frozenset()).kg() == old[2]
+        assert mixed(bench.accounts, one, other, frozenset(causes_between(one, other))).kg() == new[2]
     finally:
         bench.close()
