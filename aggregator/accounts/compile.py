@@ -128,25 +128,26 @@ class Accounts:
                 )
             if (self.data_directory / SEALED_DIRECTORY).exists():
                 period = reading_seals(period, stack.enter_context(Seals(self.data_directory)), self.ledger)
+            pools = PoolMaker(
+                PoolSources(
+                    self.ledger,
+                    lambda rules: resolver(period.facility, rules, table, span.factors_ms, hours.at),
+                    hours.changed_ms,
+                    self.data_directory / ACCOUNTS_NAME,
+                    self.clock,
+                    notices,
+                    span.factors_ms,
+                    period.intervals,
+                )
+            )
             makers: Sequence[Maker] = (
                 location_lines,
                 deduction_maker(notices),
                 allocated_lines,
                 carrier_lines,
-                made_lines,
+                lambda period: made_lines(period, pools.run),
                 market_maker(table, instruments.retired(facility.id, span.factors_ms)),
-                PoolMaker(
-                    PoolSources(
-                        self.ledger,
-                        lambda rules: resolver(period.facility, rules, table, span.factors_ms, hours.at),
-                        hours.changed_ms,
-                        self.data_directory / ACCOUNTS_NAME,
-                        self.clock,
-                        notices,
-                        span.factors_ms,
-                        period.intervals,
-                    )
-                ),
+                pools,
                 activity_maker(
                     activities_in_force(self.data_directory, facility.id, span.as_of_ms, drafts=span.draft_activities),
                     table,

@@ -4,7 +4,8 @@ The electricity or gas is counted already at its main meter; a line here lies in
 cooling line of 200 f inside 1,000 f.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -12,9 +13,13 @@ from typing import Final, NamedTuple
 
 from aggregator.accounts.carriers import Stretches, rows_of_meter
 from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.load_parts import consumers, parted
 from aggregator.accounts.period import Period
-from aggregator.accounts.shares import SharedOut, intervals_shared
+from aggregator.accounts.pool_run import PoolRun
+from aggregator.accounts.shares import intervals_shared
+from aggregator.accounts.site_days import site_of
 from aggregator.accounts.slots import FLOWS, slots_of
+from aggregator.accounts.tree import Metered
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import AVERAGE
 from aggregator.intervals.boundaries import Grade
@@ -41,14 +46,20 @@ class _Sum:
     provisional: int = 0
 
 
-def made_lines(period: Period) -> Iterator[Line]:
-    """A line for each local day and grade of every meter that has makers; nothing but under a location-based average."""
+Walk = Callable[[Period], AbstractContextManager[PoolRun]]
+
+
+def made_lines(period: Period, walk: Walk | None = None) -> Iterator[Line]:
+    """A line for each local day and grade of every meter that has makers; nothing but under a location-based average.
+
+    `walk` solves the period of a site with PV, storage or charging, so that a chiller carries here what its own line carries.
+    """
     if period.profile.method != "location" or period.profile.signal != AVERAGE:
         return
     meters = [meter for meter in period.facility.meters if meter.use.made_by]
     if not meters:
         return
-    taken = _taken(period, {maker for meter in meters for maker in meter.use.made_by})
+    taken = _taken(period, {maker for meter in meters for maker in meter.use.made_by}, walk)
     for meter in meters:
         yield from _lines(period, meter, {maker: taken[maker] for maker in meter.use.made_by})
 
@@ -80,7 +91,7 @@ def _lines(period: Period, meter: MeterSpec, taken: Mapping[str, Mapping[int, De
         )  # fmt: skip
 
 
-def _taken(period: Period, makers: set[str]) -> dict[str, dict[int, Decimal | str]]:
+def _taken(period: Period, makers: set[str], walk: Walk | None) -> dict[str, dict[int, Decimal | str]]:
     """kg of what each maker took in each interval, all meters inside it included, or why there are none; intervals without a figure are absent."""
     found: dict[str, dict[int, Decimal | str]] = {maker: {} for maker in makers}
     electric = {maker for maker in makers if _carrier(period, maker) == "electricity"}
@@ -89,10 +100,11 @@ def _taken(period: Period, makers: set[str]) -> dict[str, dict[int, Decimal | st
         inside = {
             maker: [name for name in tree.nodes if name == maker or maker in tree.around(name)] for maker in electric
         }
-        for one in intervals_shared(period):
+        solve = None if site_of(period.facility) is None else walk
+        for start_ms, told in _shared(period) if solve is None else _solved(period, solve):
             for maker in electric:
-                if all(one.start_ms in one.metered.slots[name] for name in inside[maker]):
-                    found[maker][one.start_ms] = _kg(one, inside[maker])
+                if told.measured(inside[maker]):
+                    found[maker][start_ms] = told.kg(inside[maker])
     for maker in makers - electric:
         meter = period.facility.meter(maker)
         assert meter is not None
@@ -106,10 +118,46 @@ def _taken(period: Period, makers: set[str]) -> dict[str, dict[int, Decimal | st
     return found
 
 
-def _kg(one: SharedOut, inside: Sequence[str]) -> Decimal | str:
-    if one.kg is None:
-        return one.found.reason
-    return sum((one.kg.get(f"part:{name}", Decimal(0)) for name in inside), Decimal(0))
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One interval: which meters have a figure, and the kg of each own part, or why there are none."""
+
+    has: Callable[[str], bool]
+    parts: Mapping[str, Decimal | None]
+    why: str
+
+    def measured(self, devices: Sequence[str]) -> bool:
+        return all(self.has(device) for device in devices)
+
+    def kg(self, devices: Sequence[str]) -> Decimal | str:
+        if self.why:
+            return self.why
+        found = [self.parts.get(f"part:{device}", Decimal(0)) for device in devices]
+        known = [kg for kg in found if kg is not None]
+        return sum(known, Decimal(0)) if len(known) == len(found) else "no figure for the energy that it is made of"
+
+
+def _shared(period: Period) -> Iterator[tuple[int, _Told]]:
+    for one in intervals_shared(period):
+        yield one.start_ms, _Told(_having(one.metered, one.start_ms), one.kg or {}, "" if one.kg else one.found.reason)
+
+
+def _solved(period: Period, walk: Walk) -> Iterator[tuple[int, _Told]]:
+    with walk(period) as run:
+        for day, _ in run.days():
+            weights = consumers(run.period, run.site, day.from_ms, day.to_ms)
+            metered = Metered(
+                period.facility, "electricity", period.reading(day.from_ms, day.to_ms), day.from_ms, day.to_ms
+            )
+            for each in day.intervals:
+                if each.measured:
+                    loads = parted(each.solved.loads, weights(each.start_ms))
+                    parts = {source: parcel.known_kg for source, parcel in loads.items()}
+                    yield each.start_ms, _Told(_having(metered, each.start_ms), parts, "")
+
+
+def _having(metered: Metered, at_ms: int) -> Callable[[str], bool]:
+    return lambda device: at_ms in metered.slots[device]
 
 
 def _carrier(period: Period, device: str) -> str:

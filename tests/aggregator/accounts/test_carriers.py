@@ -1,14 +1,16 @@
 """Gas, heat, cooling and water of meters, and what a facility makes itself: worked examples 3, 11 and 12, rule 19, and hand calculation."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from aggregator.accounts.carriers import carrier_lines, carrier_mains
-from aggregator.accounts.compile import compile_statement
+from aggregator.accounts.compile import Accounts, compile_statement
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.made import made_lines
 from aggregator.accounts.metered import location_lines
@@ -19,14 +21,15 @@ from aggregator.emissions.entry import Entry, SourceDoc
 from aggregator.emissions.profiles import profile
 from aggregator.emissions.registry import Registry
 from aggregator.emissions.resolution import Resolution
-from aggregator.facility import Facility, MeterSpec, Role
+from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.intervals.boundaries import GOOD, Grade
 from aggregator.intervals.carrier_use import CarrierUse
-from aggregator.ledger import IntervalRow
+from aggregator.ledger import IntervalRow, Ledger
 from wire.reading import Quality
 
 D = Decimal
 QUARTER_MS = 900_000
+DAY_MS = 86_400_000
 GWP_CH4 = D("29.8")  # AR6, fossil
 FOUND = Resolution("works", "national", D("0.5306"), "elec.cn.grid.avg", 1, "CN", 2023, "doc", (), (), 0, 2**62)
 CONTRACT = SourceDoc("contract", "Supply contract", "Town heating", "7", date(2025, 1, 1))
@@ -202,3 +205,33 @@ def test_example_20_a_fuel_s_line_is_as_uncertain_as_its_meter_and_its_three_par
     assert told is not None
     assert told.unstated == ()
     assert told.percent == pytest.approx(D("5.477225575"), abs=D("1e-9"))
+
+
+def test_at_a_site_with_a_roof_the_cooling_carries_what_the_chiller_s_own_line_carries(tmp_path: Path) -> None:
+    meters = (
+        MeterSpec("incomer", "gw", D(4000), Role.MAIN),
+        MeterSpec("roof", "gw", D(4000), show="pv"),
+        MeterSpec("chiller", "gw", D(4000)),
+        meter("cold", "cooling", Role.SUB, made_by=("chiller",)),
+    )
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        for device, quantity, kwh in (
+            ("incomer", "energy_import_kwh", ("300", "300")), ("roof", "energy_export_kwh", ("200", "0")),
+            ("chiller", "energy_import_kwh", ("100", "100")), ("cold", "cooling_energy_kwh", ("400", "400")),
+        ):  # fmt: skip
+            rows = [
+                IntervalRow(
+                    "works", device, quantity, n * QUARTER_MS, (n + 1) * QUARTER_MS, D(one), GOOD, True, "measured"
+                )
+                for n, one in enumerate(kwh)
+            ]
+            ledger.put_intervals(rows, 1)
+        own = (FactorOverride(D("0.5306"), "test"),)
+        facility = Facility("works", "Asia/Shanghai", meters=meters, overrides=own)
+        made = Accounts(ledger, [facility], tmp_path, lambda: 10 * DAY_MS).statement(
+            "works", "GHGP-LB", 0, 8 * 3_600_000
+        )
+    # 300 kWh of the grid reach 500 kWh of loads, then 300 of 300: (3/5 + 1) x 100 kWh x 0.5306.
+    lines = {line.source: line.kg for line in made.of(Counts.ALLOCATED)}
+    assert lines["meter:cold"] == lines["part:chiller"] == D("84.896")
+    assert made.kg() == D("318.36")
