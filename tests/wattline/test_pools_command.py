@@ -18,6 +18,7 @@ from aggregator.stores.store import CommittedBatch, Rows
 from wattline.command import main
 from wire.reading import Event, Json
 
+PAGE = Path(__file__).parents[2] / "docs" / "carbon_pools.md"
 D = Decimal
 SETTINGS = """
 [aggregator]
@@ -93,6 +94,7 @@ def test_both_methods_stand_side_by_side_and_what_a_battery_says_of_itself_count
     capsys: pytest.CaptureFixture[str], config: Path
 ) -> None:
     told = show(capsys, config)
+    assert f"--to 2023-05-03\n{told}```" in PAGE.read_text(encoding="utf-8"), "the page shows what the command says"
     # 10 kWh at 0.5306, and at the residual 0.6096; half of what the battery took was PV
     assert re.search(r"^scope 2 +5\.306 kg +6\.096 kg$", told, re.MULTILINE)
     assert re.search(r"^  charged +2\.653 kg +3\.048 kg$", told, re.MULTILINE)
