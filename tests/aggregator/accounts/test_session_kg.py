@@ -1,11 +1,14 @@
 """What charging sessions carry. Figures: worked examples 25, 25b, 26 and 39 of the emissions page; else by hand."""
 
+import csv
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from home import DATA
 from pool_plant import METERS, QUARTER, START, G, Plant
 
 from aggregator.accounts.compile import Accounts
@@ -119,3 +122,31 @@ def test_a_session_of_which_nothing_is_known_has_no_figure(plant: Plant) -> None
     (one,) = carried(plant, session("1", 0, 1, None, device="cp-7"))
     assert (one.kg, one.g_per_kwh, one.covered_percent) == (None, None, None)
     assert carried(plant) == []
+
+
+@pytest.mark.skipif(not (DATA / "ev_sessions_a.csv").exists(), reason=f"no measured sessions in {DATA}")
+def test_a_garages_sessions_carry_their_energy_times_the_factor_to_the_last_digit(plant: Plant) -> None:
+    """1,057 measured sessions (ACN-Data, Lee, Li, Low 2019) at one factor, against the sum of the file's own kWh."""
+    plant.facility = replace(plant.facility, place="CN", grid_zone="", meters=METERS[:1], cells=())
+    with (DATA / "ev_sessions_a.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    sessions = []
+    for number, row in enumerate(rows):
+        begun, ended = (ms_of(row[name]) for name in ("connected_utc", "disconnected_utc"))
+        one = session(str(number), 0, 1, None, device=row["station"])
+        sessions.append(
+            replace(
+                one, energy_wh=D(row["energy_kwh"]) * 1000, started_at_ms=begun, ended_at_ms=ended, first_told_ms=begun, told_at_ms=ended
+            )
+        )  # fmt: skip
+    found = carried(plant, *sessions, profile="GHGP-LB")
+    assert len(found) == 1057
+    # 2021: 0.5568 kg/kWh (emissions page, 2.4)
+    assert sum((one.kg or D(0) for one in found), D(0)) == sum((D(row["energy_kwh"]) for row in rows), D(0)) * D(
+        "0.5568"
+    )
+    assert {one.covered_percent for one in found if one.kg} == {D(100)}
+
+
+def ms_of(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
