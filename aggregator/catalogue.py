@@ -81,7 +81,7 @@ class Entities:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """One series. `signer_key` "": the edge need not sign. `newest_ms`: its last reading. `leads_to`: where its intervals' lineage is asked for."""
+    """One series. `signer_key` "": the edge need not sign. `newest_ms`: its last reading, None where it has none (imported, or read by hand). `leads_to`: where its intervals' lineage is asked for."""
 
     series: SeriesKey
     unit: str
@@ -95,7 +95,7 @@ class CatalogueEntry:
     sorts: tuple[tuple[str, str], ...]
     retention: Retention
     source: str
-    newest_ms: int
+    newest_ms: int | None
     leads_to: str
 
 
@@ -107,13 +107,20 @@ class Catalogue:
     rules: Sequence[SeriesRule] = ()
     keys: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
-    def entries(self, facility: Facility, newest: Mapping[SeriesKey, Point]) -> Iterator[CatalogueEntry]:
-        """Every series of a facility that has a reading, sorted."""
-        for series, point in sorted(newest.items()):
-            if series.facility == facility.id:
-                yield self.entry(facility, series, point.at_ms)
+    def entries(
+        self, facility: Facility, newest: Mapping[SeriesKey, Point], counters: Mapping[str, Sequence[str]]
+    ) -> Iterator[CatalogueEntry]:
+        """Every series of a facility that has a reading, and the first of each meter's `counters` (by carrier) in any case; sorted."""
+        known: dict[SeriesKey, int | None] = {
+            series: point.at_ms for series, point in newest.items() if series.facility == facility.id
+        }
+        for meter in facility.meters:
+            for quantity in counters.get(meter.carrier, ())[:1]:
+                known.setdefault(SeriesKey(facility.id, meter.edge, meter.device, quantity), None)
+        for series, newest_ms in sorted(known.items()):
+            yield self.entry(facility, series, newest_ms)
 
-    def entry(self, facility: Facility, series: SeriesKey, newest_ms: int) -> CatalogueEntry:
+    def entry(self, facility: Facility, series: SeriesKey, newest_ms: int | None) -> CatalogueEntry:
         """One series: the last rule that fits says what it is."""
         rule = next((rule for rule in reversed(self.rules) if rule.fits(series)), SeriesRule(series.facility))
         quantity, meter = QUANTITIES.get(series.quantity), facility.meter(series.device)

@@ -167,7 +167,10 @@ class Overruling:
             if len(usable):
                 row = usable[0 if direction == 1 else -1]
                 return int(columns.at_ms[row]), displayed(columns.value[row])
-        return None
+        meter = self._facilities[series.facility].meter(series.device)
+        if self._settler.hand is None or meter is None:
+            return None
+        return self._settler.hand.neighbour(meter, series, at_ms, direction)  # people read seldom
 
 
 def _ruling(decided: Decided, applied: CounterEvent | None) -> Ruling:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from aggregator.accounts.compile import CannotCompile
 from aggregator.run import store_of
 from aggregator.settings import SettingsFaults, load
+from aggregator.settle import COUNTERS
 from aggregator.stores.store import StoreError
 from wattline.statement import chosen
 
@@ -20,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
         facility = chosen(options.facility, settings)
         store = store_of(settings)
         try:
-            entries = list(settings.catalogue.entries(facility, store.latest(facility.id)))
+            entries = list(settings.catalogue.entries(facility, store.latest(facility.id), COUNTERS))
         finally:
             store.close()
     except (SettingsFaults, CannotCompile) as error:

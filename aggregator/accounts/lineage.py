@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from wire.topics import edge_topic
 AROUND_MS: Final = (5_000, 900_000, 31 * 86_400_000)  # how far from a boundary its readings are looked for
 SEALED_WITHIN_MS: Final = (120_000, 3_600_000, 86_400_000)  # of being read, unless the edge was full
 BATCHES_READ_MAX: Final = 400
+BY_HAND: Final = "manual"  # the reason of a reading that a person has entered
 _METER: Final = "meter:"
 _MAINS: Final = "meters:main"  # what the market method shares out
 
@@ -226,7 +227,7 @@ class Lineage:
         """The last reading at or before an instant, and the first one after it."""
         return self._nearest(series, at_ms, -1), self._nearest(series, at_ms, 1)
 
-    def _nearest(self, series: SeriesKey, at_ms: int, side: int) -> ReadingTrace | None:
+    def _nearest(self, series: SeriesKey, at_ms: int, side: Literal[1, -1]) -> ReadingTrace | None:
         for window_ms in AROUND_MS:
             span = (at_ms + 1, at_ms + window_ms + 1) if side == 1 else (at_ms - window_ms, at_ms + 1)
             columns, _ = self._settler.history(series, *span)
@@ -235,13 +236,12 @@ class Lineage:
                 row = usable[0 if side == 1 else -1]
                 found_ms, code = int(columns.at_ms[row]), int(columns.reason[row])
                 reason = REASONS[code] if code < len(REASONS) else ""
-                hand = None
-                if reason == "manual" and self._settler.hand is not None:
-                    hand = self._settler.hand.book.at(series, found_ms)
-                shown = displayed(columns.value[row]) if hand is None or hand.display_kwh is None else hand.display_kwh
-                batch = None if hand is not None else self._batch(series, found_ms)
-                return ReadingTrace(found_ms, shown, Quality(int(columns.quality[row])), reason, hand, batch)
-        return None
+                if reason == BY_HAND and self._settler.hand is not None:
+                    return _by_hand(self._settler.hand.book.at(series, found_ms))
+                shown, quality = displayed(columns.value[row]), Quality(int(columns.quality[row]))
+                return ReadingTrace(found_ms, shown, quality, reason, None, self._batch(series, found_ms))
+        far = None if self._settler.hand is None else next(self._settler.hand.book.beside(series, at_ms, side), None)
+        return _by_hand(far)
 
     def _batch(self, series: SeriesKey, at_ms: int) -> InBatch | None:
         """The archived batch that holds a reading: the first one sealed after it that does."""
@@ -260,6 +260,12 @@ class Lineage:
             if len(seen) >= BATCHES_READ_MAX:
                 return None
         return None
+
+
+def _by_hand(hand: HandReading | None) -> ReadingTrace | None:
+    if hand is None or hand.display_kwh is None:
+        return None
+    return ReadingTrace(hand.at_ms, hand.display_kwh, Quality.UNCERTAIN, BY_HAND, hand)
 
 
 def _holds(frame: bytes, series: SeriesKey, at_ms: int) -> bool:

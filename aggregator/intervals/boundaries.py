@@ -132,7 +132,8 @@ class BoundaryLine:
             intervals += [closed for boundary in shaped if (closed := self._close(boundary)) is not None]
             boundaries += shaped
             self._step = (reading.at_ms, reading.line)
-        self._spacings_ms.append(reading.at_ms - before.at_ms)
+        if not _by_hand(before, reading):
+            self._spacings_ms.append(reading.at_ms - before.at_ms)
         return boundaries, intervals
 
     def provisional(self) -> list[IntervalEnergy]:
@@ -199,15 +200,14 @@ class BoundaryLine:
             return Boundary(at_ms, nearest.line, GOOD, "reading")
         value, how = self._between(before.at_ms, before.line, reading.at_ms, reading.line, at_ms)
         silence_ms = reading.at_ms - before.at_ms
+        if _by_hand(before, reading):  # people keep no rhythm
+            return Boundary(at_ms, value, MANUAL if silence_ms > SHORT_SILENCE_MS else GOOD, how)
         longest_ms = (
             max(POLLS_OF_SILENCE * median(self._spacings_ms), SHORT_SILENCE_MS)
             if self._spacings_ms
             else SHORT_SILENCE_MS
         )
-        if silence_ms <= longest_ms:
-            return Boundary(at_ms, value, GOOD, how)
-        by_hand = MANUAL.reason in (before.reason, reading.reason)
-        return Boundary(at_ms, value, MANUAL if by_hand else COUNTER_DIFF, how)
+        return Boundary(at_ms, value, COUNTER_DIFF if silence_ms > longest_ms else GOOD, how)
 
     def _shape_waiting(self, reading: Accepted) -> list[Boundary]:
         """A step has come: the boundaries that waited lie on the way from the last step to this one, as power does."""
@@ -339,6 +339,11 @@ class BoundaryLine:
         line._spacings_ms.extend(state["spacings_ms"])
         line.guessed = [(span[0], span[1]) for span in state["guessed"]]
         return line
+
+
+def _by_hand(before: Accepted, reading: Accepted) -> bool:
+    """Whether a person has read one of the two displays."""
+    return MANUAL.reason in (before.reason, reading.reason)
 
 
 def _boundary_json(boundary: Boundary) -> list[Json]:

@@ -9,6 +9,7 @@ from aggregator.catalogue import CatalogueEntry
 from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader
 from aggregator.routes.query import Answer, Parameters
+from aggregator.settle import COUNTERS
 
 router = APIRouter(prefix="/api/v1/facilities/{facility}/catalogue", tags=["catalogue"], dependencies=[Reader])
 
@@ -66,12 +67,12 @@ class SeriesAnswer(Answer):
     horizon: str
     retention: RetentionAnswer
     source: str
-    newest_ms: int
+    newest_ms: int | None
     leads_to: str
 
 
 class CatalogueAnswer(Answer):
-    """The series of a facility that have a reading."""
+    """The series of a facility that have a reading, and its meters' counters in any case."""
 
     facility: str
     series: list[SeriesAnswer]
@@ -80,7 +81,7 @@ class CatalogueAnswer(Answer):
 @router.get("")
 def catalogue(given: Given, named: Named, wanted: Annotated[CatalogueParameters, Query()]) -> CatalogueAnswer:
     """Every series with owner, responsible entities, kind of data and retention."""
-    found = given.catalogue.entries(named, given.store.latest(named.id))
+    found = given.catalogue.entries(named, given.store.latest(named.id), COUNTERS)
     return CatalogueAnswer(facility=named.id, series=[_series(entry) for entry in found if wanted.holds(entry)])
 
 

@@ -106,6 +106,18 @@ def test_a_meter_that_only_people_read_is_settled_from_display_to_display(room: 
     assert room.settler.books.total("works", T, T + 30 * 24 * H * 1000).kg == D(36_000)
 
 
+def test_people_who_read_each_month_keep_no_rhythm(room: Room) -> None:
+    """Domain rule 2: neighbours more than 60 s apart give a substituted boundary; a monthly round is no poll."""
+    for month in range(5):
+        room.read_off(month * 30 * 24 * H, str(1000 + month * 2880))  # 1 kWh a quarter hour
+    room.settle()
+    assert {row.grade for row in room.rows()} == {Grade(Quality.SUBSTITUTED, "manual")}
+    assert set(room.kwh()) == {D(1)}
+    room.commit([(120 * 24 * H + at_s, 12520 + at_s * 0.1) for at_s in range(60, 3700, 60)])
+    room.settle()
+    assert room.rows()[-1].grade == Grade()  # 60 s polls keep theirs
+
+
 def test_a_display_read_in_a_gap_gives_each_part_of_the_gap_its_own_energy(room: Room) -> None:
     room.commit(steady(0, H))
     room.commit([(5 * H + at_s, 1500 + 0.1 * at_s) for at_s in range(0, 1000, 10)])  # 140.1 kWh came in 4 h 10 s
