@@ -69,7 +69,10 @@ def _statement(seen: StatementSeen) -> Iterator[str]:
         published = "" if seen.publication is None else f", published as {seen.publication}"
         yield f"  run {seen.run} is leaf {seen.leaf} of the log{published}"
     yield f"  {seen.multiplied} lines are quantity x factor, {seen.without_figure} have no figure, {seen.stated} are as stated"
-    yield f"  {seen.summed} lines are sums of {seen.intervals} intervals"
+    yield (
+        f"  {seen.summed} lines are sums of {seen.intervals} intervals; {seen.covered} of {seen.expected} expected ones have a figure,"
+        f" {seen.substituted} are not measured well, {seen.provisional} not final"
+    )
     if seen.traced.from_counters:
         found = seen.traced
         yield (

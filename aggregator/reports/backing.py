@@ -140,6 +140,15 @@ def unclaimed(statement: Statement, meters: Sequence[MeterSpec], rows: Sequence[
     return sorted(left.items())
 
 
+def least_expected(statement: Statement, meters: Sequence[MeterSpec], rows: Iterable[Interval]) -> int:
+    """How many intervals the grid connections must at least have had: as many as the longest that they have fit into the span."""
+    own = set(mains(meters))
+    longest_ms = max(
+        (row.end_ms - row.start_ms for row in rows if row.device in own and row.quantity == IMPORT), default=0
+    )
+    return 0 if longest_ms <= 0 else (statement.to_ms - statement.from_ms) // longest_ms * len(own)
+
+
 def interval_kg(
     statement: Statement, meters: Sequence[MeterSpec], rows: Iterable[Interval]
 ) -> list[tuple[int, int, Decimal, Decimal]] | None:

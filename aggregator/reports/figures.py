@@ -14,7 +14,16 @@ from aggregator.audit.evidence import BundleUnreadable
 from aggregator.audit.note import Checkpoint
 from aggregator.emissions.amounts import EXACT
 from aggregator.intervals.meter import MeterSpec
-from aggregator.reports.backing import Interval, backed, by_start, energy_of, exact_sum, interval_kg, unclaimed
+from aggregator.reports.backing import (
+    Interval,
+    backed,
+    by_start,
+    energy_of,
+    exact_sum,
+    interval_kg,
+    least_expected,
+    unclaimed,
+)
 from aggregator.reports.bundle import (
     BOUNDARIES,
     EVIDENCE,
@@ -107,6 +116,9 @@ class _Figures:
             if said.get(key) != value:
                 expected = f"{key} {value}, computed from {of_profile(STATEMENTS, self._profile)}"
                 self._verdict.fault(REPORT, expected, said.get(key), self._profile)
+        covered = statement.coverage
+        seen.expected, seen.covered = covered.expected, covered.covered
+        seen.substituted, seen.provisional = covered.substituted, covered.provisional
         kg = statement.kg()
         seen.kg = "" if kg is None else f"{kg:f}"
 
@@ -182,6 +194,9 @@ class _Figures:
                     self._verdict.fault(file, expected, f"{line.intervals} with {line.quantity} {unit}", of)
             seen.summed += len(each.lines)
             seen.intervals += len(each.rows)
+        least = least_expected(statement, meters, rows)
+        if statement.expected < least:
+            self._verdict.fault(file, f"at least {least} expected intervals", statement.expected)
         for device, count in unclaimed(statement, meters, rows):
             self._verdict.fault(file, f"lines for all intervals of main meter {device}", f"none for {count} of them")
 

@@ -21,6 +21,10 @@ class StatementSeen:
     stated: int = 0  # with a figure and without a factor: as the aggregator says
     summed: int = 0  # lines whose quantity is the sum of intervals in the bundle
     intervals: int = 0
+    expected: int = 0  # intervals of the statement's coverage: what there should be, has a figure, is not measured well, is not final
+    covered: int = 0
+    substituted: int = 0
+    provisional: int = 0
     run: int | None = None
     leaf: int | None = None
     publication: int | None = None
