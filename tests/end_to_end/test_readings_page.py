@@ -39,15 +39,15 @@ def test_what_is_typed_goes_on_record_and_what_cannot_be_is_refused_in_words(pag
     with Server(plant.services) as server:
         page.open(f"{server.url}/readings")
         page.until(lambda: page.all("#device option"), "the meters are listed")
-        typed(page, at="2026-05-01T00:00:00", display_kwh="1000", evidence="photo 17", by="Li Na")
+        typed(page, at="2026-05-01T08:00:00", display_kwh="1000", evidence="photo 17", by="Li Na")
         page.until(lambda: page.all("#listed tr[data-place=joins]"), "the reading is listed")
         assert "photo 17" in page.text("#listed tbody")
-        typed(page, at="2026-05-02T00:00:00", display_kwh="99999")
+        typed(page, at="2026-05-02T08:00:00", display_kwh="99999")
         page.until(lambda: "incomer carries 1000 kW" in page.text("#said"), "the refusal is said")
         page.script("document.getElementById('what').value = 'exchange'; document.getElementById('what').onchange()")
         assert page.script("return document.querySelector('label[data-for=reading]').hidden")
         sheet = {"old_last_kwh": "5800", "new_first_kwh": "7", "reason": "due"}
-        typed(page, at="2026-05-02T00:00:00", **sheet)
+        typed(page, at="2026-05-02T08:00:00", **sheet)
         page.until(lambda: len(page.all("#listed tbody tr")) == 2, "the new meter is listed")
         for name, value in {"about": "May 2026", "text": "twice the bill"}.items():
             page.script(f"document.forms.challenge.elements['{name}'].value = '{value}'")
@@ -56,5 +56,8 @@ def test_what_is_typed_goes_on_record_and_what_cannot_be_is_refused_in_words(pag
         page.script("document.getElementById('language').click()")
         assert page.text("#h-listed") == "已录入"
     (series,) = plant.hand.series()
-    assert [reading.display_kwh for reading in plant.hand.standing(series)] == [Decimal(1000), Decimal(7)]
+    assert [(reading.at_ms, reading.display_kwh) for reading in plant.hand.standing(series)] == [
+        (T, Decimal(1000)),
+        (T + 86_400_000, Decimal(7)),
+    ]
     assert plant.settler.decisions.standing(series)[0].old_last == Decimal(5800)

@@ -17,14 +17,27 @@ function useLanguage(name) {
   speak(name);
   localStorage.setItem("language", name);
   put(byId("language"), say("language"));
-  put(byId("at-label"), say("hand_your_clock", Intl.DateTimeFormat().resolvedOptions().timeZone));
   const chosen = byId("what").value || "reading";
   byId("what").replaceChildren(...["reading", "exchange"].map((what) => h("option", { value: what, selected: what === chosen }, say(`hand_${what}`))));
   byId("listed").tHead.replaceChildren(h("tr", {}, COLUMNS.map((key) => h("th", { scope: "col" }, say(key)))));
-  if (facility) {
-    list();
-    showChallenges(facility.id);
-  }
+  if (facility) showFacility();
+}
+
+function showFacility() {
+  put(byId("at-label"), say("hand_clock", facility.time_zone));
+  list();
+  showChallenges(facility.id);
+}
+
+// UTC ms of a local time at the facility.
+function instant(text, zone) {
+  const parts = { timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const format = new Intl.DateTimeFormat("sv-SE", parts);
+  const local = (ms) => Date.parse(`${format.format(ms).replace(" ", "T")}Z`);
+  const wanted = Date.parse(`${text}Z`);
+  let at = wanted;
+  for (let n = 0; n < 2; n++) at += wanted - local(at);
+  return at;
 }
 
 // Only the fields of what is entered are shown, and asked for.
@@ -51,7 +64,7 @@ async function list() {
 async function send(event) {
   event.preventDefault();
   const exchange = form.what.value === "exchange";
-  const at_ms = new Date(form.at.value).getTime();
+  const at_ms = instant(form.at.value, facility.time_zone);
   const shown = exchange ? { old_last_kwh: form.old_last_kwh.value, new_first_kwh: form.new_first_kwh.value } : { display_kwh: form.display_kwh.value };
   const body = { device: form.device.value, at_ms, ...shown, evidence: form.evidence.value, reason: form.reason.value, by: form.by.value };
   const ask = () => post(path() + (exchange ? "/exchange" : ""), body).catch(() => null);
@@ -67,8 +80,7 @@ function useFacility() {
   useZone(facility.time_zone);
   byId("facility").replaceChildren(...facilities.map(({ id, name }) => h("option", { value: id, selected: id === facility.id }, name || id)));
   byId("device").replaceChildren(...facility.meters.map(({ device }) => h("option", { value: device }, device)));
-  list();
-  showChallenges(facility.id);
+  showFacility();
 }
 
 async function start() {
