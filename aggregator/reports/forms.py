@@ -108,8 +108,12 @@ def head(report: Report) -> dict[str, Any]:
 
 
 def factor_json(seen: FactorSeen) -> dict[str, Any]:
-    """A factor as lines name it, and its entry of the registry."""
-    return {"applied": plain(seen.applied), "entry": None if seen.entry is None else as_json(seen.entry)}
+    """A factor as lines name it, and its entry or parts of the registry."""
+    return {
+        "applied": plain(seen.applied),
+        "entry": None if seen.entry is None else as_json(seen.entry),
+        "parts": [as_json(part) for part in seen.parts],
+    }
 
 
 def _table_json(each: Table, report: Report) -> list[dict[str, Any]]:

@@ -17,10 +17,13 @@ FORMAT: Final = "wattline report 1"
 
 @dataclass(frozen=True, slots=True)
 class FactorSeen:
-    """A factor that lines were computed with, and the entry of the registry behind it (None: it came with the facility's settings)."""
+    """A factor that lines were computed with, and the entry of the registry behind it; or the `parts` that it was made of (a fuel's net calorific value,
+    carbon content, oxidation; a facility's own value with its evidence). Neither: it came with the settings or was worked out.
+    """
 
     applied: Applied
     entry: Entry | None
+    parts: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Report:
 def report_of(
     facility: Facility,
     statements: Sequence[Statement],
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
     restatements: Iterable[Restated] = (),
     proofs: Iterable[Proof] = (),
     roundings: Iterable[Rounding] = (),
@@ -106,11 +109,26 @@ def report_of(
     )  # fmt: skip
 
 
-def factors_seen(statements: Iterable[Statement], entries: Iterable[Entry]) -> tuple[FactorSeen, ...]:
-    """Every factor of the lines once, ordered, with its entry."""
+def factors_seen(statements: Iterable[Statement], entries: Sequence[Entry]) -> tuple[FactorSeen, ...]:
+    """Every factor of the lines once, ordered, with its entry or parts."""
     known = {entry_name(entry): entry for entry in entries}
     seen = {line.factor for statement in statements for line in statement.lines if line.factor is not None}
-    return tuple(FactorSeen(factor, known.get(factor_name(factor))) for factor in sorted(seen, key=_order))
+    found = []
+    for factor in sorted(seen, key=_order):
+        entry = known.get(factor_name(factor))
+        found.append(
+            FactorSeen(factor, entry, () if entry is not None else tuple(e for e in entries if _is_part(e, factor)))
+        )
+    return tuple(found)
+
+
+def _is_part(entry: Entry, factor: Applied) -> bool:
+    """Whether a factor's source names this version: as the parameter of a fuel, or as a facility's own value."""
+    if entry.status != "approved":
+        return False
+    return f"{entry.key} version {entry.version}, " in factor.source or factor.source.endswith(
+        f"({entry.id} version {entry.version})"
+    )
 
 
 def entry_name(entry: Entry) -> tuple[str, str, int, int, Decimal]:

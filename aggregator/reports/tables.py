@@ -13,7 +13,7 @@ from aggregator.accounts.line import SCOPES, Counts, Line
 from aggregator.accounts.statement import Statement, total_kg
 from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.amounts import EXACT
-from aggregator.emissions.entry import published_text
+from aggregator.emissions.entry import Entry, published_text
 from aggregator.intervals.local_time import day_span_ms, local_day
 from aggregator.reports.report import Report
 from aggregator.reports.rounding_tables import DIGITS, column, rounded, stored_as_zero
@@ -223,17 +223,44 @@ def _factors(report: Report) -> Table:
         f, e = seen.applied, seen.entry
         units = sorted({line.unit for s in report.statements for line in s.lines if line.factor == f})
         uses = sum(line.factor == f for s in report.statements for line in s.lines)
-        said = (
-            ("", "", "", "", "")
-            if e is None
-            else (published_text(e.source), e.source.url, e.table_ref, e.table_sha256, e.approved_by)
+        documents = _documents(e) if e is not None else (f.source, "", "", "", "")
+        unit = "/".join(["kg", *units[:1]])
+        rows.append(
+            (
+                f.id,
+                f.region,
+                str(f.data_year or ""),
+                f.version,
+                f.kg_per_unit,
+                unit,
+                f.tier,
+                f.u95_percent,
+                *documents,
+                uses,
+            )
         )
-        document, url, table_ref, digest, approver = said
-        rows.append((
-            f.id, f.region, str(f.data_year or ""), f.version, f.kg_per_unit, "/".join(["kg", *units[:1]]), f.tier, f.u95_percent,
-            document or f.source, url, table_ref, digest, approver, uses,
-        ))  # fmt: skip
+        for part in seen.parts:
+            year = str(part.data_year or "")
+            rows.append(
+                (
+                    f"{f.id}: {part.id}",
+                    part.region,
+                    year,
+                    part.version,
+                    part.value,
+                    part.unit,
+                    "",
+                    part.u95_percent,
+                    *_documents(part),
+                    uses,
+                )
+            )
     return table("factors", columns, rows)
+
+
+def _documents(entry: Entry) -> tuple[str, ...]:
+    """Document, address, table, hash of the table, approver."""
+    return published_text(entry.source), entry.source.url, entry.table_ref, entry.table_sha256, entry.approved_by
 
 
 def _restatements(report: Report) -> Table:

@@ -111,14 +111,20 @@ class _Walk:
         if line.factor is None:
             return
         name = " ".join(str(line.factor).split())
-        entry = next((each["entry"] for each in self._said["factors"] if each["applied"] == plain(line.factor)), None)
+        seen: dict[str, Any] = next(
+            (each for each in self._said["factors"] if each["applied"] == plain(line.factor)), {}
+        )
         yield f"  factor {name}: {line.factor.kg_per_unit:f}, {line.factor.tier}, {', '.join(line.marks) or 'no marks'}"
-        if entry is None:
+        entries = [seen["entry"]] if seen.get("entry") else seen.get("parts", [])
+        if not entries:
             yield from (f"    source: {part}" for part in line.factor.source.split("; "))
-            yield from (f"    {name}: {value:f}" for name, value in line.figures)
-            return
-        yield f"    document: {entry['document']} {entry['url']}".rstrip()
-        yield f"    {entry['table_ref']}, SHA-256 {entry['table_sha256']} of the table as transcribed; {entry['status']} by {entry['approved_by'] or 'the program'}"
+        for entry in entries:
+            yield f"    {entry['id']} version {entry['version']}: {entry['value']} {entry['unit']}, {entry['status']} by {entry['approved_by'] or 'the program'}"
+            yield f"      document: {entry['document']} {entry['url']}".rstrip() + (
+                f"; evidence: {entry['evidence']}" if entry["evidence"] else ""
+            )
+            yield f"      {entry['table_ref']}, SHA-256 {entry['table_sha256']} of the table as transcribed"
+        yield from (f"    {name}: {value:f}" for name, value in line.figures)
 
     def _behind(self) -> list[Interval]:
         """The intervals of the line; of lines that share time with others those of all of them."""

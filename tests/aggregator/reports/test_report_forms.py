@@ -13,6 +13,8 @@ import pytest
 
 from aggregator.accounts.line import Applied, Counts, Line
 from aggregator.accounts.statement import Statement, line_order
+from aggregator.emissions.entry import published_text
+from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility
 from aggregator.reports.chart import bars, lying_bars, nice_ticks
 from aggregator.reports.exports import export
@@ -140,6 +142,24 @@ def test_what_meters_and_factors_state_makes_a_half_width() -> None:
     assert percent == round(D("39.795") / (D("795.9") + D("309.59")) * 100, 8)
     assert unstated == f"activity:diesel, {DIESEL}"
     assert "t CO2e ± 3.6 %" in export(made, "html", "en").decode()
+
+
+def test_a_factor_made_of_parameters_names_each_with_its_document() -> None:
+    """As a fuel's line names them: key, version and document of every parameter."""
+    with Registry(":memory:") as registry:
+        entries = registry.entries()
+    ncv = next(entry for entry in entries if entry.id == "fuel.diesel.ncv")
+    source = f"{ncv.key} version {ncv.version}, {published_text(ncv.source)}, {ncv.table_ref}"
+    made = Applied("fuel.diesel", ncv.version, D("3.0959"), ncv.region, tier="national", source=source)
+    report = report_of(
+        FACILITY, [replace(STATEMENT, lines=(recorded("activity:diesel", Counts.SCOPE_1, "100", made),))], entries
+    )
+    assert [(seen.entry, seen.parts) for seen in report.factors] == [(None, (ncv,))]
+    whole, part = rows(report, "factors")
+    assert (whole[0], part[0], part[4], part[5]) == ("fuel.diesel", "fuel.diesel: fuel.diesel.ncv", ncv.value, ncv.unit)
+    assert (part[8], part[11]) == (published_text(ncv.source), ncv.table_sha256)
+    said = json.loads(export(report, "json", "en"))["factors"][0]
+    assert (said["entry"], said["parts"][0]["table_sha256"]) == (None, ncv.table_sha256)
 
 
 def test_restatements_show_each_figure_its_change_and_why(report: Report) -> None:
