@@ -110,22 +110,28 @@ class Books:
         now_ms = self.clock()
         with self.ledger.transaction():
             written = self.ledger.put_intervals(rows, now_ms)
+            self._unbook(self.ledger.withdraw_estimates(written, now_ms), now_ms)
             emissions = self._book(written, now_ms) if written and self._counts(written[0]) else []
         return Entered(written, emissions)
 
     def withdraw(self, facility: str, device: str, quantity: str, from_ms: int) -> int:
         """Measured intervals from `from_ms` on, and what was booked for them, do not stand until they are found again; gives how many."""
         now_ms = self.clock()
-        with self.ledger.transaction() as db:
+        with self.ledger.transaction():
             gone = self.ledger.withdraw_intervals(facility, device, quantity, from_ms, now_ms)
+            self._unbook(gone, now_ms)
+        return len(gone)
+
+    def _unbook(self, gone: Sequence[IntervalRow], now_ms: int) -> None:
+        """What was booked for intervals of one device and quantity that do not stand any longer, does not either."""
+        with self.ledger.transaction() as db:
             for row in gone if gone and self._counts(gone[0]) else ():
-                span = (facility, row.start_ms, device, row.end_ms)
+                span = (row.facility, row.start_ms, row.device, row.end_ms)
                 where = "facility = ? AND start_ms = ? AND device = ? AND end_ms = ? AND superseded_at_ms IS NULL"
                 db.execute(
                     f"UPDATE emission SET superseded_at_ms = ? WHERE {where} AND state = 'final'", (now_ms, *span)
                 )
                 db.execute(f"DELETE FROM emission WHERE {where} AND state = 'provisional'", span)
-        return len(gone)
 
     def _counts(self, row: IntervalRow) -> bool:
         """Location-based scope 2: electricity that a main meter imports."""

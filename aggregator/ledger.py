@@ -9,6 +9,7 @@ import json
 import sqlite3
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ LOCK_TIMEOUT_S: Final = 20.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 _INSTRUCTIONS_BETWEEN_LOOKS: Final = 50_000
 ESTIMATE: Final = "estimate"  # the source of interval energies that nobody measured
+LONGEST_ESTIMATE_MS: Final = 900_000  # estimates are made on the facility's grid of intervals
 MANUAL: Final = "manual"  # of those that a person has entered
 CHECKPOINTS_KEPT: Final = 8  # per series, besides the first of each day for a week and of each 30 days for good
 _DAY_MS: Final = 86_400_000
@@ -323,6 +325,27 @@ class Ledger:
                 )
             _touch(db, written, now_ms)
         return written
+
+    def withdraw_estimates(self, rows: Sequence[IntervalRow], now_ms: int) -> list[IntervalRow]:
+        """Estimates that lie across these figures of one device and quantity, with other ends than theirs, do not stand any longer; gives them."""
+        figures = sorted((row.start_ms, row.end_ms) for row in rows if row.final and row.source != ESTIMATE)
+        if not figures:
+            return []
+        series = (rows[0].facility, rows[0].device, rows[0].quantity)
+        standing = self.intervals(*series, figures[0][0] - LONGEST_ESTIMATE_MS, max(end_ms for _, end_ms in figures))
+        gone: list[IntervalRow] = []
+        for row in standing:
+            at = bisect_left(figures, (row.end_ms,)) - 1  # the last figure that starts before its end
+            if row.source == ESTIMATE and at >= 0 and figures[at][1] > row.start_ms:
+                gone.append(row)
+        with self.transaction() as db:
+            db.executemany(
+                "UPDATE interval_energy SET superseded_at_ms = ? WHERE facility = ? AND device = ? AND quantity = ?"
+                " AND start_ms = ? AND end_ms = ? AND version = ?",
+                [(now_ms, *series, row.start_ms, row.end_ms, row.version) for row in gone],
+            )
+            _touch(db, gone, now_ms)
+        return gone
 
     def intervals_changed_ms(self, facility: str, from_ms: int, to_ms: int) -> int:
         """No interval of the facility that starts within was changed after this instant; days are those of UTC, so it may be later than need be."""

@@ -209,3 +209,25 @@ def test_the_command_lists_fills_and_says_what_remains(
     )
     assert main([*asked[:-1], "2026-05-30"]) == 2
     assert "--to: expected a time after 2026-05-31, got 2026-05-30" in capsys.readouterr().err
+
+
+def test_a_figure_of_another_length_supersedes_every_estimate_that_it_touches(desk: Desk) -> None:
+    fill(desk.books, desk.facility, list(gaps(desk.ledger, desk.facility, NOON_MS, NOON_MS + DAY_MS, desk.now_ms)))
+    hour = IntervalRow("works", "incomer", IMPORT, NOON_MS, NOON_MS + HOUR_MS, D(32), GOOD, True, "import")
+    desk.books.enter([hour])
+    five_ms = 300_000
+    short = IntervalRow(
+        "works",
+        "incomer",
+        IMPORT,
+        NOON_MS + HOUR_MS + five_ms,
+        NOON_MS + HOUR_MS + 2 * five_ms,
+        D(3),
+        GOOD,
+        True,
+        "import",
+    )
+    desk.books.enter([short])
+    # 84 quarters measured, 7 estimated, an hour of 32 kWh and five minutes of 3.
+    assert desk.kwh() == 840 + 70 + 32 + 3
+    assert desk.books.total("works", NOON_MS, NOON_MS + DAY_MS).kg == D(945) / 2
