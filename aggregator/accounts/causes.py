@@ -114,7 +114,7 @@ def _shown_by(had: Facility, period: Period) -> Period:
                 return [_times(row, each, meter) for row in rows]
         return rows
 
-    return replace(period, intervals=intervals, columns=None)
+    return replace(period, intervals=intervals, columns=None, rows=None)
 
 
 def _both(one: Facility, other: Facility) -> list[tuple[MeterSpec, MeterSpec]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pool_plant import new_registry
 
 from aggregator.accounts.logged import take_up
 from aggregator.accounts.record_file import ACCOUNTS_NAME
@@ -52,6 +53,8 @@ Said = Callable[..., tuple[int, str]]
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
     """Runs one word; its exit status and what it printed on both outputs."""
     (tmp_path / "aggregator.toml").write_text(SETTINGS)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "factors.sqlite").write_bytes(new_registry())
 
     def word(*arguments: str, at: str = SUMMER_2024) -> tuple[int, str]:
         now_ms = round(datetime.fromisoformat(at).timestamp() * 1000)

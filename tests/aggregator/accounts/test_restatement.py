@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from pool_plant import new_registry
 
 from aggregator.accounts.bridge import Bridge
 from aggregator.accounts.calculation import calculated, differences, proof_of_interval, rules_now
@@ -46,6 +47,7 @@ class Bench:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.now_ms = directory, SUMMER_2024
+        (directory / "factors.sqlite").write_bytes(new_registry())
         self.ledger = Ledger(directory / "ledger.sqlite")
         self.runs = Runs(directory / "accounts.sqlite")
         self.accounts = Accounts(self.ledger, [FACILITY], directory, lambda: self.now_ms)
