@@ -29,6 +29,7 @@ router = APIRouter(prefix="/api/v1/facilities/{facility}/report", tags=["stateme
 
 BUNDLE: Final = "zip"
 _SUFFIX: Final = {"tables": "tables.zip"}
+_PRINTING_S: Final = 30
 _printing = threading.Lock()  # a browser takes some 300 MiB: one at a time
 
 
@@ -92,5 +93,9 @@ def _made(given: Services, accounts: Accounts, facility: str, asked: ReportParam
         )
     if asked.format != "pdf":
         return export(report, asked.format, asked.language)
-    with _printing:
+    if not _printing.acquire(timeout=_PRINTING_S):
+        raise Problem(503, "try again", "format", f"a free printer within {_PRINTING_S} s", "other reports are printed")
+    try:
         return export(report, asked.format, asked.language)
+    finally:
+        _printing.release()

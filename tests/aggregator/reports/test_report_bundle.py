@@ -221,6 +221,14 @@ def test_every_form_is_served_as_a_file(client: httpx.Client, form: str, begins:
     assert response.headers["content-disposition"].startswith('attachment; filename="steel-')
 
 
+def test_without_a_browser_there_is_no_pdf(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    response = client.get(PATH, params={**SPAN, "format": "pdf"})
+    assert (response.status_code, response.json()["expected"]) == (503, "a Chromium on the server")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
