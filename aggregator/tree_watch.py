@@ -33,7 +33,7 @@ class TreeWatch:
     ) -> None:
         self._ledger = ledger
         self._alarms = alarms
-        self._facilities = [entry for entry in facilities if any(meter.parent for meter in _named(entry))]
+        self._facilities = list(facilities)
         self._clock = clock
         self._seen: dict[str, int] = {}
 
@@ -50,13 +50,24 @@ class TreeWatch:
             if self._seen.get(facility.id) == interval:
                 continue
             try:
-                for carrier in carriers(facility):
+                self._forget(facility)
+                for carrier in carriers(facility) if _stated(facility) else ():
                     if carrier in FLOWS:
                         self._look_at(facility, carrier)
             except LedgerError as error:
                 log.error("meter tree not looked at facility=%s reason=%s", facility.id, error)
                 continue
             self._seen[facility.id] = interval
+
+    def _forget(self, facility: Facility) -> None:
+        """Ends alarms of meters whose place is no longer stated: nothing would ever clear them."""
+        about = {
+            PART: {meter.parent for meter in _stated(facility)},
+            CHECK: {meter.device for meter in _stated(facility)},
+        }
+        for alarm in self._alarms.open(facility.id):
+            if alarm.source not in about.get(alarm.code, {alarm.source}):
+                self._alarms.clear(facility.id, alarm.code, alarm.source)
 
     def _look_at(self, facility: Facility, carrier: str) -> None:
         today_ms, _ = day_span_ms(local_day(self._clock(), facility.zone), facility.zone)
@@ -84,8 +95,10 @@ class TreeWatch:
                 self._alarms.set(check.too_far, facility.id, CHECK, check.device, *said)
 
 
-def _named(facility: Facility) -> tuple[MeterSpec | VirtualMeter, ...]:
-    return (*facility.meters, *facility.virtual_meters)
+def _stated(facility: Facility) -> list[MeterSpec | VirtualMeter]:
+    """The meters whose place the settings state."""
+    meters: list[MeterSpec | VirtualMeter] = [*facility.meters, *facility.virtual_meters]
+    return [meter for meter in meters if meter.parent]
 
 
 def _short(value: Decimal) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -106,6 +107,12 @@ def test_alarms_follow_the_last_whole_day(ledger: Ledger) -> None:
     now_ms[0] += QUARTER_MS
     watch.look()
     assert {alarm.state.value for alarm in alarms.open("works")} == {"rtn"}
+    fill(ledger, MAY_4_MS + 2 * DAY_MS, incomer="100", press="110", second="90")
+    now_ms[0] += DAY_MS
+    watch.look()
+    assert {alarm.state.value for alarm in alarms.open("works")} == {"unack"}
+    TreeWatch(ledger, alarms, [replace(facility, meters=facility.meters[:1])], lambda: now_ms[0]).look()
+    assert {alarm.state.value for alarm in alarms.open("works")} == {"rtn"}  # nobody states their places any more
 
 
 def test_the_command_shows_the_tree_and_its_exit_status_says_whether_the_meters_agree(
