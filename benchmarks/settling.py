@@ -205,13 +205,8 @@ def _summed(plant: Plant, directory: Path, ledger: Ledger) -> list[int]:
                 return found
 
             pieces = SealedPieces(seals, standing, lambda *_: (), span, facility.zone, resolved)
-            found.append(
-                sum(
-                    int(each.kwh.scaleb(3))
-                    for meter in facility.main_meters()
-                    for each in pieces(meter.device, QUANTITY)
-                )
-            )
+            devices = [meter.device for meter in facility.main_meters()]
+            found.append(sum(int(each.kwh.scaleb(3)) for _, of in pieces(devices, QUANTITY) for each in of))
     return found
 
 

@@ -24,14 +24,13 @@ def calculated(accounts: Accounts, rules: Rules, span: Span) -> Calculation:
     """What the span comes to under these rules. Raises what `Accounts.statement` raises."""
     asked = InputList()
 
-    def sealed(device: str, quantity: str) -> Sequence[IntervalRow]:
+    def read(device: str, quantity: str) -> Sequence[IntervalRow]:
         return accounts.ledger.intervals(rules.facility.id, device, quantity, span.from_ms, span.to_ms, span.as_of_ms)
 
     with accounts.opened(rules.facility, rules.profile, span) as (period, makers):
         statement = compile_statement(asked.watched(period), makers)
         factors = factor_set_sha256(period.entries)
-        # Rows that were read stay in memory; of sealed columns the rows are read now, one series at a time.
-        series = asked.series(period.intervals if period.columns is None else sealed)
+        series = asked.series(read)  # again, one series at a time, so that they are not all in memory
     return Calculation(statement, rules, span.factors_ms, factors, series, code_version())
 
 

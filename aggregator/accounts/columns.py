@@ -22,6 +22,13 @@ from aggregator.ledger import IntervalRow
 
 _MAX: Final = 2**63 - 1
 Resolve = Callable[[int], Resolution]
+# Stands for a factor where energies alone are wanted: it never changes, and there is none.
+NO_FACTOR: Final = Resolution("", "none", None, "", 0, "", None, "", (), (), -(2**62), 2**62)
+
+
+def without_factor(_at_ms: int) -> Resolution:
+    """A resolution that cuts nothing."""
+    return NO_FACTOR
 
 
 @dataclass(frozen=True, slots=True)

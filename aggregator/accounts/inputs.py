@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from aggregator.accounts.columns import Piece
 from aggregator.accounts.period import Intervals, Period
 from aggregator.audit import tree
 from aggregator.ledger import IntervalRow
@@ -92,18 +91,26 @@ class InputList:
 
     def watched(self, period: Period) -> Period:
         """The same period; what is read of it is noted."""
-        rows, columns = period.intervals, period.columns
+        intervals, rows, columns = period.intervals, period.rows, period.columns
 
-        def intervals(device: str, quantity: str) -> Sequence[IntervalRow]:
-            self._asked.add((device, quantity))
-            return rows(device, quantity)
+        def of_span(device: str, quantity: str) -> Sequence[IntervalRow]:
+            self._note(device, quantity)
+            return intervals(device, quantity)
 
-        def pieces(device: str, quantity: str) -> Iterable[Piece]:
-            assert columns is not None
-            self._asked.add((device, quantity))
-            return columns(device, quantity)
+        def of_part(device: str, quantity: str, from_ms: int, to_ms: int) -> Sequence[IntervalRow]:
+            assert rows is not None
+            self._note(device, quantity)
+            return rows(device, quantity, from_ms, to_ms)
 
-        return replace(period, intervals=intervals, columns=None if columns is None else pieces)
+        return replace(
+            period,
+            intervals=of_span,
+            rows=None if rows is None else of_part,
+            columns=None if columns is None else columns.noting(self._note),
+        )
+
+    def _note(self, device: str, quantity: str) -> None:
+        self._asked.add((device, quantity))
 
     def series(self, read: Intervals) -> tuple[Series, ...]:
         """What was asked for and there, in order; `read` gives the rows of one series at a time."""

@@ -4,12 +4,12 @@ Matching is over the whole span, cut at local years (GHGP-MB), or within each in
 has one grade.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from aggregator.accounts.columns import Piece, pieces_of_rows, without_factor
 from aggregator.accounts.line import Applied, Counts, Line
 from aggregator.accounts.metered import IMPORT, mains
 from aggregator.accounts.period import Period
@@ -19,7 +19,6 @@ from aggregator.emissions.instruments import Retired
 from aggregator.emissions.market import MarketPart, Use, market_based
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.local_time import local_year, year_span_ms
-from aggregator.ledger import IntervalRow
 from wire.reading import Quality
 
 ZERO: Final = Decimal(0)
@@ -44,34 +43,57 @@ def market_maker(table: FactorTable, retired: Iterable[Retired]) -> Callable[[Pe
     def lines(period: Period) -> Iterator[Line]:
         if period.profile.method != "market":
             return
-        rows = [row for meter in mains(period) for row in period.intervals(meter.device, IMPORT)]
-        by_year: defaultdict[int, list[IntervalRow]] = defaultdict(list)
-        for row in rows:
-            by_year[local_year(row.start_ms, period.facility.zone)].append(row)
-        for year, of_year in sorted(by_year.items()):
-            span = year_span_ms(year, period.facility.zone)
-            yield from _year(
-                period, table, instruments, of_year, (max(span[0], period.from_ms), min(span[1], period.to_ms))
-            )
+        hourly = period.profile.matching == "hourly"
+        for span, windows in sorted(_windows(period, hourly).items()):
+            yield from _year(period, table, instruments, windows, span)
 
     return lines
 
 
+# By window and grade: (kWh, intervals, provisional)
+_Windows = dict[tuple[int, int], dict[Grade, tuple[Decimal, int, int]]]
+
+
+def _windows(period: Period, hourly: bool) -> dict[tuple[int, int], _Windows]:
+    """Per local year, as far as it lies in the span, what the mains drew: in each interval, or in the year as a whole."""
+    zone = period.facility.zone
+    found: dict[tuple[int, int], _Windows] = {}
+    for energy in _drawn(period, hourly):
+        first_ms, last_ms = year_span_ms(local_year(energy.start_ms, zone), zone)
+        span = max(first_ms, period.from_ms), min(last_ms, period.to_ms)
+        window = (energy.start_ms, energy.end_ms) if hourly else span
+        grades = found.setdefault(span, {}).setdefault(window, {})
+        kwh, intervals, provisional = grades.get(energy.grade, (ZERO, 0, 0))
+        grades[energy.grade] = (
+            EXACT.add(kwh, energy.kwh), intervals + energy.intervals, provisional + energy.provisional,
+        )  # fmt: skip
+    return found
+
+
+def _drawn(period: Period, hourly: bool) -> Iterator[Piece]:
+    """The mains' intervals, one by one or added up by day and grade."""
+    devices = [meter.device for meter in mains(period)]
+    if not hourly:
+        for _, pieces in period.energies(devices, IMPORT):
+            yield from pieces
+        return
+    read = period.reading(period.from_ms, period.to_ms)
+    for device in devices:
+        yield from pieces_of_rows(read(device, IMPORT), without_factor)
+
+
 def _year(
-    period: Period, table: FactorTable, instruments: list[Retired], rows: Sequence[IntervalRow], span: tuple[int, int]
+    period: Period, table: FactorTable, instruments: list[Retired], windows: _Windows, span: tuple[int, int]
 ) -> Iterator[Line]:
     hourly = period.profile.matching == "hourly"
-    by_window: defaultdict[tuple[int, int], list[IntervalRow]] = defaultdict(list)
-    for row in rows:
-        by_window[(row.start_ms, row.end_ms) if hourly else span].append(row)
-    uses = [Use(*window, sum((row.energy_kwh for row in of), ZERO)) for window, of in sorted(by_window.items())]
+    uses = [Use(*window, _total(kwh for kwh, _, _ in of.values())) for window, of in sorted(windows.items())]
     figure = market_based(
         table, period.facility.factor_place(), uses, instruments, period.as_of_ms, "hourly" if hourly else "annual"
     )
     parts = iter(figure.parts)
     sums: dict[tuple[object, ...], _Sum] = {}
     for use in uses:
-        grades = _grades(by_window[use.start_ms, use.end_ms])
+        grades = _grades(windows[use.start_ms, use.end_ms])
         for part, grade, kwh, intervals, provisional in _spread(parts, use.kwh, grades):
             key = (part.tier, part.id, part.source, part.kg_per_kwh, part.marks, grade)
             summed = sums.setdefault(key, _Sum(part, grade))
@@ -94,15 +116,17 @@ def _year(
         )  # fmt: skip
 
 
-def _grades(rows: Iterable[IntervalRow]) -> list[tuple[Grade, Decimal, int, int]]:
+def _total(parts: Iterable[Decimal]) -> Decimal:
+    total = ZERO
+    for part in parts:
+        total = EXACT.add(total, part)
+    return total
+
+
+def _grades(of: dict[Grade, tuple[Decimal, int, int]]) -> list[tuple[Grade, Decimal, int, int]]:
     """(grade, kWh, intervals, provisional), the best first."""
-    found: defaultdict[Grade, list[IntervalRow]] = defaultdict(list)
-    for row in rows:
-        found[row.grade].append(row)
-    return [
-        (grade, sum((row.energy_kwh for row in of), ZERO), len(of), sum(not row.final for row in of))
-        for grade, of in sorted(found.items(), key=lambda item: (_ORDER.index(item[0].quality), item[0].reason))
-    ]
+    ordered = sorted(of.items(), key=lambda item: (_ORDER.index(item[0].quality), item[0].reason))
+    return [(grade, *figures) for grade, figures in ordered]
 
 
 def _spread(

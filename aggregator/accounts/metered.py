@@ -47,8 +47,9 @@ def location_lines(period: Period) -> Iterator[Line]:
     if period.profile.method != "location":
         return
     counts = Counts.SCOPE_2 if period.profile.signal == AVERAGE else Counts.CAUSED
-    for meter in sorted(mains(period), key=lambda meter: meter.device):  # the order of sealed files
-        yield from lines_of(period, meter, period.pieces(meter.device, IMPORT), counts)
+    meters = {meter.device: meter for meter in mains(period)}
+    for device, pieces in period.pieces(meters, IMPORT):
+        yield from lines_of(period, meters[device], pieces, counts)
 
 
 def mains(period: Period) -> tuple[MeterSpec, ...]:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol
 
-from aggregator.accounts.columns import Piece, pieces_of_rows
+from aggregator.accounts.columns import Piece, pieces_of_rows, without_factor
 from aggregator.accounts.line import Line
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.profiles import Profile
@@ -16,13 +17,24 @@ from aggregator.ledger import IntervalRow
 Intervals = Callable[[str, str], Sequence[IntervalRow]]
 
 
+class Columns(Protocol):
+    """What reads sealed columns (see `sealed_pieces`)."""
+
+    def __call__(
+        self, devices: Sequence[str], quantity: str, resolve: Callable[[int], Resolution] | None = None
+    ) -> Iterator[tuple[str, Iterator[Piece]]]: ...
+
+    def noting(self, note: Callable[[str, str], None]) -> "Columns":
+        """The same; `note` is told each device and quantity that is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """One facility's [from_ms, to_ms) (UTC) under one profile, as known at `as_of_ms`.
 
     `intervals(device, quantity)` gives the interval energies of the span as they stood then, ordered; `resolve(at_ms)` the facility's electricity
-    factor under the profile; `entries` every factor that was approved and known then. `columns` gives the pieces of a device's quantity where some
-    are sealed; they are those of its rows. `rows` reads a part of the span alone, where all of it is too much to hold.
+    factor under the profile; `entries` every factor that was approved and known then. `columns` gives the pieces of devices where some
+    are sealed; they are those of their rows. `rows` reads a part of the span alone, where all of it is too much to hold.
     """
 
     facility: Facility
@@ -33,14 +45,27 @@ class Period:
     intervals: Intervals
     resolve: Callable[[int], Resolution]
     entries: Sequence[Entry] = ()
-    columns: Callable[[str, str], Iterable[Piece]] | None = None
+    columns: Columns | None = None
     rows: Callable[[str, str, int, int], Sequence[IntervalRow]] | None = None
 
-    def pieces(self, device: str, quantity: str) -> Iterable[Piece]:
-        """The interval energies of the span under the factors that held, cut where another begins."""
+    def pieces(self, devices: Iterable[str], quantity: str) -> Iterator[tuple[str, Iterable[Piece]]]:
+        """Each device's interval energies under the factors that held, cut where another begins; of a device perhaps several times, of one span after the other."""
+        return self._pieces(devices, quantity, self.resolve)
+
+    def energies(self, devices: Iterable[str], quantity: str) -> Iterator[tuple[str, Iterable[Piece]]]:
+        """The same without factors: every interval whole."""
+        return self._pieces(devices, quantity, without_factor)
+
+    def _pieces(
+        self, devices: Iterable[str], quantity: str, resolve: Callable[[int], Resolution]
+    ) -> Iterator[tuple[str, Iterable[Piece]]]:
+        ordered = sorted(devices)  # as sealed files are
         if self.columns is not None:
-            return self.columns(device, quantity)
-        return pieces_of_rows(self.intervals(device, quantity), self.resolve)
+            yield from self.columns(ordered, quantity, resolve)
+            return
+        read = self.reading(self.from_ms, self.to_ms)
+        for device in ordered:
+            yield device, pieces_of_rows(read(device, quantity), resolve)
 
     def reading(self, from_ms: int, to_ms: int) -> Intervals:
         """The interval energies of a part of the span, by device and quantity."""

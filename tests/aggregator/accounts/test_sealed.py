@@ -174,6 +174,8 @@ def test_a_statement_of_sealed_and_open_months_has_the_bytes_of_the_unsealed_one
     monkeypatch.setattr(Clock, "from_environment", lambda: lambda: now_ms)
     unsealed = accounts.statement("works", "OPS", begin_ms, now_ms)
     assert unsealed.complete
+    by_profile = {name: accounts.statement("works", name, begin_ms, now_ms) for name in ("GHGP-MB", "GHGP-MB-HOURLY")}
+    assert all(made.coverage.expected == sum(line.intervals for line in made.lines) for made in by_profile.values())
     seal = ["seal", "--config", str(config)]
     assert main([*seal, "--month", "2026-01"]) == 2
     assert main([*seal, "--month", "2026-01", "--by", "Li Wei"]) == 0
@@ -182,6 +184,8 @@ def test_a_statement_of_sealed_and_open_months_has_the_bytes_of_the_unsealed_one
     )  # 31 days, 96 quarter hours, 2 meters
     sealed = accounts.statement("works", "OPS", begin_ms, now_ms)
     assert sealed.encoded() == unsealed.encoded()
+    for name, made in by_profile.items():
+        assert accounts.statement("works", name, begin_ms, now_ms).encoded() == made.encoded()
     row = IntervalRow(
         "works", "second", "energy_import_kwh", seal_ms, seal_ms + QUARTER_MS, D("1.5"), GOOD, True, "measured"
     )
