@@ -14,6 +14,7 @@ from aggregator.accounts import sealed as sealed_module
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsRefused
 from aggregator.accounts.sealed import Seals
+from aggregator.accounts.sealed_file import Chunk, SealedFiles
 from aggregator.emissions.place import FactorOverride
 from aggregator.facility import Facility, MeterSpec, Role
 from aggregator.intervals.boundaries import GOOD
@@ -200,3 +201,25 @@ def test_a_statement_of_sealed_and_open_months_has_the_bytes_of_the_unsealed_one
     assert f"{path}: expected SHA-256" in capsys.readouterr().err
     with pytest.raises(LedgerError, match="expected SHA-256"):
         accounts.statement("works", "OPS", begin_ms, now_ms, now_ms + 49)
+
+
+def test_a_statement_over_several_seals_reads_each_file_once(
+    ledger: Ledger, seals: Seals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for device in ("incomer", "second", "third"):
+        for day in range(3):
+            put(ledger, device, "1.50", 1, day * 96)
+    for day in range(2):
+        seals.seal(ledger, "works", day * DAY_MS, (day + 1) * DAY_MS, 3 * DAY_MS, "Li Wei")
+    read: list[Path] = []
+    plainly = SealedFiles._read
+
+    def noting(files: SealedFiles, path: Path) -> Iterator[Chunk]:
+        read.append(path)
+        return plainly(files, path)
+
+    monkeypatch.setattr(SealedFiles, "_read", noting)
+    meters = tuple(MeterSpec(device, "gw", D(100), Role.MAIN) for device in ("third", "incomer", "second"))
+    accounts = Accounts(ledger, [Facility("works", "UTC", meters=meters)], tmp_path, lambda: 3 * DAY_MS)
+    made = accounts.statement("works", "OPS", 0, 3 * DAY_MS)
+    assert (sum(line.intervals for line in made.lines), len(read)) == (9, 2)
