@@ -1,8 +1,10 @@
 """The log of committed batches, runs and publications: leaves in their order, proofs, and a signed checkpoint of them. Not the store's ledger, from which it is repaired.
 
-The leaf of a batch is its digest (docs/batches.md), 32 bytes; that of a run or publication its record, which is longer. Only what a signed checkpoint covers is proven to anybody, and a checkpoint is signed once all before it is synced: a power cut may take later leaves,
-which the store's ledger then gives again. Where a batch stands is written down minutely in order of edges (`place`), because one page of that
-index per edge and commit was two thirds of the cost of an append. Of the tree the hashes over 256, 65,536, ... leaves are kept, so that a proof reads at most 255 rows per level.
+The leaf of a batch is its digest (docs/batches.md), 32 bytes; that of a run or publication its record, which is longer. Only what a signed
+checkpoint covers is proven to anybody, and a checkpoint is signed once all before it is synced: a power cut may take later leaves, which the
+store's ledger and the record of runs then give again. Where a batch stands is written down minutely in order of edges (`place`), because one page
+of that index per edge and commit was two thirds of the cost of an append. Of the tree the hashes over 256, 65,536, ... leaves are kept, so that a
+proof reads at most 255 rows per level.
 """
 
 import json

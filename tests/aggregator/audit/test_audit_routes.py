@@ -118,3 +118,26 @@ def test_a_log_that_is_lost_is_made_again_from_the_stores_ledger(tmp_path: Path)
     after.audit.keep_up()
     assert [after.audit.entry(index).leaf.hex() for index in range(COUNT)] == [sha256 for _, sha256 in FRAMES]
     after._close()
+
+
+def test_a_run_and_a_publication_are_proven_by_their_numbers(tmp_path: Path) -> None:
+    made = started(tmp_path)
+    leaves = {kind: b'{"kind":"%s","no":1,"of":"a statement"}' % kind.encode() for kind in ("run", "publication")}
+    for kind, leaf in leaves.items():
+        made.audit.append_records(kind, [(1, leaf)])
+    made.audit.keep_up()
+    with Server(made.services()) as server, httpx.Client(base_url=server.url, timeout=10) as client:
+        found = pinned(client)
+        for kind, leaf in leaves.items():
+            answer = given(client, "proof/inclusion", **{kind: 1})
+            assert (answer["kind"], answer["number"], answer["leaf"], answer["sha256"]) == (
+                kind,
+                1,
+                leaf.decode(),
+                None,
+            )
+            proof = [base64.b64decode(text) for text in answer["proof"]]
+            tree.check_inclusion(answer["index"], found.size, tree.leaf_hash(leaf), proof, found.root)
+        for path, status in (("run=2", 404), ("run=1&index=0", 422), ("run=1&publication=1", 422), ("run=0", 422)):
+            assert (path, client.get(f"/api/v1/log/proof/inclusion?{path}").status_code) == (path, status)
+    made._close()
