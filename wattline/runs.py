@@ -157,6 +157,11 @@ class Words:
             with LogReader(self.settings.data_directory) as log:
                 proof = record_proof(log, kind, number)
                 proof.check(log.verifier)
+            known = self.runs.run(number) if kind == "run" else self.runs.publication(number)
+            if proof.leaf.encode() != known.leaf():
+                raise RecordsRefused(
+                    [f"{kind} {number}: expected the record that is in the log, got another under its number"]
+                )
             return self._json(asdict(proof))
         if options.device is None or options.at is None or options.number is None:
             raise CannotCompile("prove: expected --run, --device and --at together, got only some of them")

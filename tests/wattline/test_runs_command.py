@@ -124,6 +124,20 @@ def test_from_a_run_to_a_restatement(said: Said, tmp_path: Path) -> None:
         assert "calculated again, the same bytes: sha256 " in text
 
 
+def test_a_record_that_is_not_the_one_in_the_log_is_not_proven(said: Said, tmp_path: Path) -> None:
+    """Such as after the accounts file was lost and its numbers began again."""
+    published(said, tmp_path)
+    store = DuckDBStore(tmp_path / "data" / "store.duckdb", memory_limit="256MB")
+    log = AuditLog(tmp_path / "data", store, "store-1", lambda: START)
+    log.append_records("run", [(1, b'{"kind":"run","no":1,"of":"another statement"}')])
+    log.close()
+    store.close()
+    status, text = said("prove", "--run", "1")
+    assert (status, text) == (
+        1, "wattline runs: run 1: expected the record that is in the log, got another under its number\n"
+    )  # fmt: skip
+
+
 def test_both_series_are_visible(said: Said, tmp_path: Path) -> None:
     published(said, tmp_path)
     measured(tmp_path, "10050000", SUMMER_2026)
