@@ -27,6 +27,7 @@ from wire.clock import Clock
 
 METHODS: Final = ("GHGP-LB", "GHGP-MB")
 OF_POOLS: Final = ("pv:", "pool:", "ev:", "loads:", "part:", "export:", "avoided:")
+_RATIOS: Final = ("charged", "delivered", "reached")
 _GRAM: Final = Decimal("0.001")
 _STATES: Final = ("opening_kwh", "opening_kg", "closing_kwh", "closing_kg", "closing_uncovered_kwh")
 
@@ -163,10 +164,26 @@ def _told(
         for name in dict.fromkeys(name for of in found for name in of):
             unit = name.rpartition("_")[2]
             label = name.rpartition("_")[0] or {"kwh": "energy", "kg": "emissions"}[name]
-            shown = ("-" if name not in of else _shown(of[name], "kWh" if unit == "kwh" else unit) for of in found)
-            yield f"  {label.replace('_', ' '):{width - 2}}" + "".join(f"{text:>18}" for text in shown)
+            shown = ["-" if name not in of else _shown(of[name], "kWh" if unit == "kwh" else unit) for of in found]
+            yield _row(label.replace("_", " "), width, shown)
+        for label in _RATIOS:
+            ratios = [_g_per_kwh(of, label) for of in found]
+            if any(ratio is not None for ratio in ratios):
+                yield _row(f"{label} per kWh", width, [_shown(ratio, "g") for ratio in ratios])
     if not any(sums.values()):
         yield "no line of PV, storage, charging or export: expected a meter with show = pv, storage or ev"
+
+
+def _row(label: str, width: int, shown: Sequence[str]) -> str:
+    return f"  {label:{width - 2}}" + "".join(f"{text:>18}" for text in shown)
+
+
+def _g_per_kwh(of: Mapping[str, Decimal | None], label: str) -> Decimal | None:
+    """Of the energy that has a figure."""
+    kg, kwh, uncovered_kwh = (of.get(f"{label}_{unit}") or Decimal(0) for unit in ("kg", "kwh", "uncovered_kwh"))
+    if kwh <= uncovered_kwh:
+        return None
+    return kg * 1000 / (kwh - uncovered_kwh)
 
 
 def _shown(value: Decimal | None, unit: str) -> str:

@@ -129,7 +129,8 @@ def _pool_line(form: _Form, site: Site, day: Day, name: str) -> Line:
     figures = {
         "opening_kwh": opening.kwh, "opening_kg": opening.kg, "closing_kwh": content.kwh, "closing_kg": content.kg,
         "closing_uncovered_kwh": content.uncovered_kwh, "charged_kwh": turnover.charged.kwh, "charged_kg": turnover.charged.kg,
-        "delivered_kwh": turnover.delivered.kwh, "delivered_kg": turnover.delivered.kg, "storage_loss_kg": turnover.lost_kg,
+        "delivered_kwh": turnover.delivered.kwh, "delivered_kg": turnover.delivered.kg,
+        "charged_uncovered_kwh": turnover.charged.uncovered_kwh, "delivered_uncovered_kwh": turnover.delivered.uncovered_kwh, "storage_loss_kg": turnover.lost_kg,
         "standing_loss_kwh": turnover.stood_kwh, "anchored_kwh": turnover.anchored_kwh, "missing_kwh": turnover.missing_kwh,
     }  # fmt: skip
     marks = (ASSUMED_MARK,) if name in site.assumed else ()

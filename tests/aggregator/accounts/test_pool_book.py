@@ -116,7 +116,7 @@ def test_what_would_have_been_is_never_kept(plant: Plant) -> None:
     span = Span(START, START + 3 * DAY, plant.clock_ms)
     with accounts.opened(plant.facility, profile("OPS"), span) as (period, makers):
         doubled = replace(
-            period, intervals=lambda device, quantity: [replace(row, energy_kwh=row.energy_kwh * 2) for row in period.intervals(device, quantity)], columns=None
+            period, intervals=lambda device, quantity: [replace(row, energy_kwh=row.energy_kwh * 2) for row in period.intervals(device, quantity)], columns=None, rows=None
         )  # fmt: skip
         assert (
             compile_statement(doubled, makers).kg(Counts.SCOPE_2)
