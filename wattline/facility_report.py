@@ -70,11 +70,11 @@ def _made(options: argparse.Namespace, settings: Settings, accounts: Accounts) -
     reporter = Reporter(accounts)
     report = reporter.report(wanted)
     if options.format == "zip":
-        return _bundled(reporter, report, settings, options.language)
+        return _bundled(reporter, report, settings, options)
     return export(report, options.format, options.language)
 
 
-def _bundled(reporter: Reporter, report: Report, settings: Settings, language: str) -> bytes:
+def _bundled(reporter: Reporter, report: Report, settings: Settings, options: argparse.Namespace) -> bytes:
     """With the log and the archive of the data directory. Raises StoreError where an aggregator runs over it."""
     try:
         store = store_of(settings)
@@ -86,7 +86,14 @@ def _bundled(reporter: Reporter, report: Report, settings: Settings, language: s
         store_id = settings.store_id or kept_store_id(settings.data_directory)
         log = AuditLog(settings.data_directory, store, store_id, reporter.accounts.clock, settings.archive_bytes)
         try:
-            return bundle(reporter, report, language, log, Exporter(log, store, trust_of(settings)).of_boundaries)
+            return bundle(
+                reporter,
+                report,
+                options.language,
+                log,
+                Exporter(log, store, trust_of(settings)).of_boundaries,
+                options.since,
+            )
         finally:
             log.close()
     finally:

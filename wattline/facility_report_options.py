@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="html",
         help="zip: with everything behind it, for wattline verify (default: %(default)s)",
     )
+    parser.add_argument(
+        "--since",
+        type=int,
+        metavar="SIZE",
+        help="of zip: prove that the log goes on from a noted checkpoint of so many leaves, for wattline verify --noted",
+    )
     parser.add_argument("--language", choices=("en", "zh"), default="en", help="(default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to; standard output without it")
     parser.add_argument(

@@ -38,6 +38,8 @@ def traced(raw: bytes, wanted: str) -> int:
 def _lines(verdict: ReportVerdict, pinned: tuple[bool, bool]) -> Iterator[str]:
     if verdict.origin:
         yield f"report of facility {verdict.facility}, log {verdict.origin} at {verdict.size} leaves"
+    if verdict.since is not None:
+        yield f"  the log begins with the {verdict.since} leaves of the noted checkpoint"
     for name, fingerprint in verdict.keys.items():
         given = pinned[0] if name.startswith("log ") else pinned[1]
         yield f"  key {name}: {fingerprint}{'' if given else '  (from the bundle: compare it with what you noted)'}"

@@ -27,11 +27,8 @@ def run(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     if is_report(raw):
-        if noted is not None:
-            print("wattline verify: expected an evidence bundle for --noted, got a report", file=sys.stderr)
-            return 2
         pinned = (log_key is not None, bool(edge_keys))
-        status = report_verdict.told(check(raw, log_key, edge_keys), options, pinned)
+        status = report_verdict.told(check(raw, log_key, edge_keys, noted), options, pinned)
         return status if options.trace is None else report_verdict.traced(raw, options.trace) or status
     if options.trace is not None:
         print("wattline verify: expected a report for --trace, got an evidence bundle", file=sys.stderr)

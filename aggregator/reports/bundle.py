@@ -11,6 +11,7 @@ boundaries/GHGP-LB.jsonl   the counters' values at the instants where intervals 
 meters/GHGP-LB.jsonl       the facility's meters: roles, multipliers
 runs/GHGP-LB.jsonl         the run, and its publication, with their proofs; where the statement is a run's
 evidence.zip               the sealed batches with the counter readings (docs/audit.md); where the archive has them
+since.json                 the proof that the log goes on from a checkpoint of so many leaves; where it was asked for
 ```
 Nothing is compressed and no time of making is in it, so the same report is the same bytes.
 """
@@ -37,11 +38,12 @@ BOUNDARIES: Final = "boundaries"
 RUNS: Final = "runs"
 METERS: Final = "meters"
 EVIDENCE: Final = "evidence.zip"
+SINCE: Final = "since.json"
 MOST_INTERVALS: Final = 500_000
 _DIGITS: Final = EXACT.prec
 NAMES: Final = re.compile(
     rf"{re.escape(CONTENTS)}|{re.escape(CHECKPOINT)}|report\.json|report\.(en|zh)\.html"
-    r"|(statements|intervals|boundaries|meters|runs)/[A-Za-z0-9-]{1,64}\.jsonl|evidence\.zip"
+    r"|(statements|intervals|boundaries|meters|runs)/[A-Za-z0-9-]{1,64}\.jsonl|evidence\.zip|since\.json"
 )
 
 
@@ -67,6 +69,13 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int
     leaf: str
     path: list[str]
+
+
+class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A consistency proof from the first `size` leaves to the checkpoint, hashes in hex."""
+
+    proof: list[str]
+    size: int
 
 
 class RunFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from aggregator.accounts.logged import take_up
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.runs import Runs
 from aggregator.accounts.statement import Statement, plain
-from aggregator.audit.evidence import CHECKPOINT, CONTENTS, contents_text, zipped
+from aggregator.audit.evidence import CHECKPOINT, CONTENTS, contents_text, unzipped, zipped
 from aggregator.audit.export import NothingKept, TooMuch
 from aggregator.audit.leaves import NotInLog
 from aggregator.audit.log import AuditLog
@@ -28,6 +28,7 @@ from aggregator.reports.bundle import (
     MOST_INTERVALS,
     REPORT,
     RUNS,
+    SINCE,
     STATEMENTS,
     KeptBoundary,
     Record,
@@ -46,21 +47,30 @@ AROUND_MS: Final = (
 )
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
+_TRIES: Final = 5
 
 # (facility, from_ms, to_ms, every_ms) -> an evidence bundle; raises NothingKept, TooMuch
 Evidence = Callable[[str, int, int, int], bytes]
 
 
-def bundle(reporter: Reporter, report: Report, language: str, log: AuditLog, evidence: Evidence | None = None) -> bytes:
+def bundle(
+    reporter: Reporter,
+    report: Report,
+    language: str,
+    log: AuditLog,
+    evidence: Evidence | None = None,
+    since: int | None = None,
+) -> bytes:
     """The zip file. Without `evidence`, or where its archive has nothing of the span, intervals end at the kept counter values.
 
-    Raises CannotCompile for more intervals than a bundle takes, NotInLog, and what ledger and runs raise.
+    `since`: the size of a checkpoint that somebody noted, which the bundle's is proven to go on from. Raises CannotCompile for more intervals
+    than a bundle takes, NotInLog (also for a size beyond the log's), and what ledger and runs raise.
     """
     facility = reporter.accounts.facility(report.facility)
     with Runs(reporter.accounts.data_directory / ACCOUNTS_NAME) as runs:
         take_up(runs, log)
     log.keep_up()
-    checkpoint, proven = _proven(report, log)
+    sealed, checkpoint, proven = _under_one(report, log, evidence, facility.interval_s)
     places = [
         Proof(of.profile, "run_leaf", f"{proven[of.profile].run.index} / {proven[of.profile].run.size}")
         for of in report.runs
@@ -87,10 +97,28 @@ def bundle(reporter: Reporter, report: Report, language: str, log: AuditLog, evi
     files |= {
         of_profile(RUNS, profile): canonical(msgspec.to_builtins(file)) + b"\n" for profile, file in proven.items()
     }
-    sealed = None if evidence is None else _sealed(evidence, report, facility.interval_s)
     if sealed is not None:
         files[EVIDENCE] = sealed
+    if since is not None:
+        size = int(checkpoint.split("\n")[1])
+        files[SINCE] = (
+            canonical({"proof": [each.hex() for each in log.consistency(since, size)], "size": since}) + b"\n"
+        )
     return zipped(files | {CONTENTS: log.signed(contents_text(files, FORMAT)).encode()})
+
+
+def _under_one(
+    report: Report, log: AuditLog, evidence: Evidence | None, interval_s: int
+) -> tuple[bytes | None, str, dict[str, RunFile]]:
+    """Evidence, checkpoint and records, all under one checkpoint: while they are gathered the log may sign another."""
+    for _ in range(_TRIES):
+        sealed = None if evidence is None else _sealed(evidence, report, interval_s)
+        checkpoint, proven = _proven(report, log)
+        if sealed is None or unzipped(sealed)[CHECKPOINT] == checkpoint.encode():
+            return sealed, checkpoint, proven
+    raise NotInLog(
+        f"expected evidence and runs under one checkpoint, {_TRIES} times the log has signed another meanwhile"
+    )
 
 
 def _proven(report: Report, log: AuditLog) -> tuple[str, dict[str, RunFile]]:

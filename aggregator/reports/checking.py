@@ -4,12 +4,14 @@ What is trusted is the log's key and the edges' keys, as for evidence (aggregato
 totals; that is why lines, sums and counter differences are computed again, down to readings that only the edges could sign.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from aggregator.audit import tree
 from aggregator.audit.evidence import (
     CHECKPOINT,
     CONTENTS,
@@ -26,7 +28,9 @@ from aggregator.reports.bundle import (
     FORMAT,
     NAMES,
     REPORT,
+    SINCE,
     STATEMENTS,
+    Since,
 )  # fmt: skip
 from aggregator.reports.figures import check_figures
 from aggregator.reports.verdict import ReportVerdict
@@ -38,8 +42,13 @@ def is_report(raw: bytes) -> bool:
     return f"{STATEMENTS}/".encode() in raw
 
 
-def check(raw: bytes, log_key: Verifier | None = None, edge_keys: Iterable[PublicKey] = ()) -> ReportVerdict:
-    """The verdict on a report bundle. Without keys the bundle's own are taken, which only shows that it fits together."""
+def check(
+    raw: bytes, log_key: Verifier | None = None, edge_keys: Iterable[PublicKey] = (), noted: bytes | None = None
+) -> ReportVerdict:
+    """The verdict on a report bundle. Without keys the bundle's own are taken, which only shows that it fits together.
+
+    `noted` is an older checkpoint of the same log, which the bundle's must go on from.
+    """
     verdict = ReportVerdict()
     try:
         files = unzipped(raw, NAMES)
@@ -53,6 +62,8 @@ def check(raw: bytes, log_key: Verifier | None = None, edge_keys: Iterable[Publi
         verdict.keys[f"log {verifier.name}"] = verifier.key.fingerprint
         checkpoint = _checkpoint(files, verifier, verdict)
         _check_contents(files, verifier, verdict)
+        if noted is not None and checkpoint is not None:
+            _check_since(files, noted, verifier, checkpoint, verdict)
     if said is not None:
         check_figures(files, said, checkpoint, verdict)
     _check_evidence(files, verifier, tuple(edge_keys), verdict)
@@ -118,6 +129,27 @@ def _check_contents(files: Mapping[str, bytes], verifier: Verifier, verdict: Rep
             verdict.fault(name, f"SHA-256 {listed.get(name, 'of no such file')}", seen)
 
 
+def _check_since(
+    files: Mapping[str, bytes], noted: bytes, verifier: Verifier, checkpoint: Checkpoint, verdict: ReportVerdict
+) -> None:
+    """Whether the log that somebody noted before is the beginning of this one."""
+    try:
+        before = Checkpoint.from_text(opened(noted, verifier))
+    except NoteUnproven as error:
+        verdict.fault("(the noted checkpoint)", "a checkpoint signed with the log's key", error)
+        return
+    try:
+        found = msgspec.json.decode(files[SINCE], type=Since) if SINCE in files else Since([], before.size)
+        if found.size != before.size or (SINCE not in files and before.size not in {0, checkpoint.size}):
+            raise tree.ProofBroken(f"one from {found.size} leaves" if SINCE in files else "no proof")
+        path = [bytes.fromhex(each) for each in found.proof]
+        tree.check_consistency(before.size, checkpoint.size, before.root, checkpoint.root, path)
+    except (ValueError, msgspec.DecodeError) as error:
+        verdict.fault(SINCE, f"a proof from the noted {before.size} leaves on (made with since={before.size})", error)
+    else:
+        verdict.since = before.size
+
+
 def _check_evidence(
     files: Mapping[str, bytes], verifier: Verifier | None, edge_keys: tuple[PublicKey, ...], verdict: ReportVerdict
 ) -> None:
@@ -130,5 +162,8 @@ def _check_evidence(
         Fault(f"{EVIDENCE}/{fault.file}", fault.batch, fault.expected, fault.seen or "nothing")
         for fault in found.faults
     ]
+    with contextlib.suppress(BundleUnreadable):
+        if unzipped(raw).get(CHECKPOINT) != files.get(CHECKPOINT):
+            verdict.fault(EVIDENCE, f"the checkpoint of {CHECKPOINT}", "another one")
     if found.facility != verdict.facility:
         verdict.fault(EVIDENCE, f"evidence of {verdict.facility}", found.facility)

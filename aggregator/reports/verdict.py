@@ -39,6 +39,7 @@ class ReportVerdict:
     facility: str = ""
     origin: str = ""
     size: int = 0
+    since: int | None = None  # leaves of the noted checkpoint that this log goes on from
     keys: dict[str, str] = field(default_factory=dict)
     statements: list[StatementSeen] = field(default_factory=list)
     factors: int = 0

@@ -34,7 +34,7 @@ _printing = threading.Lock()  # a browser takes some 300 MiB: one at a time
 
 
 class ReportParameters(Span):
-    """[from, to) under profiles, separated by commas, as known at `as_of` (default: now). `rounding`: also what rounding each interval would have done. `view` published: what stands published of exactly this span."""
+    """[from, to) under profiles, separated by commas, as known at `as_of` (default: now). `rounding`: also what rounding each interval would have done. `view` published: what stands published of exactly this span. `since`: of zip, the size of a noted checkpoint."""
 
     profile: Annotated[str, Field(max_length=200)] = "GHGP-LB"
     format: Literal["html", "pdf", "csv", "tables", "json", "xlsx", "zip"] = "html"
@@ -42,6 +42,7 @@ class ReportParameters(Span):
     as_of: Instant | None = None
     rounding: bool = False
     view: Literal["latest", "published"] = "latest"
+    since: Annotated[int | None, Field(ge=0, lt=1 << 62)] = None
 
 
 @router.get("", response_class=Response)
@@ -58,13 +59,16 @@ async def report(given: Given, named: Named, asked: Annotated[ReportParameters, 
         raise Problem(422, "no such report", thing, expected, seen) from error
     except NoBrowser as error:
         raise Problem(503, "cannot print", "format", "a Chromium on the server", str(error)) from error
+    except NotInLog as error:
+        if asked.since is not None:
+            raise Problem(422, "no such report", "since", "the size of a checkpoint of this log", str(error)) from error
+        raise Problem(503, "try again", "log", "a checkpoint over the runs", str(error)) from error
     except (
         LedgerError,
         RegistryRefused,
         RecordsBusy,
         RecordsRefused,
         RecordsUnusable,
-        NotInLog,
         StoreError,
         sqlite3.Error,
         OSError,
@@ -90,6 +94,7 @@ def _made(given: Services, accounts: Accounts, facility: str, asked: ReportParam
             asked.language,
             given.audit,
             None if given.evidence is None else given.evidence.of_boundaries,
+            asked.since,
         )
     if asked.format != "pdf":
         return export(report, asked.format, asked.language)

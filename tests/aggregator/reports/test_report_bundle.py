@@ -24,7 +24,7 @@ from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.runs import Runs
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, contents_text, zipped
 from aggregator.audit.evidence import unzipped as evidence_files
-from aggregator.audit.note import Verifier, sign
+from aggregator.audit.note import Checkpoint, Verifier, sign
 from aggregator.reports.bundle import FORMAT, NAMES
 from aggregator.reports.checking import check
 from aggregator.reports.verdict import ReportVerdict
@@ -155,7 +155,6 @@ def test_the_command_line_says_each_step(
     assert "compare it with what you noted" not in said
     assert main(["verify", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["holds"] is True
-    assert main(["verify", str(file), *keys, "--noted", str(file)]) == 2
     assert main(["verify", str(file), "--log-key", Verifier("other", SigningKey.generate().public).to_text()]) == 1
 
 
@@ -192,6 +191,39 @@ def test_a_verifier_needs_none_of_the_aggregators_packages() -> None:
     program = f"import sys, wattline.verify; sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_log_that_goes_on_from_a_noted_checkpoint_is_proven_and_another_is_not(
+    aggregator: Aggregator, client: httpx.Client, bundle: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log had 12 leaves when somebody noted it."""
+    key, name = aggregator.audit._key, aggregator.audit.verifier.name
+    noted = tmp_path / "noted.txt"
+    noted.write_text(sign(Checkpoint(name, 12, aggregator.audit.root(12)).to_text(), name, key))
+    file = tmp_path / "report.zip"
+    file.write_bytes(client.get(PATH, params={**SPAN, "format": "zip", "view": "published", "since": 12}).content)
+    assert main(["verify", str(file), "--noted", str(noted)]) == 0
+    assert "the log begins with the 12 leaves of the noted checkpoint" in capsys.readouterr().out
+    file.write_bytes(bundle)
+    assert main(["verify", str(file), "--noted", str(noted)]) == 1
+    assert "expected a proof from the noted 12 leaves on (made with since=12), got no proof" in capsys.readouterr().out
+    noted.write_text(sign(Checkpoint(name, 12, bytes(32)).to_text(), name, key))
+    file.write_bytes(client.get(PATH, params={**SPAN, "format": "zip", "since": 12}).content)
+    assert main(["verify", str(file), "--noted", str(noted)]) == 1
+    assert "since.json: expected a proof from the noted 12 leaves on" in capsys.readouterr().out
+    assert client.get(PATH, params={**SPAN, "format": "zip", "since": 10**9}).status_code == 422
+
+
+def test_evidence_of_another_checkpoint_is_no_evidence_for_this_report(
+    aggregator: Aggregator, client: httpx.Client, bundle: bytes
+) -> None:
+    files = files_of(bundle)
+    inner = evidence_files(files["evidence.zip"])
+    name = aggregator.audit.verifier.name
+    older = sign(Checkpoint(name, 12, aggregator.audit.root(12)).to_text(), name, aggregator.audit._key).encode()
+    changed = files | {"evidence.zip": zipped(inner | {CHECKPOINT: older})}
+    faults = check(signed_again(aggregator, changed)).faults
+    assert ("evidence.zip", "another one") in {(fault.file, fault.seen) for fault in faults}
 
 
 def test_the_same_question_gives_the_same_bytes(client: httpx.Client, bundle: bytes, aggregator: Aggregator) -> None:
