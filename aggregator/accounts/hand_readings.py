@@ -1,6 +1,7 @@
 """Counter displays and interval energies that people have entered, every version for good. Not whether they fit (see `entering`)."""
 
 # ruff: noqa: S608 (statements are put together from constant text only)
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class HandReadings:
         self._file = RecordFile(path, "hand_readings.sql")
         self._standing: dict[SeriesKey, list[HandReading]] = {}  # the newest version of each instant, ordered
         self._newest_no: dict[SeriesKey, int] = {}
+        self._placing = threading.Lock()
         for row in self._file.rows(f"SELECT {_READING} FROM hand_reading ORDER BY at_ms, version"):
             reading = _reading(row)
             kept = self._standing.setdefault(reading.series, [])
@@ -72,12 +74,15 @@ class HandReadings:
 
     def _stands(self, reading: HandReading) -> None:
         """Takes the place of an earlier version of the same instant."""
-        kept = self._standing.setdefault(reading.series, [])
-        at = bisect_left(kept, reading.at_ms, key=_at_ms)
-        same = at < len(kept) and kept[at].at_ms == reading.at_ms
-        # A new list, because another thread may be reading the old one.
-        self._standing[reading.series] = [*kept[:at], reading, *kept[at + same :]]
-        self._newest_no[reading.series] = max(reading.no, self._newest_no.get(reading.series, 0))
+        with self._placing:
+            kept = self._standing.get(reading.series, [])
+            at = bisect_left(kept, reading.at_ms, key=_at_ms)
+            same = at < len(kept) and kept[at].at_ms == reading.at_ms
+            if same and kept[at].version > reading.version:
+                return
+            # A new list, because another thread may be reading the old one.
+            self._standing[reading.series] = [*kept[:at], reading, *kept[at + same :]]
+            self._newest_no[reading.series] = max(reading.no, self._newest_no.get(reading.series, 0))
 
     # -- counters -------------------------------------------------------------------------------------------------
 

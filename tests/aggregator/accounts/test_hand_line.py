@@ -217,11 +217,15 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
         step_s = rng.choice((30, 30, 30, 60, rng.randrange(300, 7200) if rng.random() < 0.1 else 30))
         truth += step_s * rng.uniform(0, 0.2)
         at_s += step_s
-    hands = []
+    hands: list[tuple[int, str | None]] = []
     for _ in range(12):
         hand_s = rng.randrange(0, 20 * H)
         near = min(readings, key=lambda reading: abs(reading[0] - hand_s))[1]
-        hands.append((hand_s, str(round(near + rng.choice((0, 0, 1, -40, 300)), 1))))
+        shown = str(round(near + rng.choice((0, 0, 1, -40, 300)), 1))
+        versions = rng.choice(
+            ([shown], [shown], [str(round(near + 55, 1)), shown], [shown, None])
+        )  # corrected; withdrawn
+        hands += [(hand_s, version) for version in versions]
     pieces = [readings[first : first + rng.randrange(5, 60)] for first in range(0, len(readings), 60)]
     late = [reading for first, piece in zip(range(0, len(readings), 60), pieces, strict=True) for reading in readings[first + len(piece) : first + 60]]  # fmt: skip
     events: list[tuple[str, object]] = [("commit", piece) for piece in [*pieces, *([late] if late else [])]]
@@ -236,7 +240,7 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
                 if kind == "commit":
                     room.commit(what)  # type: ignore[arg-type]
                 else:
-                    room.read_off(*what)  # type: ignore[misc]
+                    room.read_off(*what, Entry("sheet", "Li Na", "again"))  # type: ignore[misc, arg-type]
                 if settling.random() < 0.4:
                     room.settle()
                 if settling.random() < 0.1:
@@ -248,12 +252,14 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
         finally:
             room.close()
 
-    in_order = [("commit", sorted(readings)), *[("hand", hand) for hand in sorted(hands)]]
+    in_order = [("commit", sorted(readings)), *[("hand", hand) for hand in hands]]
     expected = told(tmp_path / "in_order", in_order, random.Random(0))
     assert len(expected[0]) > 70
     assert sum(line.intervals for line in expected[1]) > 70
     for n in range(2):
         shuffled = rng.sample(events, len(events))
+        later = {hand_s: iter([hand for hand in hands if hand[0] == hand_s]) for hand_s, _ in hands}
+        shuffled = [("hand", next(later[what[0]])) if kind == "hand" else (kind, what) for kind, what in shuffled]  # type: ignore[index]
         assert told(tmp_path / f"shuffled{n}", shuffled, rng) == expected
 
 
