@@ -11,7 +11,7 @@ from pydantic import Field
 
 from aggregator import sessions as folding
 from aggregator.accounts.compile import CannotCompile
-from aggregator.accounts.record_file import RecordsBusy
+from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
 from aggregator.accounts.session_kg import SessionKg, session_kgs
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.ledger import LedgerBusy
@@ -143,7 +143,7 @@ def _carbon(
         thing, _, said = str(error).partition(": expected ")
         expected, _, seen = said.rpartition(", got ")
         raise Problem(422, "no such figures", thing, expected, seen) from error
-    except (LedgerBusy, RecordsBusy, RegistryRefused, sqlite3.Error) as error:
+    except (LedgerBusy, RecordsBusy, RecordsUnusable, RegistryRefused, sqlite3.Error) as error:
         raise Problem(503, "try again", "ledger", "an answer in time", str(error), 5) from error
 
 
