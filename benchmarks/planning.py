@@ -5,7 +5,7 @@ The solver has one thread; ties are broken in each. Drawing the problems is with
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from aggregator.flexibility.solve import solve
 from benchmarks.figure import Bound, Effort, Figure
 
 STEPS: Final = 96
-FLEETS: Final = {10: None, 50: Bound(at_most=50.0), 200: Bound(at_most=500.0)}
+FLEETS: Final[Mapping[int, Bound | None]] = {10: None, 50: Bound(at_most=50.0), 200: Bound(at_most=500.0)}
 FACILITIES: Final = 1000
 
 
@@ -49,10 +49,12 @@ def site(vehicles: int, seed: int) -> Problem:
     )  # fmt: skip
 
 
-def figures(effort: Effort) -> Iterator[Figure]:
+def figures(
+    effort: Effort, fleets: Mapping[int, Bound | None] = FLEETS, facilities: int = FACILITIES
+) -> Iterator[Figure]:
     """Milliseconds of build and solve, and a portfolio on one core."""
     repeats = effort.repeats or 7
-    for vehicles, bound in FLEETS.items():
+    for vehicles, bound in fleets.items():
         built, both = [], []
         for seed in range(repeats):
             problem = site(vehicles, seed)
@@ -65,18 +67,20 @@ def figures(effort: Effort) -> Iterator[Figure]:
         yield Figure(f"planning.build_and_solve.{vehicles}_vehicles", "ms", both, bound)
     taken = []
     for seed in range(repeats):
-        problem = site(50, seed)
+        problem = site(min(50, max(fleets)), seed)
         begun_s = time.perf_counter()
         offers(problem, (1.0, 2.0, 4.0), 1.0, ("down",))
         taken.append((time.perf_counter() - begun_s) * 1000)
-    yield Figure("planning.offers.68_at_50_vehicles", "ms", taken, Bound(at_most=500.0))
+    yield Figure(f"planning.offers.{min(50, max(fleets))}_vehicles", "ms", taken, Bound(at_most=500.0))
     each = []
     begun_s = time.perf_counter()
-    for seed in range(FACILITIES):
+    for seed in range(facilities):
         started_s = time.perf_counter()
         solve(dispatch(site(10, seed)), 30.0)
         each.append((time.perf_counter() - started_s) * 1000)
-    yield Figure("planning.portfolio.1000_facilities", "s", [time.perf_counter() - begun_s], Bound(at_most=10.0))
+    yield Figure(
+        f"planning.portfolio.{facilities}_facilities", "s", [time.perf_counter() - begun_s], Bound(at_most=10.0)
+    )
     yield Figure("planning.portfolio.each", "ms", each)
     yield Figure(
         "planning.memory", "MiB", [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024], Bound(at_most=150.0)

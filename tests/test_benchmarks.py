@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks import extras, footprint, ingest, meters_served, own_footprint, report_by_exception, serial_line
+from benchmarks import (
+    extras,
+    footprint,
+    ingest,
+    meters_served,
+    own_footprint,
+    planning,
+    report_by_exception,
+    serial_line,
+)
 from benchmarks.__main__ import TABLE, measure
 from benchmarks.figure import Bound, Effort, Figure, percentile, rounded, yardstick_ns
 from benchmarks.live_shape import READINGS, SIZES, Meters, content, sealed
@@ -48,6 +57,13 @@ FIGURES = {
         "ingest.duckdb.cpu_per_reading",
         "ingest.duckdb.rss_peak",
         "ingest.duckdb.at_300k.answer_p99",
+    },
+    "planning": {
+        "planning.build.2_vehicles",
+        "planning.build_and_solve.2_vehicles",
+        "planning.offers.2_vehicles",
+        "planning.portfolio.3_facilities",
+        "planning.memory",
     },
     "settling": {
         "settling.rows",
@@ -91,6 +107,8 @@ def measured(name: str) -> list[Figure]:
         return list(own_footprint.figures(TINY, edges=2))
     if name == "serial_line":
         return list(serial_line.figures(TINY, bauds=(19200,)))
+    if name == "planning":
+        return list(planning.figures(TINY, {2: None}, 3))
     if name == "extras":
         return list(extras.figures(TINY, ("edge",)))
     if name in {"codec", "signature"}:

@@ -109,4 +109,4 @@ def test_the_agent_loads_there_with_every_driver_and_meter(gateway: Path) -> Non
 def test_the_extras_named_in_the_pages_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     protocols = {"edge", "bacnet", "opcua", "ocpp", "protocols"}
-    assert {*protocols, "aggregator", "influx", "sim", "demo", "all", "dev"} == set(extras)
+    assert {*protocols, "aggregator", "influx", "sim", "demo", "forecast", "all", "dev"} == set(extras)
