@@ -213,8 +213,9 @@ class Lineage:
         with Registry(path if path.exists() else ":memory:") as registry:
             entries = registry.entries(as_of_ms)
         for entry in entries:
-            named = (entry.id, entry.version, entry.region, entry.data_year or None, entry.value)
-            if named == (applied.id, applied.version, applied.region, applied.data_year or None, applied.kg_per_unit):
+            same = (entry.id, entry.version, entry.value) == (applied.id, applied.version, applied.kg_per_unit)
+            here = applied.region in ("", entry.region) and applied.data_year in (None, 0, entry.data_year)
+            if same and here:
                 return FactorTrace(applied, entry)
         return FactorTrace(applied, None)
 

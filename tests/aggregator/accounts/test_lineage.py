@@ -87,6 +87,7 @@ def answers(config: Path) -> dict[str, Any]:
         found: dict[str, Any] = {
             "interval": client.get("/interval", params={**meter, "at": FIRST_MS + 5_000}),
             "line": client.get("/line", params={**span, "line": 0}),
+            "market": client.get("/line", params={**span, "line": 0, "profile": "GHGP-MB"}),
             "no line": client.get("/line", params={**span, "line": 7}),
             "no interval": client.get("/interval", params={**meter, "at": FIRST_MS - 86_400_000}),
             "no meter": client.get("/interval", params={**meter, "device": "boiler", "at": FIRST_MS}),
@@ -131,6 +132,14 @@ def test_a_line_leads_to_its_intervals_and_to_the_document_of_its_factor(answers
     assert len(factor["entry"]["table_sha256"]) == 64
     assert found["line"]["kg"] == "127.34400"
     assert found["last"]["counter"]["end"]["value_kwh"] == "1008.0"
+
+
+def test_a_line_of_the_market_method_leads_to_the_main_meters_and_the_residual_mix(answers: dict[str, Any]) -> None:
+    found = answers["market"].json()
+    assert (found["line"]["source"], found["sum_kwh"], found["sum_agrees"]) == ("meters:main", "240.0", True)
+    # the nation's factor without market-traded non-fossil power, 2023: 0.6096 (emissions.md 2.4)
+    assert found["factor"]["kg_per_unit"] == "0.6096"
+    assert found["factor"]["entry"]["document"]["number"] == "2025年 第47号"
 
 
 def test_what_cannot_be_traced_is_named(answers: dict[str, Any]) -> None:
