@@ -6,13 +6,15 @@ A change below the threshold raises no alarm: `wattline runs impact` lists it.
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from aggregator.accounts.compile import Accounts, CannotCompile
+from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.accounts.restatement import impact
+from aggregator.accounts.restatement import impact_on
+from aggregator.accounts.run import Publication
 from aggregator.accounts.runs import Runs
 from aggregator.alarms import Alarms
 from aggregator.emissions.formulas.worked import shown
@@ -21,7 +23,9 @@ from aggregator.ledger import LedgerError
 
 log = logging.getLogger(__name__)
 
-EVERY_S: Final = 600.0  # real; a facility is looked at when a day (UTC) has begun since
+EVERY_S: Final = 600.0  # real; a publication is looked at when a day (UTC) has begun since
+# A month of 100 meters takes seconds of processor time, which readings need too: of this thread's time at most one part in so many.
+PAUSE_RATIO: Final = 30.0
 MOVED: Final = "published_moved"
 _DAY_MS: Final = 86_400_000
 
@@ -37,42 +41,44 @@ class PublicationWatch:
         self._alarms = alarms
         self._clock = clock
         self._threshold_percent = threshold_percent
-        self._seen: dict[str, int] = {}
+        self._seen: dict[int, int] = {}
 
     async def run(self) -> None:
         """For ever, in a thread; cancel to stop."""
         while True:
-            await asyncio.to_thread(self.look)
+            for publication in await asyncio.to_thread(self.due):
+                began_s = time.monotonic()
+                await asyncio.to_thread(self.look, publication)
+                await asyncio.sleep(PAUSE_RATIO * (time.monotonic() - began_s))
             await asyncio.sleep(EVERY_S)
 
-    def look(self) -> None:
-        """Once, now. What cannot answer is logged and asked again next time."""
-        now_ms = self._clock()
-        for facility in self._accounts.facilities:
-            if self._seen.get(facility) == now_ms // _DAY_MS:
-                continue
-            try:
-                self._look_at(facility, now_ms)
-            except (
-                CannotCompile, LedgerError, RecordsBusy, RecordsRefused, RecordsUnusable, RegistryRefused, sqlite3.Error,
-            ) as error:  # fmt: skip
-                log.error("publications not looked at facility=%s reason=%s", facility, error)
-                continue
-            self._seen[facility] = now_ms // _DAY_MS
+    def due(self) -> list[Publication]:
+        """The publications that were not looked at today, of facilities that the settings have."""
+        today = self._clock() // _DAY_MS
+        try:
+            issued = self._runs.publications()
+        except RecordsBusy as error:
+            log.error("publications not read reason=%s", error)
+            return []
+        return [
+            each for each in issued if self._seen.get(each.no) != today and each.facility in self._accounts.facilities
+        ]
 
-    def _look_at(self, facility: str, now_ms: int) -> None:
-        moved = {
-            found.publication.no: found.bridge
-            for found in impact(self._accounts, self._runs, now_ms, facility, self._threshold_percent)
-            if found.reissue and found.bridge is not None
-        }
-        for publication in self._runs.publications(facility):
-            bridge = moved.get(publication.no)
-            source = f"publication {publication.no}"
-            if bridge is None:
-                self._alarms.clear(facility, MOVED, source)
-            else:
-                percent = bridge.delta_percent
-                self._alarms.raise_alarm(
-                    facility, MOVED, source, publication.profile, "" if percent is None else shown(percent, 2)
-                )
+    def look(self, publication: Publication) -> None:
+        """At one, now. What cannot answer is logged and asked again next time."""
+        now_ms = self._clock()
+        try:
+            found = None
+            if publication.standing:
+                found = impact_on(self._accounts, self._runs, publication, now_ms, self._threshold_percent)
+        except (LedgerError, RecordsBusy, RecordsRefused, RecordsUnusable, RegistryRefused, sqlite3.Error) as error:
+            log.error("publication not looked at publication=%d reason=%s", publication.no, error)
+            return
+        self._seen[publication.no] = now_ms // _DAY_MS
+        source = f"publication {publication.no}"
+        if found is None or found.bridge is None or not found.reissue:
+            self._alarms.clear(publication.facility, MOVED, source)
+            return
+        percent = found.bridge.delta_percent
+        said = "" if percent is None else shown(percent, 2)
+        self._alarms.raise_alarm(publication.facility, MOVED, source, publication.profile, said)

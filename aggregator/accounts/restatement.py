@@ -52,19 +52,32 @@ def impact(
     `drafts`: as if the drafts of factors and activities were approved. Raises what `calculated` raises.
     """
     for publication in runs.publications(facility):
-        if not publication.standing:
-            continue
-        try:
-            rules, span = again(accounts, runs, publication, now_ms, drafts=drafts)
-            made = compiled(accounts, rules, span)
-            lines = changed_lines(runs.statement(publication.run), made)
-            if not lines:
-                continue
-            found = bridge_of(accounts, runs, publication, (rules, span), made)
-        except CannotCompile as error:
-            yield Impact(publication, None, False, 0, str(error))
-        else:
-            yield Impact(publication, found, found.reaches(threshold_percent), lines)
+        if publication.standing:
+            found = impact_on(accounts, runs, publication, now_ms, threshold_percent, drafts=drafts)
+            if found is not None:
+                yield found
+
+
+def impact_on(
+    accounts: Accounts,
+    runs: Runs,
+    publication: Publication,
+    now_ms: int,
+    threshold_percent: Decimal = THRESHOLD_PERCENT,
+    *,
+    drafts: bool = False,
+) -> Impact | None:
+    """What one publication would become; None: it would not change. Raises what `calculated` raises."""
+    try:
+        rules, span = again(accounts, runs, publication, now_ms, drafts=drafts)
+        made = compiled(accounts, rules, span)
+        lines = changed_lines(runs.statement(publication.run), made)
+        if not lines:
+            return None
+        found = bridge_of(accounts, runs, publication, (rules, span), made)
+    except CannotCompile as error:
+        return Impact(publication, None, False, 0, str(error))
+    return Impact(publication, found, found.reaches(threshold_percent), lines)
 
 
 def restated(

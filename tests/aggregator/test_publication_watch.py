@@ -50,9 +50,15 @@ class Bench:
         self.runs.approve(no, "bo", self.now_ms)
         self.runs.publish(no, "ann", self.now_ms, "one quarter-hour")
 
+    def look(self) -> int:
+        due = self.watch.due()
+        for publication in due:
+            self.watch.look(publication)
+        return len(due)
+
     def next_day(self) -> list[tuple[str, tuple[str, ...]]]:
         self.now_ms += DAY
-        self.watch.look()
+        self.look()
         return [(alarm.source, alarm.arguments) for alarm in self.alarms.open("works") if alarm.cleared_at_ms is None]
 
 
@@ -78,5 +84,9 @@ def test_it_looks_once_a_day(bench: Bench) -> None:
     assert bench.next_day() == []
     bench.factor("0.4")
     bench.now_ms += 3_600_000
-    bench.watch.look()
-    assert bench.alarms.open("works") == []
+    assert (bench.look(), bench.alarms.open("works")) == (0, [])
+
+
+def test_a_facility_that_left_the_settings_is_not_looked_at(bench: Bench) -> None:
+    bench.accounts.facilities.clear()
+    assert bench.look() == 0
