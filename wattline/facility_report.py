@@ -86,14 +86,13 @@ def _bundled(reporter: Reporter, report: Report, settings: Settings, options: ar
         store_id = settings.store_id or kept_store_id(settings.data_directory)
         log = AuditLog(settings.data_directory, store, store_id, reporter.accounts.clock, settings.archive_bytes)
         try:
-            return bundle(
-                reporter,
-                report,
-                options.language,
-                log,
-                Exporter(log, store, trust_of(settings)).of_boundaries,
-                options.since,
-            )
+            log.keep_up()
+            if options.since is not None and not 0 <= options.since <= log.signed_size:
+                raise CannotCompile(
+                    f"--since: expected the size of a checkpoint of this log, at most {log.signed_size}, got {options.since}"
+                )
+            evidence = Exporter(log, store, trust_of(settings)).of_boundaries
+            return bundle(reporter, report, options.language, log, evidence, options.since)
         finally:
             log.close()
     finally:

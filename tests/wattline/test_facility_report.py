@@ -79,6 +79,11 @@ def test_what_cannot_be_reported_is_said_in_a_line(
         ((*SPAN, "--profile", "GHGP-LB,GHGP-LB"), "profile: expected 1 to 8, each once, got GHGP-LB, GHGP-LB"),
         ((*SPAN, "--profile", "GHG"), "profile: expected one of"),
         (("--from", "2018-03-12", "--to", "2018-03-05"), "span: expected"),
+        ((*SPAN, "--view", "published"), "view: expected a publication of exactly this span under GHGP-LB, got none"),
+        (
+            (*SPAN, "--format", "zip", "--since", 7),
+            "--since: expected the size of a checkpoint of this log, at most 0, got 7",
+        ),
         ((*SPAN, "--beside", tmp_path / "none.csv"), "none.csv: "),
         ((*SPAN, "--beside", unlike), "column co2_t: expected a figure for each of 672 intervals, 671 have none"),
     ):
