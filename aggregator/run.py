@@ -43,6 +43,7 @@ from aggregator.open_books import RegistryWatch, open_books
 from aggregator.overruling import Overruling
 from aggregator.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
 from aggregator.publication_watch import PublicationWatch
+from aggregator.sealing import SealRounds
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler
@@ -140,6 +141,7 @@ class Aggregator:
             clock,
             settings.significance_percent,
         )
+        self.sealing = SealRounds(self.ledger, settings.facilities, settings.data_directory, clock)
         self.tree_watch = TreeWatch(self.ledger, self.alarms, settings.facilities, clock)
         self.own_use = OwnUse(
             self.own_records,
@@ -254,6 +256,7 @@ class Aggregator:
                         asyncio.create_task(self.publication_watch.run(), name="publication watch"),
                         asyncio.create_task(self.factor_packs.run(), name="factor packs"),
                         asyncio.create_task(self.edge_carbon.run(), name="edge carbon"),
+                        asyncio.create_task(self.sealing.run(), name="sealing"),
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
                         asyncio.create_task(self.own_use.run(), name="own-use"),
                         asyncio.create_task(
