@@ -11,6 +11,7 @@ from event_bodies import faults
 
 from edge_agent.carbon import Carbon
 from edge_agent.carbon_report import run_carbon
+from wattline.command import main
 from wire.block import Block, Shape
 from wire.factor_pack import Factor, FactorPack, Meter, Multiplier, seal
 from wire.keys import SigningKey
@@ -149,3 +150,32 @@ def test_somebody_beside_the_gateway_sees_its_figures(gateway: Gateway, tmp_path
     assert run_carbon(spool, SigningKey.generate().public.to_text(), TOPIC, False, io.StringIO()) == 1
     assert run_carbon(spool, "", TOPIC, False, io.StringIO()) == 1
     assert run_carbon(tmp_path, key, TOPIC, False, io.StringIO()) == 1
+
+
+def test_the_command_reads_the_edge_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text(
+        f"""
+facility = "works"
+edge = "gw-01"
+mqtt = {{ host = "127.0.0.1", plain = true }}
+spool = {{ directory = "spool" }}
+aggregator = {{ command_key = "{KEY.public.to_text()}" }}
+[[bus]]
+name = "line"
+protocol = "modbus_tcp"
+host = "127.0.0.1"
+[[bus.device]]
+name = "incomer"
+model = "eastron_sdm630"
+unit = 1
+""",
+        encoding="utf-8",
+    )
+    assert main(["edge", "carbon", str(file)]) == 1
+    assert "no factor pack has come yet" in capsys.readouterr().out
+    directory = tmp_path / "spool" / "state"
+    directory.mkdir(parents=True)
+    Gateway(directory).carbon.message(seal(PACK, TOPIC, KEY))
+    assert main(["edge", "carbon", str(file)]) == 0
+    assert "0.5306 kg/kWh, elec.grid v1 CN" in capsys.readouterr().out
