@@ -9,7 +9,7 @@ from typing import Final
 
 from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile
 from aggregator.accounts.record_file import ACCOUNTS_NAME
-from aggregator.accounts.run import Publication, Run
+from aggregator.accounts.run import APPROVED, Publication, Run
 from aggregator.accounts.runs import Runs
 from aggregator.accounts.statement import Statement
 from aggregator.csv_rows import FileUnusable, ImportOptions, RowFault, csv_rows
@@ -152,9 +152,10 @@ def _restated(runs: Runs, statement: Statement, as_of_ms: int, *, latest: bool) 
         if (run.from_ms, run.to_ms) == span and run.created_at_ms <= as_of_ms
     ]
     for run in known:
-        by = ", ".join(name for name in (run.operator, run.approver) if name)
+        states = [state for state in runs.states(run.no) if state[3] <= as_of_ms]  # (state, by, note, at_ms)
+        by = ", ".join(dict.fromkeys([run.operator, *(name for state, name, *_ in states if state == APPROVED)]))
         causes = "" if run.bridge is None else run.bridge.text()
-        yield Restated(run.profile, f"run {run.no}", run.state, run.created_at_ms, run.kg, run.reason, by, causes)
+        yield Restated(run.profile, f"run {run.no}", states[-1][0], run.created_at_ms, run.kg, run.reason, by, causes)
     if known and latest:
         yield Restated(statement.profile, "", LATEST, statement.as_of_ms, statement.kg())
 
