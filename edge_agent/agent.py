@@ -7,10 +7,9 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from edge_agent import allow, meter
-from edge_agent.carbon import Carbon
 from edge_agent.collect import Collection
 from edge_agent.control import Control
 from edge_agent.dead_band import DeadBands
@@ -30,6 +29,9 @@ from wire.messages import EdgeStatus, encode
 from wire.mqtt import Broker, Message, MqttError, MqttSession, Tls
 from wire.reading import Event
 from wire.topics import edge_topic
+
+if TYPE_CHECKING:
+    from edge_agent.carbon import Carbon
 
 log = logging.getLogger(__name__)
 
@@ -95,17 +97,16 @@ class Agent:
             edge.aggregator.link_lost_s,
         )
         self._factors_topic = edge_topic(edge.facility, edge.edge, "factors")
-        self._carbon = (
-            Carbon(
-                state, PublicKey.from_text(edge.aggregator.command_key, light=True), self._factors_topic, self._take_event,
-                lambda: self._keeper.synced is not False,
-            )
-            if self._commanded
-            else None
-        )  # fmt: skip
+        self._carbon = self._carbon_of(edge, state) if self._commanded else None
         self._changed = asyncio.Event()
         self._publisher.on_change = self._changed.set
         self._unsynced: list[tuple[str, int]] = []
+
+    def _carbon_of(self, edge: EdgeFile, state: Path) -> "Carbon":
+        from edge_agent.carbon import Carbon  # an agent that takes no packs does without
+
+        key = PublicKey.from_text(edge.aggregator.command_key, light=True)
+        return Carbon(state, key, self._factors_topic, self._take_event, lambda: self._keeper.synced is not False)
 
     def _figures(self) -> Mapping[str, float]:
         """The agent's own figures, for the driver that reads the gateway itself."""
