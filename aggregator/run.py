@@ -175,7 +175,9 @@ class Aggregator:
             commands=self.commands,
             edge_carbon=self.edge_carbon,
             overruling=Overruling(self.settler),
-            entering=None if self.settler.hand is None else Entering(self.settler, self.settler.hand, closed_by(self.runs)),
+            entering=None
+            if self.settler.hand is None
+            else Entering(self.settler, self.settler.hand, closed_by(self.runs)),
             audit=self.audit,
             evidence=Exporter(self.audit, self.store, self.trust),
             persons=self.settings.persons,
