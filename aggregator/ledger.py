@@ -197,9 +197,7 @@ class Ledger:
                 (now_ms, *series, after_ms),
             )
 
-    def boundaries(
-        self, series: SeriesKey, from_ms: int, to_ms: int, as_of_ms: int | None = None
-    ) -> list[BoundaryRow]:
+    def boundaries(self, series: SeriesKey, from_ms: int, to_ms: int, as_of_ms: int | None = None) -> list[BoundaryRow]:
         """Boundaries of one series, from_ms <= at_ms < to_ms, as they stand or stood at `as_of_ms`; ordered."""
         found = self.rows(
             "SELECT at_ms, value, quality, reason, how, version FROM boundary_value WHERE facility = ? AND edge = ? AND device = ?"

@@ -98,9 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_catalogue(words)
     _add_challenges(words)
     _add_export(words)
-    _add_report(words)
     _add_pools(words)
     _add_sessions(words)
+    _add_report(words)
     _add_forecast(words)
     _add_plan(words)
     _add_footprint(words)
@@ -791,7 +791,9 @@ def _run_footprint(options: argparse.Namespace) -> int:
 def _add_plan(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from wattline import plan_options
 
-    parser = _word(words, "plan", "the best plan for storage, vehicles and loads that can wait", "wattline plan solve day.json")
+    parser = _word(
+        words, "plan", "the best plan for storage, vehicles and loads that can wait", "wattline plan solve day.json"
+    )
     plan_options.add_arguments(parser)
     parser.set_defaults(run=_run_plan)
 
@@ -835,27 +837,6 @@ def _run_certs(options: argparse.Namespace) -> int:
     return certs.run(options)
 
 
-def _add_person(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _word(
-        words,
-        "person",
-        "a token for a person who writes over HTTP in their own name, and what the settings say of them",
-        "wattline person 'Li Wei' --entity 'Works Ltd' --may enter approve >> aggregator.toml",
-    )
-    parser.add_argument("name", help="as it goes on record")
-    parser.add_argument("--entity", default="", help="the legal entity that answers for what the person signs")
-    parser.add_argument(
-        "--may", nargs="+", default=["enter"], choices=["enter", "approve", "operate"], help="their rights (default: enter)"
-    )
-    parser.set_defaults(run=_run_person)
-
-
-def _run_person(options: argparse.Namespace) -> int:
-    from wattline import person
-
-    return person.run(options)
-
-
 def _add_runs(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from wattline import runs_options
 
@@ -892,6 +873,31 @@ def _run_seal(options: argparse.Namespace) -> int:
     from wattline import seal
 
     return seal.run(options)
+
+
+def _add_person(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _word(
+        words,
+        "person",
+        "a token for a person who writes over HTTP in their own name, and what the settings say of them",
+        "wattline person 'Li Wei' --entity 'Works Ltd' --may enter approve >> aggregator.toml",
+    )
+    parser.add_argument("name", help="as it goes on record")
+    parser.add_argument("--entity", default="", help="the legal entity that answers for what the person signs")
+    parser.add_argument(
+        "--may",
+        nargs="+",
+        default=["enter"],
+        choices=["enter", "approve", "operate"],
+        help="their rights (default: enter)",
+    )
+    parser.set_defaults(run=_run_person)
+
+
+def _run_person(options: argparse.Namespace) -> int:
+    from wattline import person
+
+    return person.run(options)
 
 
 def _add_verify(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -220,7 +220,9 @@ def compile_statement(period: Period, makers: Iterable[Maker]) -> Statement:
     """The lines of all makers in their one order, and how many intervals the meters that count should have had."""
     stated = stating(period)
     lines = sorted((stated(line) for maker in makers for line in maker(period)), key=line_order)
-    expected = (period.to_ms - period.from_ms) // period.facility.interval_ms * len((*mains(period), *carrier_mains(period)))
+    expected = (
+        (period.to_ms - period.from_ms) // period.facility.interval_ms * len((*mains(period), *carrier_mains(period)))
+    )
     return Statement(
         period.facility.id, period.profile.name, period.from_ms, period.to_ms, period.as_of_ms, tuple(lines),
         expected,
