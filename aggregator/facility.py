@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from aggregator.accounts.pool import Cell
+from aggregator.accounts.pools.pool import Cell
 from aggregator.emissions.place import FactorOverride, Place
 from aggregator.intervals.meter import MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.process import Process, contradictions

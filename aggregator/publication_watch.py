@@ -13,9 +13,9 @@ from typing import Final
 
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.accounts.restatement import impact_on
-from aggregator.accounts.run import Publication
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.record import Runs
+from aggregator.accounts.runs.restatement import impact_on
+from aggregator.accounts.runs.run import Publication
 from aggregator.alarms import Alarms
 from aggregator.emissions.formulas.worked import shown
 from aggregator.emissions.registry import RegistryRefused

@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.accounts.bindings import Bindings
-from aggregator.accounts.challenges import Challenges
+from aggregator.accounts.by_hand.entering import Entering
+from aggregator.accounts.by_hand.readings import HandReadings
+from aggregator.accounts.checks.bindings import Bindings
+from aggregator.accounts.checks.challenges import Challenges
+from aggregator.accounts.checks.lineage import Lineage
+from aggregator.accounts.checks.samples import Samples
 from aggregator.accounts.compile import Accounts
-from aggregator.accounts.entering import Entering
-from aggregator.accounts.hand_readings import HandReadings
-from aggregator.accounts.late import closed_by
-from aggregator.accounts.lineage import Lineage
-from aggregator.accounts.logged import take_up, take_up_bindings
-from aggregator.accounts.pool_watch import PoolWatch
+from aggregator.accounts.pools.watch import PoolWatch
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsUnusable
-from aggregator.accounts.runs import Runs
-from aggregator.accounts.samples import Samples
+from aggregator.accounts.runs.late import closed_by
+from aggregator.accounts.runs.logged import take_up, take_up_bindings
+from aggregator.accounts.runs.record import Runs
 from aggregator.alarms import Alarm, Alarms
 from aggregator.app import serve
 from aggregator.audit.export import Exporter
@@ -32,6 +32,7 @@ from aggregator.commands import Commands, command_key
 from aggregator.edge_carbon import EdgeCarbon
 from aggregator.factor_packs import FactorPacks
 from aggregator.feed import Feed
+from aggregator.footprint.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
 from aggregator.forecast_rounds import ForecastRounds
 from aggregator.forecasting import Forecasting
 from aggregator.forecasts.issued import ForecastsUnusable
@@ -41,7 +42,6 @@ from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
 from aggregator.open_books import RegistryWatch, open_books
 from aggregator.overruling import Overruling
-from aggregator.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
 from aggregator.publication_watch import PublicationWatch
 from aggregator.sealing import SealRounds
 from aggregator.services import Services

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.accounts.sealed import Seal, Seals
+from aggregator.accounts.sealing.seals import Seal, Seals
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import local_day, start_of_day_ms
 from aggregator.ledger import Ledger, LedgerError

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from aggregator.accounts.challenges import Challenges
+from aggregator.accounts.by_hand.entering import Entering
+from aggregator.accounts.checks.challenges import Challenges
+from aggregator.accounts.checks.lineage import Lineage
+from aggregator.accounts.checks.samples import Samples
 from aggregator.accounts.compile import Accounts
-from aggregator.accounts.entering import Entering
-from aggregator.accounts.lineage import Lineage
-from aggregator.accounts.runs import Runs
-from aggregator.accounts.samples import Samples
+from aggregator.accounts.runs.record import Runs
 from aggregator.alarms import Alarms
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
@@ -19,12 +19,12 @@ from aggregator.commands import Commands
 from aggregator.edge_carbon import EdgeCarbon
 from aggregator.facility import Facility
 from aggregator.feed import Feed
+from aggregator.footprint.own_use import OwnRecords
 from aggregator.forecasting import Forecasting
 from aggregator.ingest_figures import IngestFigures
 from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
 from aggregator.overruling import Overruling
-from aggregator.own_use import OwnRecords
 from aggregator.person import Person
 from aggregator.settings import Http
 from aggregator.stores.store import SeriesKey, Store

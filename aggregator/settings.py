@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from aggregator.catalogue import Catalogue, Entities
 from aggregator.facility import Facility
+from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import use_faults
 from aggregator.meter_tree import tree_faults
-from aggregator.own_machine import OwnMachine
 from aggregator.person import Person
 from aggregator.settings_tables import FileTable, expected_and_seen
 from wire.keys import KeyUnusable, PublicKey

@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aggregator.catalogue import Retention, SeriesRule
 from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
+from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
-from aggregator.own_machine import OwnMachine
 from aggregator.process import Process
 
 

@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from aggregator.accounts.hand_line import HandLine
-from aggregator.accounts.hand_readings import HandReadings
+from aggregator.accounts.by_hand.line import HandLine
+from aggregator.accounts.by_hand.readings import HandReadings
 from aggregator.alarms import Alarms
 from aggregator.books import Books, Entered
 from aggregator.decision_book import DecisionBook

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Final
 
-from aggregator.accounts.slots import FLOWS
-from aggregator.accounts.tree import Metered, TreeSums
+from aggregator.accounts.tree.slots import FLOWS
+from aggregator.accounts.tree.tree import Metered, TreeSums
 from aggregator.alarms import Alarms
 from aggregator.facility import Facility, MeterSpec, VirtualMeter
 from aggregator.intervals.local_time import day_span_ms, local_day

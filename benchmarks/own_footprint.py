@@ -16,9 +16,9 @@ from typing import Final
 
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import ACCOUNTS_NAME
+from aggregator.footprint.own_footprint import OwnFootprint, own_footprint
+from aggregator.footprint.own_use import OwnRecords
 from aggregator.ledger import Ledger
-from aggregator.own_footprint import OwnFootprint, own_footprint
-from aggregator.own_use import OwnRecords
 from aggregator.settings import load
 from benchmarks.figure import Effort, Figure
 from benchmarks.ingest import EDGES, _Broker, aggregator_file, frames_file

@@ -24,9 +24,9 @@ from typing import Any, Final
 
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.line import Counts
-from aggregator.accounts.sealed import Seals
-from aggregator.accounts.sealed_file import SealedRow
-from aggregator.accounts.sealed_pieces import SealedPieces
+from aggregator.accounts.sealing.file import SealedRow
+from aggregator.accounts.sealing.pieces import SealedPieces
+from aggregator.accounts.sealing.seals import Seals
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.resolution import Resolution
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from aggregator.accounts import recording
-from aggregator.accounts.activities import activities_in_force, read_activities
-from aggregator.accounts.activity import STOCK
+from aggregator.accounts.activities import recording
+from aggregator.accounts.activities.activity import STOCK
+from aggregator.accounts.activities.record import activities_in_force, read_activities
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.emissions.factors import known_on
 from aggregator.facility import Facility

@@ -1,4 +1,4 @@
-"""`wattline bill check`: bills against the ledger, each difference as a sum of causes. Not how it is found (`aggregator.accounts.bill_check`)."""
+"""`wattline bill check`: bills against the ledger, each difference as a sum of causes. Not how it is found (`aggregator.accounts.checks.bill_check`)."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
-from aggregator.accounts.bill import read_bills, tariff_period
-from aggregator.accounts.bill_check import Checked, NotChecked, check
+from aggregator.accounts.checks.bill import read_bills, tariff_period
+from aggregator.accounts.checks.bill_check import Checked, NotChecked, check
 from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
 from aggregator.emissions.csv_table import TableRefused

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from aggregator.accounts.challenges import Challenge, Challenges
+from aggregator.accounts.checks.challenges import Challenge, Challenges
 from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.settings import SettingsFaults, load

@@ -1,4 +1,4 @@
-"""`wattline footprint`: what the program itself emits, per million readings and facility, beside what it has saved. Not how it is reckoned (`aggregator.own_footprint`)."""
+"""`wattline footprint`: what the program itself emits, per million readings and facility, beside what it has saved. Not how it is reckoned (`aggregator.footprint.own_footprint`)."""
 
 import argparse
 import contextlib
@@ -13,9 +13,9 @@ from typing import Final
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsUnusable
 from aggregator.emissions.registry import RegistryRefused
+from aggregator.footprint.own_footprint import NO_SAVINGS, FacilityShare, OwnFootprint, own_footprint
+from aggregator.footprint.own_use import OwnRecords
 from aggregator.ledger import Ledger, LedgerError
-from aggregator.own_footprint import NO_SAVINGS, FacilityShare, OwnFootprint, own_footprint
-from aggregator.own_use import OwnRecords
 from aggregator.routes.footprint import DEFAULT_MS, answer_of
 from aggregator.settings import SettingsFaults, load
 from wire.clock import Clock

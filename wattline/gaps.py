@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from aggregator.accounts.compile import CannotCompile
-from aggregator.accounts.doubtful import Doubtful, doubtful
-from aggregator.accounts.gap_rules import HOUR_MS
-from aggregator.accounts.gaps import Gap, fill, gaps
+from aggregator.accounts.gaps.doubtful import Doubtful, doubtful
+from aggregator.accounts.gaps.gaps import Gap, fill, gaps
+from aggregator.accounts.gaps.rules import HOUR_MS
 from aggregator.facility import Facility
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.open_books import open_books

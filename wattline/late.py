@@ -9,9 +9,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from aggregator.accounts.compile import CannotCompile
-from aggregator.accounts.late import closed_spans, late_changes
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsUnusable
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.late import closed_spans, late_changes
+from aggregator.accounts.runs.record import Runs
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.settings import SettingsFaults, load
 from wattline.statement import chosen

@@ -1,4 +1,4 @@
-"""`wattline lineage`: where a number comes from, down to the meter's readings and the factor's document. Not how it is found (`aggregator.accounts.lineage`)."""
+"""`wattline lineage`: where a number comes from, down to the meter's readings and the factor's document. Not how it is found (`aggregator.accounts.checks.lineage`)."""
 
 import argparse
 import json
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from aggregator.accounts.checks.lineage import Lineage, NotTraced
+from aggregator.accounts.checks.lineage_told import interval_json, line_json
 from aggregator.accounts.compile import Accounts, CannotCompile
-from aggregator.accounts.lineage import Lineage, NotTraced
-from aggregator.accounts.lineage_told import interval_json, line_json
 from aggregator.accounts.record_file import RecordsUnusable
 from aggregator.audit.log import AuditLog, LogUnusable
 from aggregator.emissions.registry import RegistryRefused

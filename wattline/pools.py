@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.line import Counts, Line
-from aggregator.accounts.pool_book import PoolBook
+from aggregator.accounts.pools.book import PoolBook
+from aggregator.accounts.pools.site_days import Anchor, PlugIn
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.accounts.site_days import Anchor, PlugIn
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.entry import decimal_of

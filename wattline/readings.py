@@ -1,4 +1,4 @@
-"""`wattline readings`: what people read off meters, into a running aggregator or straight into its records. Not what is accepted (`aggregator.accounts.entering`)."""
+"""`wattline readings`: what people read off meters, into a running aggregator or straight into its records. Not what is accepted (`aggregator.accounts.by_hand.entering`)."""
 
 import argparse
 import json
@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from aggregator.accounts.entering import Entering, Told
-from aggregator.accounts.entering_csv import enter_csv, local_ms
-from aggregator.accounts.hand_readings import Entry, HandAmount, HandReadings
-from aggregator.accounts.late import closed_by
+from aggregator.accounts.by_hand.entering import Entering, Told
+from aggregator.accounts.by_hand.entering_csv import enter_csv, local_ms
+from aggregator.accounts.by_hand.readings import Entry, HandAmount, HandReadings
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsUnusable
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.late import closed_by
+from aggregator.accounts.runs.record import Runs
 from aggregator.emissions.csv_table import TableRefused
 from aggregator.facility import Facility
 from aggregator.intervals.decision import Unfit

@@ -13,15 +13,15 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from aggregator.accounts.bridge import Bridge
-from aggregator.accounts.calculation import calculated, differences, proof_of_interval, rules_now
 from aggregator.accounts.compile import Accounts, CannotCompile, Span
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.accounts.restatement import bridge_of_runs, impact, restated
-from aggregator.accounts.run import Publication, Run
-from aggregator.accounts.runs import Runs
-from aggregator.accounts.told import bridge_json, impact_json, publication_json, run_json, view_json
-from aggregator.accounts.views import viewed
+from aggregator.accounts.runs.bridge import Bridge
+from aggregator.accounts.runs.calculation import calculated, differences, proof_of_interval, rules_now
+from aggregator.accounts.runs.record import Runs
+from aggregator.accounts.runs.restatement import bridge_of_runs, impact, restated
+from aggregator.accounts.runs.run import Publication, Run
+from aggregator.accounts.runs.told import bridge_json, impact_json, publication_json, run_json, view_json
+from aggregator.accounts.runs.views import viewed
 from aggregator.audit.leaves import LogUnusable
 from aggregator.audit.record_proof import LogReader, record_proof
 from aggregator.emissions.registry import RegistryRefused

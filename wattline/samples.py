@@ -1,4 +1,4 @@
-"""`wattline samples`: draw intervals for people to check, list them, say what was found. Not how they are drawn (`aggregator.accounts.samples`)."""
+"""`wattline samples`: draw intervals for people to check, list them, say what was found. Not how they are drawn (`aggregator.accounts.checks.samples`)."""
 
 import argparse
 import json
@@ -10,9 +10,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
+from aggregator.accounts.checks.samples import Draw, Sample, Samples
 from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.accounts.samples import Draw, Sample, Samples
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.settings import Settings, SettingsFaults, load
 from wattline.statement import chosen, instant_ms

@@ -1,4 +1,4 @@
-"""`wattline seal`: interval energies of a month that is over into files that are written once. Not what a seal is (`aggregator.accounts.sealed`)."""
+"""`wattline seal`: interval energies of a month that is over into files that are written once. Not what a seal is (`aggregator.accounts.sealing.seals`)."""
 
 import argparse
 import dataclasses
@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime
 
 from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.accounts.sealed import Seal, Seals
-from aggregator.accounts.sealed_file import SealedFileUnusable
+from aggregator.accounts.sealing.file import SealedFileUnusable
+from aggregator.accounts.sealing.seals import Seal, Seals
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import start_of_day_ms
 from aggregator.ledger import Ledger, LedgerError

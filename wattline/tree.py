@@ -1,4 +1,4 @@
-"""`wattline tree`: what each meter of a facility measured, its own part and what nobody measured further. Not the division (`aggregator.accounts.tree`)."""
+"""`wattline tree`: what each meter of a facility measured, its own part and what nobody measured further. Not the division (`aggregator.accounts.tree.tree`)."""
 
 import argparse
 import os
@@ -9,8 +9,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from aggregator.accounts.compile import CannotCompile
-from aggregator.accounts.slots import FLOWS
-from aggregator.accounts.tree import CheckSum, Metered, NodeSum, TreeSums
+from aggregator.accounts.tree.slots import FLOWS
+from aggregator.accounts.tree.tree import CheckSum, Metered, NodeSum, TreeSums
 from aggregator.facility import Facility
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.settings import SettingsFaults, load

@@ -15,8 +15,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from aggregator.accounts.activity import Activity, exact_or_rounded
-from aggregator.accounts.activity_rates import PER_UNIT, Ask, Rate, rates
+from aggregator.accounts.activities.activity import Activity, exact_or_rounded
+from aggregator.accounts.activities.rates import PER_UNIT, Ask, Rate, rates
 from aggregator.accounts.line import Applied, Counts, Line
 from aggregator.accounts.period import Period
 from aggregator.emissions.amounts import EXACT

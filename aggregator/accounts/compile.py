@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from aggregator.accounts.activities import activities_in_force
-from aggregator.accounts.activity_lines import activity_maker
+from aggregator.accounts.activities.lines import activity_maker
+from aggregator.accounts.activities.record import activities_in_force
 from aggregator.accounts.carriers import carrier_lines, carrier_mains
 from aggregator.accounts.deducted import deduction_maker
 from aggregator.accounts.made import made_lines
@@ -18,12 +18,12 @@ from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
 from aggregator.accounts.notices import Notice, noticed, notices_in_force
 from aggregator.accounts.period import Maker, Period
-from aggregator.accounts.pool_maker import PoolMaker, PoolSources
+from aggregator.accounts.pools.maker import PoolMaker, PoolSources
 from aggregator.accounts.record_file import ACCOUNTS_NAME
-from aggregator.accounts.sealed import SEALED_DIRECTORY, Seals
-from aggregator.accounts.sealed_pieces import reading_seals
-from aggregator.accounts.shares import allocated_lines
+from aggregator.accounts.sealing.pieces import reading_seals
+from aggregator.accounts.sealing.seals import SEALED_DIRECTORY, Seals
 from aggregator.accounts.statement import Statement, line_order
+from aggregator.accounts.tree.shares import allocated_lines
 from aggregator.accounts.uncertainty import stating
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.factors import FactorTable

@@ -8,11 +8,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from aggregator.accounts.columns import pieces_of_rows
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.metered import lines_of, mains
 from aggregator.accounts.notices import Notice
 from aggregator.accounts.period import Period
+from aggregator.accounts.sealing.columns import pieces_of_rows
 from aggregator.intervals.local_time import local_year
 
 EXPORT: Final = "energy_export_kwh"

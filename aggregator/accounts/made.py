@@ -13,13 +13,13 @@ from typing import Final, NamedTuple
 
 from aggregator.accounts.carriers import Stretches, rows_of_meter
 from aggregator.accounts.line import Counts, Line
-from aggregator.accounts.load_parts import consumers, parted
 from aggregator.accounts.period import Period
-from aggregator.accounts.pool_run import PoolRun
-from aggregator.accounts.shares import intervals_shared
-from aggregator.accounts.site_days import site_of
-from aggregator.accounts.slots import FLOWS, slots_of
-from aggregator.accounts.tree import Metered
+from aggregator.accounts.pools.load_parts import consumers, parted
+from aggregator.accounts.pools.site_days import site_of
+from aggregator.accounts.pools.walk import PoolRun
+from aggregator.accounts.tree.shares import intervals_shared
+from aggregator.accounts.tree.slots import FLOWS, slots_of
+from aggregator.accounts.tree.tree import Metered
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import AVERAGE
 from aggregator.intervals.boundaries import Grade

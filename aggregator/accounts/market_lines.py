@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from aggregator.accounts.columns import Piece, pieces_of_rows, without_factor
 from aggregator.accounts.line import Applied, Counts, Line
 from aggregator.accounts.metered import IMPORT, mains
 from aggregator.accounts.period import Period
+from aggregator.accounts.sealing.columns import Piece, pieces_of_rows, without_factor
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import FactorTable
 from aggregator.emissions.instruments import Retired

@@ -9,9 +9,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from aggregator.accounts.columns import Piece
 from aggregator.accounts.line import Applied, Counts, Line
 from aggregator.accounts.period import Period
+from aggregator.accounts.sealing.columns import Piece
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import AVERAGE
 from aggregator.emissions.resolution import Resolution

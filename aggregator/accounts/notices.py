@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from aggregator.accounts.activities import same_person
+from aggregator.accounts.activities.record import same_person
 from aggregator.accounts.period import Period
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordFile, RecordsRefused
 from aggregator.emissions.profiles import LEVELS, Profile, profiles

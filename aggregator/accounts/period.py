@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from aggregator.accounts.columns import Piece, pieces_of_rows, without_factor
 from aggregator.accounts.line import Line
+from aggregator.accounts.sealing.columns import Piece, pieces_of_rows, without_factor
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.profiles import Profile
 from aggregator.emissions.resolution import Resolution

@@ -6,8 +6,8 @@ Heat that is bought counts as direct, electricity as indirect (Implementing Regu
 from fractions import Fraction
 from typing import Final
 
+from aggregator.accounts.activities.products import Divided, Footprint
 from aggregator.accounts.line import Counts
-from aggregator.accounts.products import Divided, Footprint
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.formulas.guards import Impossible
 from aggregator.emissions.formulas.units import converted

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from aggregator.accounts.activities import InForce
-from aggregator.accounts.activity_kinds import IN_CHINESE
-from aggregator.accounts.activity_lines import carrier_of
+from aggregator.accounts.activities.kinds import IN_CHINESE
+from aggregator.accounts.activities.lines import carrier_of
+from aggregator.accounts.activities.record import InForce
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.statement import Statement, total_kg
 from aggregator.emissions.amounts import EXACT

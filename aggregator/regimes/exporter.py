@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.accounts.activities import InForce, activities_in_force
+from aggregator.accounts.activities.products import Divided, divided
+from aggregator.accounts.activities.record import InForce, activities_in_force
 from aggregator.accounts.compile import Accounts, Span
-from aggregator.accounts.frozen import Rules
-from aggregator.accounts.products import Divided, divided
-from aggregator.accounts.restatement import bridge_between
+from aggregator.accounts.runs.frozen import Rules
+from aggregator.accounts.runs.restatement import bridge_between
 from aggregator.regimes.cbam import cbam
 from aggregator.regimes.cn_gbt import cn_gbt
 from aggregator.regimes.form import CannotExport, Export, as_csv, as_json

@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from aggregator.accounts.activities.products import Divided, Footprint
 from aggregator.accounts.line import Counts
-from aggregator.accounts.products import Divided, Footprint
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.formulas.guards import Impossible
 from aggregator.emissions.formulas.units import converted

@@ -6,8 +6,8 @@ Ratios are made from sums. No output gives no figure, neither infinity nor 0.
 from fractions import Fraction
 from typing import Final
 
+from aggregator.accounts.activities.products import Divided, Footprint
 from aggregator.accounts.line import Counts
-from aggregator.accounts.products import Divided, Footprint
 from aggregator.emissions.formulas.intensity import area_intensity, product_intensity
 from aggregator.facility import Facility
 from aggregator.regimes.form import Export, head_of, text, tonnes

@@ -34,7 +34,7 @@ _COUNTED: Final = {
 
 
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An interval energy as a run's input list has it (aggregator.accounts.inputs); decimals are text there."""
+    """An interval energy as a run's input list has it (aggregator.accounts.runs.inputs); decimals are text there."""
 
     device: str
     end_ms: int

@@ -136,7 +136,7 @@ def decimals_of(row: Any) -> Iterator[object]:
 
 
 def input_root(series: Iterable[tuple[tuple[str, str], Sequence[Interval]]]) -> str:
-    """The root over all series of intervals (device, quantity), in hex, as a run's input list has it (aggregator/accounts/inputs.py)."""
+    """The root over all series of intervals (device, quantity), in hex, as a run's input list has it (aggregator/accounts/runs/inputs.py)."""
     leaves = []
     for (device, quantity), rows in series:
         root = _root([canonical({name: getattr(row, name) for name in row.__struct_fields__}) for row in rows])

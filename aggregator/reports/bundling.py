@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from aggregator.accounts.compile import CannotCompile
-from aggregator.accounts.logged import take_up
 from aggregator.accounts.record_file import ACCOUNTS_NAME
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.logged import take_up
+from aggregator.accounts.runs.record import Runs
 from aggregator.accounts.statement import Statement, plain
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, contents_text, unzipped, zipped
 from aggregator.audit.export import NothingKept, TooMuch

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from aggregator.accounts.frozen import NotAsFrozen, statement_of
+from aggregator.accounts.runs.frozen import NotAsFrozen, statement_of
 from aggregator.accounts.statement import Statement, plain
 from aggregator.audit import tree
 from aggregator.audit.counters import CounterName

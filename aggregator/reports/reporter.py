@@ -9,8 +9,8 @@ from typing import Final
 
 from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile
 from aggregator.accounts.record_file import ACCOUNTS_NAME
-from aggregator.accounts.run import APPROVED, Publication, Run
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.record import Runs
+from aggregator.accounts.runs.run import APPROVED, Publication, Run
 from aggregator.accounts.statement import Statement
 from aggregator.csv_rows import FileUnusable, ImportOptions, RowFault, csv_rows
 from aggregator.emissions.entry import Entry

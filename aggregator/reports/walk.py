@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from aggregator.accounts.frozen import NotAsFrozen, statement_of
 from aggregator.accounts.line import Line
+from aggregator.accounts.runs.frozen import NotAsFrozen, statement_of
 from aggregator.accounts.statement import Statement, plain
 from aggregator.audit.brackets import nearest
 from aggregator.audit.counters import counter_runs

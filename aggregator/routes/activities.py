@@ -10,8 +10,8 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from aggregator.accounts import recording
-from aggregator.accounts.activities import activities_in_force, read_activities
+from aggregator.accounts.activities import recording
+from aggregator.accounts.activities.record import activities_in_force, read_activities
 from aggregator.accounts.notices import Notice, Notices, YearRule
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.routes.facilities import Named

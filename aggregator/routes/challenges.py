@@ -1,4 +1,4 @@
-"""Doubts about a figure over HTTP: anybody who may read may raise one, people of the facility answer. Not where they are kept (`aggregator.accounts.challenges`)."""
+"""Doubts about a figure over HTTP: anybody who may read may raise one, people of the facility answer. Not where they are kept (`aggregator.accounts.checks.challenges`)."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from fastapi import APIRouter, Body, Depends, Path
 from pydantic import Field
 
-from aggregator.accounts.challenges import A_DAY, Challenge, Challenges, TooMany
+from aggregator.accounts.checks.challenges import A_DAY, Challenge, Challenges, TooMany
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused
 from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader, Writing, from_our_page

@@ -1,4 +1,4 @@
-"""What the program itself emits, over HTTP. Not how it is reckoned (`aggregator.own_footprint`)."""
+"""What the program itself emits, over HTTP. Not how it is reckoned (`aggregator.footprint.own_footprint`)."""
 
 import sqlite3
 from decimal import Decimal
@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 
 from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
 from aggregator.emissions.registry import RegistryRefused
+from aggregator.footprint.own_footprint import FacilityShare, OwnFootprint, own_footprint
 from aggregator.ledger import LedgerError
-from aggregator.own_footprint import FacilityShare, OwnFootprint, own_footprint
 from aggregator.routes.guard import Given, Reader
 from aggregator.routes.problem import Problem
 from aggregator.routes.query import Answer, Instant, Parameters

@@ -1,4 +1,4 @@
-"""Readings, interval energies and meter exchanges that people enter, over HTTP. Not what is accepted (`aggregator.accounts.entering`)."""
+"""Readings, interval energies and meter exchanges that people enter, over HTTP. Not what is accepted (`aggregator.accounts.by_hand.entering`)."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -8,9 +8,9 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from aggregator.accounts.entering import Entering, Told, ToldAmount
-from aggregator.accounts.entering_csv import enter_csv
-from aggregator.accounts.hand_readings import Entry, HandAmount
+from aggregator.accounts.by_hand.entering import Entering, Told, ToldAmount
+from aggregator.accounts.by_hand.entering_csv import enter_csv
+from aggregator.accounts.by_hand.readings import Entry, HandAmount
 from aggregator.accounts.record_file import RecordsBusy
 from aggregator.emissions.csv_table import TableRefused
 from aggregator.intervals.decision import Unfit

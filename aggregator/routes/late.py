@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Depends
 
-from aggregator.accounts.late import ClosedSpan, LateChange, closed_spans, late_changes
 from aggregator.accounts.record_file import RecordsBusy
+from aggregator.accounts.runs.late import ClosedSpan, LateChange, closed_spans, late_changes
 from aggregator.ledger import LedgerBusy
 from aggregator.routes.edges import current
 from aggregator.routes.facilities import Named

@@ -1,4 +1,4 @@
-"""Where a number comes from, over HTTP: a statement's line or an interval, down to readings, factor document and batches. Not how it is found (`aggregator.accounts.lineage`)."""
+"""Where a number comes from, over HTTP: a statement's line or an interval, down to readings, factor document and batches. Not how it is found (`aggregator.accounts.checks.lineage`)."""
 
 import sqlite3
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from aggregator.accounts.checks.lineage import Lineage, NotTraced
+from aggregator.accounts.checks.lineage_told import interval_json, line_json
 from aggregator.accounts.compile import CannotCompile
-from aggregator.accounts.lineage import Lineage, NotTraced
-from aggregator.accounts.lineage_told import interval_json, line_json
 from aggregator.accounts.record_file import RecordsUnusable
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.ledger import LedgerBusy

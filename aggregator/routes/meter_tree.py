@@ -1,12 +1,12 @@
-"""The meter tree with its energies over HTTP: own parts, unmetered remainder, checks, at every roll-up. Not the division (`aggregator.accounts.tree`)."""
+"""The meter tree with its energies over HTTP: own parts, unmetered remainder, checks, at every roll-up. Not the division (`aggregator.accounts.tree.tree`)."""
 
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 
-from aggregator.accounts.slots import FLOWS
-from aggregator.accounts.tree import CheckSum, Metered, NodeSum, TreeSums
+from aggregator.accounts.tree.slots import FLOWS
+from aggregator.accounts.tree.tree import CheckSum, Metered, NodeSum, TreeSums
 from aggregator.emissions.amounts import EXACT
 from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader

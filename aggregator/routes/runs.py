@@ -11,14 +11,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import Field
 
-from aggregator.accounts.calculation import calculated, differences, proof_of_interval, rules_now
 from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.accounts.compile import Span as Known
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused
-from aggregator.accounts.restatement import bridge_of_runs, impact, restated
-from aggregator.accounts.runs import Runs
-from aggregator.accounts.told import bridge_json, impact_json, publication_json, run_json, view_json
-from aggregator.accounts.views import viewed
+from aggregator.accounts.runs.calculation import calculated, differences, proof_of_interval, rules_now
+from aggregator.accounts.runs.record import Runs
+from aggregator.accounts.runs.restatement import bridge_of_runs, impact, restated
+from aggregator.accounts.runs.told import bridge_json, impact_json, publication_json, run_json, view_json
+from aggregator.accounts.runs.views import viewed
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.facility import Facility
 from aggregator.ledger import LedgerBusy

@@ -1,4 +1,4 @@
-"""The sampling queue over HTTP: draw, look, say what was found. Not how it is drawn (`aggregator.accounts.samples`)."""
+"""The sampling queue over HTTP: draw, look, say what was found. Not how it is drawn (`aggregator.accounts.checks.samples`)."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -7,8 +7,8 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Body, Depends
 from pydantic import Field
 
+from aggregator.accounts.checks.samples import Draw, Result, Sample, Samples
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused
-from aggregator.accounts.samples import Draw, Result, Sample, Samples
 from aggregator.ledger import LedgerBusy
 from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader, Writing

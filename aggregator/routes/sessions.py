@@ -11,8 +11,8 @@ from pydantic import Field
 
 from aggregator import sessions as folding
 from aggregator.accounts.compile import CannotCompile
+from aggregator.accounts.pools.session_kg import SessionKg, session_kgs
 from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
-from aggregator.accounts.session_kg import SessionKg, session_kgs
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.ledger import LedgerBusy
 from aggregator.routes.facilities import Named

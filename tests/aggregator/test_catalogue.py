@@ -11,8 +11,8 @@ import pytest
 from audit_chain import FRAMES, KEY, NOW, SETTINGS, TOPIC
 from live_plant import Server
 
-from aggregator.accounts.bindings import Bindings
-from aggregator.accounts.logged import take_up_bindings
+from aggregator.accounts.checks.bindings import Bindings
+from aggregator.accounts.runs.logged import take_up_bindings
 from aggregator.audit import tree
 from aggregator.audit.note import Checkpoint, Verifier, opened
 from aggregator.catalogue import Binding

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from live_plant import LivePlant, Server
 
-from aggregator.accounts.activities import Activities
-from aggregator.accounts.activity import Activity
+from aggregator.accounts.activities.activity import Activity
+from aggregator.accounts.activities.record import Activities
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.facility import Facility, FactorOverride
+from aggregator.footprint.own_footprint import NO_POWER, OwnFootprint, own_footprint
+from aggregator.footprint.own_machine import OwnMachine, decoded
+from aggregator.footprint.own_use import GatewayCount, OwnRecords, OwnSpan, bytes_below, gateway_counts
 from aggregator.ledger import Ledger
 from aggregator.newest import NewestReadings
-from aggregator.own_footprint import NO_POWER, OwnFootprint, own_footprint
-from aggregator.own_machine import OwnMachine, decoded
-from aggregator.own_use import GatewayCount, OwnRecords, OwnSpan, bytes_below, gateway_counts
 from aggregator.run import Aggregator
 from aggregator.settings import load
 from aggregator.stores.store import SeriesKey
@@ -214,8 +214,8 @@ def test_an_aggregator_takes_its_own_use_down_and_tells_it_by_command_and_over_h
     file = tmp_path / "aggregator.toml"
     file.write_text(SETTINGS, encoding="utf-8")
     aggregator = Aggregator(load(file, {}), Clock())
-    aggregator.own_use.received("works", 900)
-    aggregator.own_use.stored([("works", 400), ("works", 600)])
+    aggregator.footprint.own_use.received("works", 900)
+    aggregator.footprint.own_use.stored([("works", 400), ("works", 600)])
     aggregator._close()
     assert main(["footprint", "--config", str(file), "--json"]) == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out)

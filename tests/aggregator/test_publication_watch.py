@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.accounts.calculation import calculated, rules_now
 from aggregator.accounts.compile import Accounts, Span
-from aggregator.accounts.restatement import restated
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.calculation import calculated, rules_now
+from aggregator.accounts.runs.record import Runs
+from aggregator.accounts.runs.restatement import restated
 from aggregator.alarms import Alarms
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.intervals.boundaries import GOOD

@@ -11,7 +11,7 @@ import pytest
 from live_plant import LivePlant, Server
 
 from aggregator.accounts.compile import Accounts
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.record import Runs
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.person import Person, sha256_of
 from aggregator.settings import Http

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aggregator.accounts.sealed import Seals
+from aggregator.accounts.sealing.seals import Seals
 from aggregator.facility import Facility
 from aggregator.intervals.boundaries import GOOD
 from aggregator.intervals.local_time import start_of_day_ms

@@ -15,7 +15,7 @@ import pytest
 HERE = Path(__file__).parent
 FORMULAS = "emissions/formulas/test_formula_examples.py::test_example_"
 SEEDS = "emissions/formulas/test_seed_figures.py::test_"
-POOL = "accounts/test_pool.py::test_example_"
+POOL = "accounts/pools/test_pool.py::test_example_"
 
 # (example, test, numbers as the test writes them: a unit or a sign apart from the specification's)
 EXAMPLES = [
@@ -30,7 +30,7 @@ EXAMPLES = [
     ("6", "emissions/test_resolution.py::test_what_is_resolved_gives_the_worked_examples", "139200 134150 132650 110475"),
     ("6", "accounts/test_compile.py::test_a_year_end_splits_by_local_time_and_each_year_has_its_factor", "133250"),
     ("7", FORMULAS + "7_the_sum_of_products_is_not_the_product_of_sum_and_mean", "130.0 180 38.46"),
-    ("8", "accounts/test_site_mix.py::test_example_8_surplus_of_pv_is_exported_with_nothing_in_it", "0 40"),
+    ("8", "accounts/pools/test_site_mix.py::test_example_8_surplus_of_pv_is_exported_with_nothing_in_it", "0 40"),
     ("8", "accounts/test_notices.py::test_exports_are_deducted_only_where_the_notice_says_so", "-21.224"),
     ("9", "accounts/test_compile.py::test_the_market_method_takes_retired_certificates_first_and_the_residual_mix_for_the_rest", "530.6 365.76"),
     ("10", "accounts/test_compile.py::test_hourly_matching_shows_what_annual_matching_hides", "0 150 91.44"),
@@ -48,14 +48,14 @@ EXAMPLES = [
     ("20", FORMULAS + "20_sites_that_share_a_factor_add_linearly", "7 74.284"),
     ("21", FORMULAS + "21_a_data_centre", "1.555 64.308681672 0.825083 105000 55713"),
     ("22", FORMULAS + "22_intensity_of_no_output_is_missing_and_not_infinite", "2"),
-    ("23", "accounts/test_tree.py::test_example_23_the_total_is_the_main_and_every_own_part_is_seen", "1000 250 1900"),
+    ("23", "accounts/tree/test_tree.py::test_example_23_the_total_is_the_main_and_every_own_part_is_seen", "1000 250 1900"),
     ("24", POOL + "24_losses_stay_with_what_is_delivered_and_no_residue_is_left", "466.666667 518.518519 7.0 0"),
     ("25", POOL + "25_what_a_vehicle_gives_to_the_grid_leaves_the_session", "36.8 326.086957 3260.869565 354.442344 8739.130435"),
     ("25", "emissions/formulas/test_pool_formulas.py::test_example_25_a_vehicle_gives_energy_to_the_grid", "7.36"),
     ("25b", POOL + "25b_the_marginal_pool_gives_what_the_discharge_has_cost_and_a_loss_is_shown", "3012.173913 -1335.652174"),
-    ("26", "accounts/test_site_mix.py::test_example_26_the_sites_intensity_is_what_reaches_the_loads", "500 180 0 3.4 226.666667 10"),
-    ("27", "accounts/test_bridge.py", "5568 -3.627873563 5392.83 -175.17 -202.505 27.335"),
-    ("28", "accounts/test_gaps.py::test_example_28_the_rule_in_the_manner_of_40_cfr_75", "960 2700"),
+    ("26", "accounts/pools/test_site_mix.py::test_example_26_the_sites_intensity_is_what_reaches_the_loads", "500 180 0 3.4 226.666667 10"),
+    ("27", "accounts/runs/test_bridge.py", "5568 -3.627873563 5392.83 -175.17 -202.505 27.335"),
+    ("28", "accounts/gaps/test_gaps.py::test_example_28_the_rule_in_the_manner_of_40_cfr_75", "960 2700"),
     ("29", FORMULAS + "29_an_edge_nodes_day_and_the_specifications_own_example", "0.096 50.9376 0.906653475 28.538812785"),
     ("30", FORMULAS + "30_emissions_at_a_price", "9070.607"),
     ("31", FORMULAS + "31_input_output", "4 3 2 9 16 10 35 1"),
@@ -69,13 +69,13 @@ EXAMPLES = [
     ("37", FORMULAS + "37_sf6", "11.75 12.15"),
     ("38", "emissions/test_resolution.py::test_what_is_resolved_gives_the_worked_examples", "133300 679600"),
     ("39", FORMULAS + "39_energy_without_a_factor_is_not_covered_and_thins_nothing", "3 10 50 0.3"),
-    ("39", "accounts/test_session_kg.py::test_example_39_half_of_a_session_without_a_factor_is_never_half_as_dirty", "50"),
+    ("39", "accounts/pools/test_session_kg.py::test_example_39_half_of_a_session_without_a_factor_is_never_half_as_dirty", "50"),
 ]  # fmt: skip
 
 # The domain rules' own numbers.
 RULES = [
     ("rule 16", "emissions/formulas/test_formula_examples.py::test_the_factors_error_does_not_average_out", "7.071068 7.000714 7.000008"),
-    ("rule 17", "accounts/test_pool.py::test_rule_17_a_charged_battery_that_gives_half_of_its_content_gives_half_of_its_carbon", "142.5 67.5"),
+    ("rule 17", "accounts/pools/test_pool.py::test_rule_17_a_charged_battery_that_gives_half_of_its_content_gives_half_of_its_carbon", "142.5 67.5"),
     ("rule 24", "reports/test_rounding.py::test_the_nine_months_of_the_steel_plant", "386.975425102 359.40 388.012 308.21 334.377 -7.8"),
 ]  # fmt: skip
 

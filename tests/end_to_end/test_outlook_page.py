@@ -13,12 +13,12 @@ from live_plant import LivePlant, Server
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
+from aggregator.footprint.own_machine import OwnMachine
+from aggregator.footprint.own_use import OwnRecords, OwnSpan
 from aggregator.forecasting import Forecasting
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.local_time import day_span_ms
 from aggregator.ledger import IntervalRow
-from aggregator.own_machine import OwnMachine
-from aggregator.own_use import OwnRecords, OwnSpan
 from aggregator.settings import Http
 from wire.reading import Quality
 

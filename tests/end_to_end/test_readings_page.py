@@ -8,7 +8,7 @@ import pytest
 from browser import Page
 from live_plant import LivePlant, Server
 
-from aggregator.accounts.challenges import Challenges
+from aggregator.accounts.checks.challenges import Challenges
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.settings import Http
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aggregator.accounts.entering import Entering
-from aggregator.accounts.hand_readings import HandReadings
+from aggregator.accounts.by_hand.entering import Entering
+from aggregator.accounts.by_hand.readings import HandReadings
 from aggregator.alarms import Alarms
 from aggregator.app import serve
 from aggregator.books import Books

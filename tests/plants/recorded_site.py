@@ -6,8 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from aggregator.accounts import laboratory
-from aggregator.accounts.activities import Activities, read_activities
+from aggregator.accounts.activities import laboratory
+from aggregator.accounts.activities.record import Activities, read_activities
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.statement import Statement

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pool_plant import new_registry
 
-from aggregator.accounts.logged import take_up
 from aggregator.accounts.record_file import ACCOUNTS_NAME
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.logged import take_up
+from aggregator.accounts.runs.record import Runs
 from aggregator.audit.log import AuditLog
 from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow, Ledger

@@ -15,7 +15,7 @@ from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.made import made_lines
 from aggregator.accounts.metered import location_lines
 from aggregator.accounts.period import Period
-from aggregator.accounts.shares import allocated_lines
+from aggregator.accounts.tree.shares import allocated_lines
 from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.entry import Entry, SourceDoc
 from aggregator.emissions.profiles import profile

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from recorded_site import YEAR, Site, ms
 
-from aggregator.accounts.activities import InForce
-from aggregator.accounts.activity import Activity
+from aggregator.accounts.activities.activity import Activity
+from aggregator.accounts.activities.products import divided
+from aggregator.accounts.activities.record import InForce
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.notices import Notice, Notices
-from aggregator.accounts.products import divided
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.statement import Statement
 from aggregator.facility import Facility, MeterSpec, Role

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from recorded_site import Site, close, ms
 
+from aggregator.accounts.activities.products import divided
 from aggregator.accounts.line import CLASSES, Counts
-from aggregator.accounts.products import divided
 from aggregator.facility import Facility
 from aggregator.regimes.cn_gbt import cn_gbt
 from wattline.command import main

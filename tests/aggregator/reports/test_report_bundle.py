@@ -18,10 +18,10 @@ import pytest
 from audit_chain import KEY, TOPIC
 from live_plant import Server
 
-from aggregator.accounts.calculation import calculated, rules_now
 from aggregator.accounts.compile import Span
 from aggregator.accounts.record_file import ACCOUNTS_NAME
-from aggregator.accounts.runs import Runs
+from aggregator.accounts.runs.calculation import calculated, rules_now
+from aggregator.accounts.runs.record import Runs
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, contents_text, zipped
 from aggregator.audit.evidence import unzipped as evidence_files
 from aggregator.audit.note import Checkpoint, Verifier, sign

@@ -1,0 +1,1 @@
+"""What no meter counts: fuel, material, production, laboratory values, and what they emit per product."""

@@ -1,0 +1,1 @@
+"""What people read off meters, with evidence and author."""

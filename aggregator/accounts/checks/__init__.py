@@ -1,0 +1,1 @@
+"""What an auditor asks: lineage, samples, bills, who answers for a series."""

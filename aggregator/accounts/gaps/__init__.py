@@ -1,0 +1,1 @@
+"""Intervals that nobody has measured, and interval energies that cannot be."""

@@ -1,0 +1,1 @@
+"""Runs and publications: frozen, approved, published, restated, with causes that sum to the change."""

@@ -1,0 +1,1 @@
+"""What the program itself uses and emits, beside the savings on record."""
