@@ -7,6 +7,7 @@ change the period may be sealed again, as a higher version, and both stay.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final, Self
 
@@ -188,7 +189,7 @@ class Seals:
         """The seals that hold what stood at `as_of_ms`, of the periods that [from_ms, to_ms) touches, by time."""
         touching = [seal for seal in self.all(facility) if seal.from_ms < to_ms and seal.to_ms > from_ms]
         found: list[Seal] = []
-        for seal, later in zip(touching, [*touching[1:], None], strict=True):
+        for seal, later in zip_longest(touching, touching[1:]):
             if later is not None and later.from_ms == seal.from_ms:
                 until_ms = later.changed_ms
             else:

@@ -83,6 +83,14 @@ def test_a_seal_stands_until_the_first_change_and_the_next_one_from_its_own_time
     assert seals.all("works") == [first, second]
 
 
+def test_a_span_beside_the_sealed_periods_has_no_seal(ledger: Ledger, seals: Seals, tmp_path: Path) -> None:
+    put(ledger, "incomer", "1.50", DAY_MS + 10)
+    seals.seal(ledger, "works", 0, DAY_MS, DAY_MS + 20, "Li Wei")
+    assert seals.standing(ledger, "works", 5 * DAY_MS, 6 * DAY_MS, 9 * DAY_MS) == []
+    accounts = Accounts(ledger, [Facility("works", "UTC", meters=())], tmp_path, lambda: 9 * DAY_MS)
+    assert accounts.statement("works", "GHGP-LB", 5 * DAY_MS, 6 * DAY_MS).lines == ()
+
+
 def test_a_seal_does_not_stand_for_intervals_that_were_withdrawn(ledger: Ledger, seals: Seals) -> None:
     put(ledger, "incomer", "1.50", DAY_MS)
     seals.seal(ledger, "works", 0, DAY_MS, DAY_MS + 20, "Li Wei")
