@@ -40,8 +40,10 @@ class NodeSum:
 
     @property
     def too_small(self) -> bool:
-        """Whether the meters inside measure more than this one, by more than their accuracies explain."""
-        return self.own is not None and self.own < -self.allowed
+        """Whether the meters inside measure more than this one, by more than their accuracies explain. Where there are none, what is
+        below 0 is what it sends back, and no fault.
+        """
+        return bool(self.node.children) and self.own is not None and self.own < -self.allowed
 
 
 @dataclass(slots=True)

@@ -81,6 +81,23 @@ def test_solar_power_behind_the_main_feeds_what_the_main_did_not_see() -> None:
     found = sums(facility, rows)
     assert (found.total, found.unmetered) == (280, 30)  # 300 + 200 = 450 + 20 + 30
     assert found.nodes["incomer"].exported == 20
+    assert (found.nodes["roof"].own, found.nodes["roof"].too_small, found.faulty) == (-200, False, False)
+
+
+def test_a_hall_that_sends_power_back_is_no_fault_as_long_as_the_meters_inside_agree() -> None:
+    # 200 from the hall's roof, 150 to its press: 50 leave it. Were the roof's 150, the hall would be 50 below what is inside.
+    rows = Rows()
+    for device, taken, given_back in (("incomer", "250", "0"), ("hall", "0", "50"), ("press", "150", "0")):
+        rows.put(device, 0, taken)
+        rows.put(device, 0, given_back, EXPORT)
+    rows.put("roof", 0, "200", EXPORT)
+    inside = (meter("hall", "incomer"), meter("roof", "hall"), meter("press", "hall"))
+    found = sums(works(meter("incomer", role=Role.MAIN), *inside), rows)
+    assert (found.nodes["hall"].own, found.faulty) == (0, False)
+    rows.rows[("roof", EXPORT)].clear()
+    rows.put("roof", 0, "150", EXPORT)
+    found = sums(works(meter("incomer", role=Role.MAIN), *inside), rows)
+    assert (found.nodes["hall"].own, found.nodes["hall"].too_small, found.nodes["roof"].too_small) == (-50, True, False)
 
 
 def test_a_missing_meter_leaves_its_interval_undivided_and_is_not_taken_for_zero() -> None:
