@@ -26,9 +26,6 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, ProblemFault) as error:
         print(f"wattline plan: {error}", file=sys.stderr)
         return 2
-    if options.verb == "offers" and not options.every_h > 0:
-        print(f"wattline plan: --every-h: expected hours above 0, got {options.every_h:g}", file=sys.stderr)
-        return 2
     try:
         if options.verb == "offers":
             return _offers(problem, options)

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from wattline.numbers import above_zero
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """solve, offers."""
@@ -11,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     solve.add_argument(
         "file", type=Path, help="the problem (JSON), as docs/planning.md lays it out; - for standard input"
     )
-    solve.add_argument("--budget-s", type=float, default=5.0, help="time for the solver (default: %(default)s s)")
+    solve.add_argument("--budget-s", type=above_zero, default=5.0, help="time for the solver (default: %(default)s s)")
     solve.add_argument("--json", action="store_true", help="the whole plan, for programs")
 
     firm = verbs.add_parser(
@@ -21,6 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, help="the problem (JSON), as docs/planning.md lays it out; - for standard input"
     )
     firm.add_argument(
-        "--every-h", type=float, default=1.0, help="hours between the windows' begins (default: %(default)s)"
+        "--every-h", type=above_zero, default=1.0, help="hours between the windows' begins (default: %(default)s)"
     )
     firm.add_argument("--json", action="store_true", help="for programs")

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from wattline.numbers import not_negative
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The event, its baseline's rules and what is paid."""
@@ -26,13 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--holiday", action="append", default=[], metavar="DAY", help="a day that is not like others, may be repeated"
     )
     parser.add_argument("--moved", action="store_true", help="our set-points moved the load in the adjustment's window")
-    parser.add_argument("--target-kw", type=float, default=0.0, help="what was asked (default: nothing)")
-    parser.add_argument("--pay-per-kwh", type=float, default=0.0)
-    parser.add_argument("--penalty-per-kwh", type=float, default=0.0, help="for what lacks up to the target")
+    parser.add_argument("--target-kw", type=not_negative, default=0.0, help="what was asked (default: nothing)")
+    parser.add_argument("--pay-per-kwh", type=not_negative, default=0.0)
+    parser.add_argument("--penalty-per-kwh", type=not_negative, default=0.0, help="for what lacks up to the target")
     parser.add_argument(
-        "--dead-band-percent", type=float, default=0.0, help="below this part of the target nothing is paid"
+        "--dead-band-percent", type=not_negative, default=0.0, help="below this part of the target nothing is paid"
     )
     parser.add_argument(
-        "--cap-percent", type=float, default=100.0, help="above this part of the target no more is paid"
+        "--cap-percent", type=not_negative, default=100.0, help="above this part of the target no more is paid"
     )
     parser.add_argument("--json", action="store_true", help="for programs")

@@ -14,6 +14,7 @@ sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))  # None: as if it were
 from wattline.command import main
 sys.exit(main(sys.argv[2:]))
 """
+RESPONSE = ["response", "--config", "a.toml", "--from", "2026-06-17T14:00+08:00", "--to", "2026-06-17T16:00+08:00"]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,12 @@ def test_a_word_whose_extra_is_not_installed_names_it(missing: str, words: list[
         (["edge", "commission", "edge.toml", "--reads", "-5"], "--reads: expected 1 to 1000, saw '-5'"),
         (["edge", "commission", "edge.toml", "--pause-s", "nan"], "--pause-s: expected 0 to 3600 seconds, saw 'nan'"),
         (["edge", "commission", "edge.toml", "--pause-s", "soon"], "--pause-s: expected 0 to 3600 seconds, saw 'soon'"),
+        ([*RESPONSE, "--target-kw", "-50"], "--target-kw: expected a number, 0 or above, got '-50'"),
+        ([*RESPONSE, "--pay-per-kwh", "nan"], "--pay-per-kwh: expected a number, 0 or above, got 'nan'"),
+        ([*RESPONSE, "--cap-percent", "inf"], "--cap-percent: expected a number, 0 or above, got 'inf'"),
+        (["plan", "solve", "day.json", "--budget-s", "nan"], "--budget-s: expected a number above 0, got 'nan'"),
+        (["plan", "solve", "day.json", "--budget-s", "0"], "--budget-s: expected a number above 0, got '0'"),
+        (["plan", "offers", "day.json", "--every-h", "soon"], "--every-h: expected a number above 0, got 'soon'"),
     ],
 )
 def test_a_number_out_of_bounds_is_refused_with_its_option(

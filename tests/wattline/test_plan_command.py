@@ -75,7 +75,6 @@ def test_offers_are_told_for_each_window(day: Path, capsys: pytest.CaptureFixtur
     assert all(offer["kw"] >= 0 for offer in found)
     assert main(["plan", "offers", str(day)]) == 0
     assert capsys.readouterr().out.startswith("down  1 h from step 0: ")
-    assert main(["plan", "offers", str(day), "--every-h", "0"]) == 2
 
 
 def test_a_file_that_is_no_problem_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
