@@ -82,6 +82,8 @@ class ImportOptions:
             raise ValueError(f"import: unit must be one of {', '.join(units)}, is {self.unit!r}")
         if self.interval_s <= 0 or 86_400 % self.interval_s:
             raise ValueError(f"import: the interval must divide a day, is {self.interval_s} s")
+        if len(self.delimiter) != 1 or self.delimiter in '\r\n"':
+            raise ValueError(f"import: delimiter must be one character such as ';', is {self.delimiter!r}")
         if self.decimal_comma and self.delimiter == ",":
             raise ValueError("import: with a decimal comma the delimiter must be another one, for example ';'")
         if self.quantity not in IMPORTABLE:

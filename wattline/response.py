@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from aggregator.accounts.compile import Accounts, CannotCompile, Span
+from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.facility import Facility
 from aggregator.flexibility.baseline import (
@@ -57,7 +58,16 @@ def run(options: argparse.Namespace) -> int:
     except (SettingsFaults, CannotCompile) as error:
         print(f"wattline response: {error}", file=sys.stderr)
         return 2
-    except (NoBaseline, LedgerError, RegistryRefused, sqlite3.Error, OSError, ValueError) as error:
+    except (
+        NoBaseline,
+        LedgerError,
+        RegistryRefused,
+        RecordsBusy,
+        RecordsUnusable,
+        sqlite3.Error,
+        OSError,
+        ValueError,
+    ) as error:
         print(f"wattline response: {error}", file=sys.stderr)
         return 1
     if options.json:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
 from aggregator.accounts.statement import Statement
 from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.registry import RegistryRefused
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     except (SettingsFaults, CannotCompile) as error:
         print(f"wattline statement: {error}", file=sys.stderr)
         return 2
-    except (LedgerError, RegistryRefused, sqlite3.Error, OSError) as error:
+    except (LedgerError, RegistryRefused, RecordsBusy, RecordsUnusable, sqlite3.Error, OSError) as error:
         print(f"wattline statement: {error}", file=sys.stderr)
         return 1
     if options.json:

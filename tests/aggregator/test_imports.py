@@ -300,6 +300,8 @@ def test_a_missing_file_an_unknown_meter_and_a_missing_store_are_named(desk: Des
     [
         ({"unit": "kcal"}, "unit must be one of Wh, kWh, MWh, GWh, is 'kcal'"),
         ({"interval_s": 7}, "must divide a day, is 7 s"),
+        ({"delimiter": ""}, "delimiter must be one character such as ';', is ''"),
+        ({"delimiter": "\\t"}, "delimiter must be one character"),
         ({"decimal_comma": True}, "the delimiter must be another one"),
         ({"quantity": "voltage_v"}, "quantity must be one of energy_import_kwh"),
         ({"time_zone": "Mars/Olympus"}, "time zone must be an IANA zone"),

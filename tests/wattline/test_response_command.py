@@ -102,3 +102,14 @@ def test_what_cannot_be_settled_is_refused_with_what_was_expected(
 ) -> None:
     assert settled(*words) == status
     assert said in capsys.readouterr().err
+
+
+def test_a_damaged_file_of_records_is_named(
+    settled: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data" / "accounts.sqlite").write_bytes(b"not a file of records " * 100)
+    span = ["--from", "2026-06-17", "--to", "2026-06-18"]
+    assert settled() == 1
+    assert main(["statement", "--config", str(tmp_path / "aggregator.toml"), *span]) == 1
+    said = "accounts.sqlite: expected a file of records, SQLite says file is not a database"
+    assert capsys.readouterr().err.count(said) == 2
