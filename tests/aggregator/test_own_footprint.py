@@ -214,8 +214,8 @@ def test_an_aggregator_takes_its_own_use_down_and_tells_it_by_command_and_over_h
     file = tmp_path / "aggregator.toml"
     file.write_text(SETTINGS, encoding="utf-8")
     aggregator = Aggregator(load(file, {}), Clock())
-    aggregator.footprint.own_use.received("works", 900)
-    aggregator.footprint.own_use.stored([("works", 400), ("works", 600)])
+    aggregator.own_use.received("works", 900)
+    aggregator.own_use.stored([("works", 400), ("works", 600)])
     aggregator._close()
     assert main(["footprint", "--config", str(file), "--json"]) == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
