@@ -120,8 +120,10 @@ def market(options: argparse.Namespace, registry: Registry, instruments: Instrum
     )
     if use.start_ms >= use.end_ms or use.kwh < 0:
         raise ValueError("expected --to after --from, and --kwh of 0 or above")
-    table = FactorTable.from_pack(electricity_pack(registry.entries(as_of_ms)))
+    entries = registry.entries(as_of_ms)
+    table = FactorTable.from_pack(electricity_pack(entries))
     place = _place(options)
+    place = replace(place, overrides=(*own_factors(entries, options.facility), *place.overrides))
     figure = market_based(table, place, [use], instruments.retired(options.facility), as_of_ms)
     total = figure.total
     if options.json:

@@ -1,11 +1,12 @@
 """The market-based figure of a facility's electricity: which retired instrument covers how much, and what the rest is. Not their record.
 
 hourly certificate -> certificate of the period -> power purchase, direct line -> supplier's mix -> residual mix -> grid average, marked
-`no_residual`. What is applied never exceeds the consumption that it is matched with; surplus is shown and helps nobody.
+`no_residual`. A factor of the facility's own stands in for the grid average alone: it is an average, no residual mix. What is applied never exceeds
+the consumption that it is matched with; surplus is shown and helps nobody.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
@@ -142,15 +143,20 @@ def _why_not(
 def _rest(
     table: FactorTable, place: Place, window: Use, kwh: Decimal, as_of_ms: int, skipped: tuple[Skipped, ...]
 ) -> MarketPart:
-    """The residual mix, else the grid average."""
+    """The residual mix, else the facility's own factor where it holds throughout, else the grid average."""
     rules = profile(PROFILE)
     residual = Profile(rules.name, rules.method, "residual", rules.levels, rules.years)
     found = resolve(table, place, window.start_ms, as_of_ms, residual)
     tier, marks = "residual", found.marks
     if found.kg_per_kwh is None:
         skipped = (*skipped, *found.skipped)
-        found = resolve(table, Place(place.facility, place.region, place.time_zone), window.start_ms, as_of_ms, rules)
-        tier, marks = "grid_average", (*found.marks, "no_residual")
+        place = replace(place, grid_zone="")
+        found = resolve(table, place, window.start_ms, as_of_ms, rules)
+        if place.overrides and window.end_ms > found.to_ms:
+            skipped = (*skipped, Skipped("own factor", "does not hold throughout the span"))
+            found = resolve(table, replace(place, overrides=()), window.start_ms, as_of_ms, rules)
+        tier = "override" if found.tier == "override" else "grid_average"
+        marks = (*found.marks, "no_residual")
     elif found.factor_id.endswith(".quasi_residual"):
         marks = (*marks, "quasi_residual", f"data year {found.data_year}")
     if window.end_ms > found.to_ms:

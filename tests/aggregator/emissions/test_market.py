@@ -12,7 +12,8 @@ from aggregator.emissions.amounts import AverageKg
 from aggregator.emissions.factors import FactorTable, shipped
 from aggregator.emissions.instruments import Instrument, Instruments, InstrumentsRefused, Retired, read_instruments
 from aggregator.emissions.market import MarketFigure, Use, market_based
-from aggregator.emissions.place import Place
+from aggregator.emissions.place import FactorOverride, Place
+from aggregator.emissions.resolution import Skipped
 
 D = Decimal
 HOUR = 3_600_000
@@ -116,6 +117,40 @@ def test_without_a_residual_mix_the_grid_average_is_marked_and_without_that_ther
     nowhere = figure(use, replace(CERTIFICATE, zone="DE"), place=Place("works", "DE", "Europe/Berlin"))
     assert (nowhere.total.amount, nowhere.total.coverage_percent) == (AverageKg(D("0.0")), 40)
     assert nowhere.parts[1].kg_per_kwh is None
+
+
+def test_a_factor_of_the_facilitys_own_stands_in_for_the_grid_average_and_for_nothing_before_it() -> None:
+    """The specification's order (section 4): an average stands in for no residual mix, and for no certificate."""
+    own = FactorOverride(D("0.5"), "contract 12")
+    alone = Place("works", "", "Asia/Shanghai", (own,))
+    use = [Use(START, START + HOUR, D(1000))]
+    found = figure(use, place=alone)
+    assert (kg(found), found.total.coverage_percent) == (500, 100)
+    (part,) = found.parts
+    assert (part.tier, part.source, part.id, part.marks) == (
+        "override",
+        "contract 12",
+        "override.works",
+        ("no_residual",),
+    )
+    assert part.skipped[0].reason == "is average, residual is asked"
+    china = replace(WORKS, overrides=(own,))
+    certified = figure(use, CERTIFICATE, place=china)
+    assert [(part.tier, part.kwh) for part in certified.parts] == [("rec", 400), ("residual", 600)]
+    assert kg(certified) == D("365.76")  # worked example 9, as without one
+
+
+def test_a_factor_of_the_facilitys_own_stands_for_a_span_only_where_it_holds_throughout() -> None:
+    use = [Use(START, START + 2 * HOUR, D(1000))]
+    for bounds in ((None, START + HOUR), (START + HOUR, None)):
+        found = figure(
+            use, place=Place("works", "", "Asia/Shanghai", (FactorOverride(D("0.5"), "contract 12", *bounds),))
+        )
+        assert found.total.amount is None
+        assert Skipped("own factor", "does not hold throughout the span") in found.parts[0].skipped
+    without = FactorTable([version for version in shipped().versions if version.signal == "average"], shipped().grid_of)
+    place = replace(WORKS, overrides=(FactorOverride(D("0.5"), "contract 12", START + HOUR),))
+    assert kg(market_based(without, place, use, [], NOW)) == D("582.7")  # Jiangsu 2023
 
 
 def test_a_span_over_two_years_is_refused() -> None:

@@ -17,6 +17,7 @@ from aggregator.accounts.notices import Notice, Notices
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.packfile import parse
+from aggregator.emissions.place import FactorOverride
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Cell, MeterSpec
 from aggregator.intervals.boundaries import Grade
@@ -224,6 +225,15 @@ def test_own_pv_whose_certificates_are_sold_counts_under_the_market_method(plant
     # China 2023 without traded non-fossil energy: 0.6096 kg/kWh (emissions page, 2.4)
     assert (counted.quantity, counted.kg, counted.marks[-1]) == (D(100), D("60.96"), "pv_certificates_sold")
     assert plant.statement("GHGP-LB").kg(Counts.SCOPE_2) == 0
+
+
+@pytest.mark.parametrize("place", ["", "CN"])
+def test_scope_2_and_its_pools_take_the_same_factor_under_the_market_method(plant: Plant, place: str) -> None:
+    """A factor of the facility's own where there is no residual mix, the residual mix where there is one (China 2023: 0.6096)."""
+    plant.facility = replace(plant.facility, place=place, overrides=(FactorOverride(D("0.5"), "contract 12"),))
+    plant.measured("incomer", "12 8")
+    made = plant.statement("GHGP-MB")
+    assert made.kg(Counts.SCOPE_2) == made.kg(Counts.ALLOCATED) == (D(10) if place == "" else D("12.192"))
 
 
 def test_what_making_pv_has_caused_stands_apart_where_a_factor_is_on_record(plant: Plant) -> None:
