@@ -114,11 +114,13 @@ class Books:
             emissions = self._book(written, now_ms) if written and self._counts(written[0]) else []
         return Entered(written, emissions)
 
-    def withdraw(self, facility: str, device: str, quantity: str, from_ms: int) -> int:
-        """Measured intervals from `from_ms` on, and what was booked for them, do not stand until they are found again; gives how many."""
+    def withdraw(
+        self, facility: str, device: str, quantity: str, from_ms: int, stays: Callable[[IntervalRow], bool]
+    ) -> int:
+        """Measured intervals from `from_ms` on, but for those that stay, and what was booked for them, do not stand until they are found again; gives how many."""
         now_ms = self.clock()
         with self.ledger.transaction():
-            gone = self.ledger.withdraw_intervals(facility, device, quantity, from_ms, now_ms)
+            gone = self.ledger.withdraw_intervals(facility, device, quantity, from_ms, now_ms, stays)
             self._unbook(gone, now_ms)
         return len(gone)
 

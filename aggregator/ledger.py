@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -188,14 +188,23 @@ class Ledger:
             )
         return len(fresh)
 
-    def withdraw_boundaries(self, series: SeriesKey, after_ms: int, now_ms: int) -> None:
-        """What was found of the counter after an instant does not stand until it is found again."""
+    def withdraw_boundaries(self, series: SeriesKey, at_ms: Iterable[int], now_ms: int) -> None:
+        """What was found of the counter at these instants does not stand until it is found again."""
         with self.transaction() as db:
-            db.execute(
+            db.executemany(
                 "UPDATE boundary_value SET superseded_at_ms = ? WHERE facility = ? AND edge = ? AND device = ? AND quantity = ?"
-                " AND at_ms > ? AND superseded_at_ms IS NULL",
-                (now_ms, *series, after_ms),
+                " AND at_ms = ? AND superseded_at_ms IS NULL",
+                [(now_ms, *series, each_ms) for each_ms in at_ms],
             )
+
+    def first_boundary_ms(self, series: SeriesKey) -> int | None:
+        """The first boundary of a series that stands."""
+        found = self.rows(
+            "SELECT min(at_ms) FROM boundary_value WHERE facility = ? AND edge = ? AND device = ? AND quantity = ?"
+            " AND superseded_at_ms IS NULL",
+            series,
+        )
+        return None if found[0][0] is None else int(found[0][0])
 
     def boundaries(self, series: SeriesKey, from_ms: int, to_ms: int, as_of_ms: int | None = None) -> list[BoundaryRow]:
         """Boundaries of one series, from_ms <= at_ms < to_ms, as they stand or stood at `as_of_ms`; ordered."""
@@ -399,11 +408,17 @@ class Ledger:
         ]
 
     def withdraw_intervals(
-        self, facility: str, device: str, quantity: str, from_ms: int, now_ms: int
+        self,
+        facility: str,
+        device: str,
+        quantity: str,
+        from_ms: int,
+        now_ms: int,
+        stays: Callable[[IntervalRow], bool] = lambda _row: False,
     ) -> list[IntervalRow]:
-        """Measured intervals that start at or after `from_ms` do not stand until they are found again; gives them."""
+        """Measured intervals that start at or after `from_ms`, but for those that stay, do not stand until they are found again; gives them."""
         rows = self.intervals(facility, device, quantity, from_ms, 2**62)
-        gone = [row for row in rows if row.source == "measured"]
+        gone = [row for row in rows if row.source == "measured" and not stays(row)]
         with self.transaction() as db:
             for row in gone:
                 key = (facility, device, quantity, row.start_ms, row.end_ms, row.version)

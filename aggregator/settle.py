@@ -84,6 +84,21 @@ class _Late:
     last_noted_ms: int
 
 
+@dataclass(slots=True)
+class _Again:
+    """What a line that goes on anew finds: intervals from `rows_from_ms` on, the boundaries from `from_ms` on."""
+
+    rows_from_ms: int
+    from_ms: int
+    boundaries_ms: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, engine: CounterIntervals, from_ms: int) -> "_Again":
+        """`from_ms`: of the first reading, for a line that has no boundary yet."""
+        settled, open_ms = engine.boundaries.settled, engine.boundaries.open_ms
+        return cls(from_ms if open_ms is None else open_ms, from_ms if settled is None else settled.at_ms + 1)
+
+
 class Settler:
     """Settles what has been noted. `note` may be called from any thread, `settle` from one at a time. `clock` gives UTC ms."""
 
@@ -299,11 +314,12 @@ class Settler:
 
     def _settle_series(self, series: SeriesKey, span: Span, changed: Changed) -> None:
         line = self._line(series, span[0])
-        from_ms = line.watermark_ms + 1
-        rewound = span[0] <= line.watermark_ms
-        if rewound:
+        if span[0] <= line.watermark_ms:
             line = self._rewound(series, span[0])
-            from_ms = line.watermark_ms + 1
+        from_ms = line.watermark_ms + 1
+        again = None
+        if line.anew and isinstance(line.engine, CounterIntervals) and self._by_hand(series):
+            again = _Again.of(line.engine, from_ms)
         meter = self._meter(series)
         assert meter is not None
         source = series if meter.counted else series._replace(quantity=POWER)
@@ -319,22 +335,37 @@ class Settler:
             began, ended = np.searchsorted(counted, (day * DAY_MS, (day + 1) * DAY_MS))
             line.took(day, int(ended - began))
             line.watermark_ms = int(columns.at_ms[last - 1])
+            if again is not None:
+                again.boundaries_ms.update(boundary.at_ms for boundary in settled.boundaries)
             self._keep(series, line, settled, changed)
+        line.anew = False
         if isinstance(line.engine, CounterIntervals):
-            if rewound and self.hand is not None and self.hand.book.newest_no(series):
-                self._withdraw_beyond(series, line.engine, from_ms, changed)
+            if again is not None:
+                self._withdraw_rest(series, line.engine, again, changed)
             if line.engine.counter.holding:
                 changed.held.add(series)
 
-    def _withdraw_beyond(self, series: SeriesKey, engine: CounterIntervals, from_ms: int, changed: Changed) -> None:
-        """A display by hand may have left the line: what only it had closed is open again, or was never there."""
-        boundaries = engine.boundaries
-        open_ms = from_ms if boundaries.open_ms is None else boundaries.open_ms
+    def _by_hand(self, series: SeriesKey) -> bool:
+        """Whether people have ever read this counter."""
+        return self.hand is not None and self.hand.book.newest_no(series) > 0
+
+    def _withdraw_rest(self, series: SeriesKey, engine: CounterIntervals, again: _Again, changed: Changed) -> None:
+        """A display by hand may have left the line: what only it had begun or closed is open again, or was never there.
+
+        Before the first display that is left, only what lies at boundaries of this very series is its own.
+        """
+        open_ms = again.rows_from_ms if engine.boundaries.open_ms is None else engine.boundaries.open_ms
+        standing = (row.boundary.at_ms for row in self.ledger.boundaries(series, again.from_ms, 2**62))
+        gone = {at_ms for at_ms in standing if at_ms not in again.boundaries_ms}
+
+        def stays(row: IntervalRow) -> bool:
+            unclosed = not row.final and row.start_ms >= open_ms
+            return not unclosed and row.start_ms not in gone and row.end_ms not in gone
+
         with self.ledger.transaction():
-            if self.books.withdraw(series.facility, series.device, series.quantity, open_ms):
+            if self.books.withdraw(series.facility, series.device, series.quantity, again.rows_from_ms, stays):
                 changed.facilities.add(series.facility)
-            settled_ms = from_ms if boundaries.settled is None else boundaries.settled.at_ms
-            self.ledger.withdraw_boundaries(series, settled_ms, self.clock())
+            self.ledger.withdraw_boundaries(series, gone, self.clock())
             changed.add(series.facility, self.books.enter([_row(series, each) for each in engine.provisional()]))
 
     def _keep(self, series: SeriesKey, line: Line, settled: Settled, changed: Changed) -> None:
@@ -380,8 +411,12 @@ class Settler:
                 else IntegratedLine(interval_ms, SIGN[series.quantity])
             )
             self._heed_decisions(series, fresh)
-            by_hand = [] if self.hand is None else self.hand.book.standing(series)
-            return Line(fresh, min([from_ms - LOOK_BACK_MS, *(reading.at_ms - 1 for reading in by_hand[:1])]))
+            begins_ms = [from_ms - LOOK_BACK_MS]
+            if self.hand is not None and self._by_hand(series):
+                begins_ms += [reading.at_ms - 1 for reading in self.hand.book.standing(series)[:1]]
+                first_ms = self.ledger.first_boundary_ms(series)
+                begins_ms += [] if first_ms is None else [first_ms - interval_ms]
+            return Line(fresh, min(begins_ms))
         state = json.loads(kept[1])
         engine = (
             CounterIntervals.from_json(meter, interval_ms, power, state["engine"])

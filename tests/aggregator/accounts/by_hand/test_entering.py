@@ -16,6 +16,7 @@ from live_plant import LivePlant, Server
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.ledger import IntervalRow
 from aggregator.settings import Http
+from aggregator.settle import Settler
 from aggregator.stores.store import Rows, SeriesKey
 from wattline.command import main
 
@@ -136,6 +137,62 @@ def test_beside_measured_readings_a_display_is_only_compared(plant: LivePlant, c
     plant.store.commit(Rows(np.repeat(series, n), at_ms, value, np.zeros(n, np.uint8), np.zeros(n, np.uint8)), [])
     told = post(client, at_ms=T + 30 * 60_000 + 30_000, display_kwh="1033").json()
     assert (told["place"], told["off_kwh"]) == ("beside", "2.500")  # the meter stood at 1030.5
+
+
+def test_a_withdrawn_first_reading_takes_its_figures_back(plant: LivePlant, client: httpx.Client) -> None:
+    """By hand: without a display before the one of the second day nothing is known of the first, and one display alone is no energy."""
+    read_off(client, 0, "1000")
+    read_off(client, 1, "5800")
+    read_off(client, 2, "8200")
+    assert sum(row.energy_kwh for row in finals(plant)) == 7200
+    assert post(client, "/withdraw", at_ms=T, reason="another meter's photo").status_code == 201
+    rows = finals(plant)
+    assert (len(rows), rows[0].start_ms, sum(row.energy_kwh for row in rows)) == (96, T + DAY_MS, D(2400))
+    assert plant.books.total("works", T, T + 2 * DAY_MS).kg == D(1200)
+    series = SeriesKey("works", "gw", "incomer", "energy_import_kwh")
+    assert plant.ledger.boundaries(series, 0, T + DAY_MS) == []
+    for day in (1, 2):
+        post(client, "/withdraw", at_ms=T + day * DAY_MS, reason="another meter's photo")
+    assert (finals(plant), plant.books.total("works", T, T + 2 * DAY_MS).kg) == ([], None)
+    assert plant.ledger.boundaries(series, 0, 2**60) == []
+
+
+def test_what_was_withdrawn_before_a_restart_takes_its_figures_back_after_it(
+    plant: LivePlant, client: httpx.Client
+) -> None:
+    for day, kwh in enumerate(("1000", "5800")):
+        read_off(client, 40 * day / 2, kwh)
+    assert len(finals(plant)) == 20 * 96
+    for at_ms in (T, T + 20 * DAY_MS):
+        post(client, "/withdraw", at_ms=at_ms, reason="another meter's photo")
+        restarted = Settler(plant.store, plant.ledger, [FACILITY], plant.clock, books=plant.books, hand=plant.hand)
+        restarted.settle(patient=False)
+        assert plant.ledger.intervals("works", "incomer", "energy_import_kwh", 0, 2**60) == []
+    assert plant.books.total("works", T, T + 20 * DAY_MS).kg is None
+
+
+def test_a_withdrawn_reading_before_an_exchange_takes_the_energy_across_it_back(
+    plant: LivePlant, client: httpx.Client
+) -> None:
+    read_off(client, 0, "90000")
+    sheet = {"old_last_kwh": "94800", "new_first_kwh": "12", "reason": "calibration was due"}
+    assert post(client, "/exchange", at_ms=T + DAY_MS, **sheet).status_code == 201
+    read_off(client, 2, "2412")
+    assert sum(row.energy_kwh for row in finals(plant)) == 4800 + 2400
+    post(client, "/withdraw", at_ms=T, reason="another meter's photo")
+    rows = finals(plant)
+    assert (rows[0].start_ms, sum(row.energy_kwh for row in rows)) == (T + DAY_MS, D(2400))
+    post(client, "/withdraw", at_ms=T + DAY_MS, reason="the sheet is of another meter")
+    assert finals(plant) == []
+
+
+def test_a_withdrawal_leaves_the_figures_of_a_gateway_before(plant: LivePlant, client: httpx.Client) -> None:
+    plant.book(T + DAY_MS // 2, "7")  # found by no display of this series
+    read_off(client, 1, "5800")
+    read_off(client, 2, "8200")
+    finals(plant)
+    post(client, "/withdraw", at_ms=T + DAY_MS, reason="another meter's photo")
+    assert [row.energy_kwh for row in finals(plant)] == [D(7)]
 
 
 def test_an_interval_by_hand_stands_until_it_is_measured(plant: LivePlant, client: httpx.Client) -> None:
