@@ -204,6 +204,11 @@ def _add_edge(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     carbon.add_argument("file", type=Path, help="the edge file (TOML)")
     carbon.add_argument("--json", action="store_true", help="for programs")
     carbon.set_defaults(run=_show_carbon)
+    key = _word(
+        verbs, "key", "the gateway's public key, for the aggregator and for auditors", "wattline edge key edge.toml"
+    )
+    key.add_argument("file", type=Path, help="the edge file (TOML)")
+    key.set_defaults(run=_show_edge_key)
 
 
 def _list_models(options: argparse.Namespace) -> int:
@@ -308,6 +313,12 @@ def _show_carbon(options: argparse.Namespace) -> int:
     return run_carbon(Path(edge.spool.directory), edge.aggregator.command_key, topic, options.json, sys.stdout)
 
 
+def _show_edge_key(options: argparse.Namespace) -> int:
+    from wattline import public_keys
+
+    return public_keys.edge_key(options)
+
+
 def _add_aggregator(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     aggregator = _word(words, "aggregator", "the cloud side", "wattline aggregator run aggregator.toml")
     verbs = aggregator.add_subparsers(title="words", metavar="WORD", required=True)
@@ -319,6 +330,20 @@ def _add_aggregator(words: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     check.add_argument("file", type=Path, help="the aggregator file (TOML)")
     check.set_defaults(run=_check_aggregator)
+    key = _word(
+        verbs,
+        "log-key",
+        "the public key of the aggregator's log, for auditors; whether or not it runs",
+        "wattline aggregator log-key aggregator.toml > noted-log.key",
+    )
+    key.add_argument("file", type=Path, help="the aggregator file (TOML)")
+    key.set_defaults(run=_show_log_key)
+
+
+def _show_log_key(options: argparse.Namespace) -> int:
+    from wattline import public_keys
+
+    return public_keys.log_key(options)
 
 
 def _check_aggregator(options: argparse.Namespace) -> int:

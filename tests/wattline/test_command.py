@@ -1,5 +1,6 @@
 """The command line: which extra is not installed, which number cannot be, a file that is only checked. Not the words' own work."""
 
+import base64
 import subprocess
 import sys
 from pathlib import Path
@@ -7,12 +8,30 @@ from pathlib import Path
 import pytest
 
 from wattline.command import main
+from wire.keys import SigningKey
 
 WITHOUT = """
 import sys
 sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))  # None: as if it were not installed
 from wattline.command import main
 sys.exit(main(sys.argv[2:]))
+"""
+EDGE = """
+facility = "works"
+edge = "gw-01"
+mqtt = { host = "127.0.0.1", port = 1883, plain = true }
+spool = { directory = "spool" }
+signing = { key = "a.sign" }
+aggregator = { store_id = "s" }
+[[bus]]
+name = "meters"
+protocol = "modbus_tcp"
+host = "127.0.0.1"
+port = 502
+[[bus.device]]
+name = "incomer"
+model = "schneider_pm5560"
+unit = 1
 """
 RESPONSE = ["response", "--config", "a.toml", "--from", "2026-06-17T14:00+08:00", "--to", "2026-06-17T16:00+08:00"]
 
@@ -70,3 +89,23 @@ def test_an_aggregator_file_is_checked_without_being_run(capsys: pytest.CaptureF
     file.write_text(file.read_text().replace("Asia/Shanghai", "Asia/Nowhere"))
     assert main(["aggregator", "check", str(file)]) == 2
     assert "time_zone" in capsys.readouterr().err
+
+
+def test_the_public_key_of_a_gateway_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The key of RFC 8032, section 7.1, test 1."""
+    SigningKey(bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")).save(
+        tmp_path / "a.sign"
+    )
+    file = tmp_path / "edge.toml"
+    unsigned = EDGE.replace('signing = { key = "a.sign" }\n', "")
+    file.write_text(EDGE)
+    assert main(["edge", "key", str(file)]) == 0
+    public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    assert base64.b64decode(capsys.readouterr().out) == public
+    file.write_text(unsigned)
+    assert main(["edge", "key", str(file)]) == 1
+    assert "this gateway signs nothing" in capsys.readouterr().err
+    (tmp_path / "a.sign").write_text("no key")
+    file.write_text(EDGE)
+    assert main(["edge", "key", str(file)]) == 2
+    assert "a.sign: expected an unencrypted PKCS#8 PEM file" in capsys.readouterr().err

@@ -138,6 +138,26 @@ def test_a_record_that_is_not_the_one_in_the_log_is_not_proven(said: Said, tmp_p
     )  # fmt: skip
 
 
+def test_the_key_of_the_log_is_told_beside_it_and_after_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the running log itself says it; nothing is made where there is no log."""
+    file = tmp_path / "aggregator.toml"
+    file.write_text(SETTINGS)
+    assert main(["aggregator", "log-key", str(file)]) == 1
+    assert "audit.sqlite: expected the log of an aggregator" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+    store = DuckDBStore(tmp_path / "store.duckdb", memory_limit="256MB")
+    log = AuditLog(tmp_path / "data", store, "store-1", lambda: START)
+    assert main(["aggregator", "log-key", str(file)]) == 1
+    assert capsys.readouterr().err == "wattline aggregator log-key: expected a checkpoint, none is signed yet\n"
+    log.append_records("run", [(1, b'{"kind":"run","no":1,"of":"another statement"}')])
+    assert log.sign_if_changed()
+    for _ in ("beside it", "after it"):
+        assert main(["aggregator", "log-key", str(file)]) == 0
+        assert capsys.readouterr().out == f"{log.verifier.to_text()}\n"
+        log.close()
+    store.close()
+
+
 def test_both_series_are_visible(said: Said, tmp_path: Path) -> None:
     published(said, tmp_path)
     measured(tmp_path, "10050000", SUMMER_2026)
