@@ -35,7 +35,7 @@ _STATES: Final = ("opening_kwh", "opening_kg", "closing_kwh", "closing_kg", "clo
 def run(options: argparse.Namespace) -> int:
     """Exit status 0, 1 (it could not be read, or was refused), 2 (bad use)."""
     try:
-        return {"show": _show, "content": _content, "plug-in": _plug_in}[options.verb](options)
+        return {"show": _show, "content": _content, "withdraw": _withdraw, "plug-in": _plug_in}[options.verb](options)
     except RecordsRefused as error:
         for fault in error.faults:
             print(f"wattline pools: {fault}", file=sys.stderr)
@@ -54,9 +54,28 @@ def _content(options: argparse.Namespace) -> int:
     facility, path = _place(options)
     _known(facility, options.device, "storage")
     anchor = Anchor(options.device, instant_ms("--at", options.at, facility.zone), _kwh("--kwh", options.kwh))
+    cell = dict(facility.cells).get(options.device)
     with PoolBook(path) as book:
-        new = book.state_content(facility.id, anchor, options.evidence, options.by, Clock.from_environment()())
+        new = book.state_content(
+            facility.id,
+            anchor,
+            options.evidence,
+            options.by,
+            Clock.from_environment()(),
+            None if cell is None else cell.capacity_kwh,
+        )
     print(f"{options.device}: {anchor.kwh} kWh at {options.at}" + ("" if new else ", on record already"))
+    return 0
+
+
+def _withdraw(options: argparse.Namespace) -> int:
+    facility, path = _place(options)
+    at_ms = instant_ms("--at", options.at, facility.zone)
+    with PoolBook(path) as book:
+        kwh = book.withdraw_content(
+            facility.id, options.device, at_ms, options.reason, options.by, Clock.from_environment()()
+        )
+    print(f"{options.device}: {kwh} kWh at {options.at} withdrawn")
     return 0
 
 

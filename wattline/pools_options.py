@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Show, content, plug-in."""
+    """Show, content, withdraw, plug-in."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     show = verbs.add_parser(
         "show", help="where a period's kg went: PV, storage, charging, export, methods side by side"
@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     content.add_argument("--at", required=True, metavar="TIME", help="when, with its offset")
     content.add_argument("--kwh", required=True, help="its content, DC")
     _add_record(content)
+
+    withdraw = verbs.add_parser("withdraw", help="take back a content on record; the one stated before it counts again")
+    _add_facility(withdraw)
+    withdraw.add_argument("--device", required=True, help="the meter of the storage")
+    withdraw.add_argument("--at", required=True, metavar="TIME", help="whose content, with its offset")
+    withdraw.add_argument("--reason", required=True, help="why")
+    withdraw.add_argument("--by", required=True, metavar="NAME", help="who says so")
 
     plug_in = verbs.add_parser("plug-in", help="put on record that a vehicle which gives energy back stood at a meter")
     _add_facility(plug_in)

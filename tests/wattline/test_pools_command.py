@@ -57,6 +57,7 @@ show = "ev"
 meter = "battery"
 charge_efficiency_ratio = 0.8
 discharge_efficiency_ratio = 0.5
+capacity_kwh = 2000
 [[facility.storage]]
 meter = "charger"
 charge_efficiency_ratio = 1
@@ -124,6 +125,23 @@ def test_both_methods_stand_side_by_side_and_what_a_battery_says_of_itself_count
     found = {one["source"]: one for one in json.loads(show(capsys, config, "--json"))["GHGP-LB"]}
     assert D(found["pool:battery"]["closing_kwh"]) == 1  # 5 stated, 4 drawn
     assert D(found["pool:battery"]["closing_kg"]) == D("0.5306")  # a fifth of 2.653 kg
+    withdraw = [
+        "pools",
+        "withdraw",
+        "--config",
+        str(config),
+        "--device",
+        "battery",
+        "--reason",
+        "misread",
+        "--by",
+        "Wu",
+    ]
+    assert main([*withdraw, "--at", "2023-05-02T00:20:00+08:00"]) == 0
+    assert "battery: 5 kWh at 2023-05-02T00:20:00+08:00 withdrawn" in capsys.readouterr().out
+    assert show(capsys, config) == told
+    assert main([*withdraw, "--at", "2023-05-02T00:20:00+08:00"]) == 1
+    assert "expected one of which a content of battery is on record, there is none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -131,6 +149,7 @@ def test_both_methods_stand_side_by_side_and_what_a_battery_says_of_itself_count
     [
         (["content", "--device", "roof", "--at", "2023-05-02", "--kwh", "1"], 2, "expected a meter shown as \"storage\" (battery), got 'roof'"),
         (["content", "--device", "battery", "--at", "2023-05-02", "--kwh", "full"], 2, "--kwh: expected a decimal number such as 42.652, got 'full'"),
+        (["content", "--device", "battery", "--at", "2023-05-02", "--kwh", "999999"], 1, "content: expected at most its capacity of 2000 kWh, got 999999"),
         (["content", "--device", "battery", "--at", "2999-01-01", "--kwh", "1"], 1, "time: expected one that is past"),
         (["plug-in", "--device", "charger", "--id", "A", "--start", "2023-05-02", "--end", "2023-05-01"], 1, "end: expected it after the start"),
         (["plug-in", "--device", "battery", "--id", "A", "--start", "2023-05-02"], 2, "shown as \"ev\" (charger), got 'battery'"),

@@ -1,6 +1,7 @@
 """What is on record of carbon pools: states to open a later statement with, contents stated by batteries, vehicles at meters. Not how they are used.
 
-Nothing is edited: of two records of one instant, or of one vehicle, the later one counts.
+Nothing is edited: of two records of one instant, or of one vehicle, the later one counts. A content that was withdrawn counts no more, the one before it
+does again.
 """
 
 import json
@@ -43,11 +44,21 @@ class PoolBook:
 
     # -- what people and devices say ----------------------------------------------------------------------------------
 
-    def state_content(self, facility: str, anchor: Anchor, evidence: str, by: str, now_ms: int) -> bool:
-        """Puts a stated content on record; whether it was new. Raises RecordsRefused, RecordsBusy."""
+    def state_content(
+        self,
+        facility: str,
+        anchor: Anchor,
+        evidence: str,
+        by: str,
+        now_ms: int,
+        capacity_kwh: Decimal | None = None,
+    ) -> bool:
+        """Puts a stated content on record; whether it was new. `capacity_kwh` None: not known. Raises RecordsRefused, RecordsBusy."""
         faults = _named(evidence, by)
         if anchor.kwh < 0:
             faults.append(f"content: expected 0 kWh or above, got {anchor.kwh}")
+        if capacity_kwh is not None and anchor.kwh > capacity_kwh:
+            faults.append(f"content: expected at most its capacity of {capacity_kwh:f} kWh, got {anchor.kwh:f}")
         if anchor.at_ms > now_ms:
             faults.append("time: expected one that is past, got one to come")
         if faults:
@@ -60,6 +71,26 @@ class PoolBook:
                 (facility, anchor.device, anchor.at_ms, format(anchor.kwh, "f"), evidence, by, now_ms),
             )
         return True
+
+    def withdraw_content(self, facility: str, device: str, at_ms: int, reason: str, by: str, now_ms: int) -> Decimal:
+        """Takes back the content (kWh) that counts at that instant; the one stated before it counts again. Raises RecordsRefused, RecordsBusy."""
+        faults = [] if by.strip() else ["by: expected the name of who says so, got none"]
+        if not reason.strip():
+            faults.append("reason: expected why, got none")
+        if faults:
+            raise RecordsRefused(faults)
+        with self._file.transaction() as db:
+            found = db.execute(
+                "SELECT no, kwh FROM pool_anchor WHERE facility = ? AND device = ? AND at_ms = ?"
+                " AND no NOT IN (SELECT anchor FROM pool_anchor_withdrawal) ORDER BY no DESC LIMIT 1",
+                (facility, device, at_ms),
+            ).fetchone()
+            if found is None:
+                raise RecordsRefused(
+                    [f"time: expected one of which a content of {device} is on record, there is none at that time"]
+                )
+            db.execute("INSERT INTO pool_anchor_withdrawal VALUES (?,?,?,?)", (found[0], reason, by, now_ms))
+        return Decimal(found[1])
 
     def plug_in(self, facility: str, plug_in: PlugIn, evidence: str, by: str, now_ms: int) -> bool:
         """Puts a vehicle at a meter on record, or its end; whether that was new. Raises RecordsRefused, RecordsBusy."""
@@ -84,13 +115,21 @@ class PoolBook:
         return True
 
     def anchors(self, facility: str, as_of_ms: int) -> list[Anchor]:
-        """Ordered by instant, as they were on record then."""
+        """Ordered by instant, as they were on record then, without those that were withdrawn by then."""
         found = self._file.rows(
-            "SELECT device, at_ms, kwh FROM pool_anchor WHERE facility = ? AND recorded_at_ms <= ? ORDER BY at_ms, no",
+            "SELECT device, at_ms, kwh FROM pool_anchor WHERE facility = ?1 AND recorded_at_ms <= ?2 AND no NOT IN"
+            " (SELECT anchor FROM pool_anchor_withdrawal WHERE recorded_at_ms <= ?2) ORDER BY at_ms, no",
             (facility, as_of_ms),
         )
         last = {(device, at_ms): Anchor(device, at_ms, Decimal(kwh)) for device, at_ms, kwh in found}
         return list(last.values())
+
+    def ever_stated(self, facility: str, from_ms: int) -> set[Anchor]:
+        """Contents from an instant on, with those that count no more."""
+        found = self._file.rows(
+            "SELECT device, at_ms, kwh FROM pool_anchor WHERE facility = ? AND at_ms >= ?", (facility, from_ms)
+        )
+        return {Anchor(device, at_ms, Decimal(kwh)) for device, at_ms, kwh in found}
 
     def plug_ins(self, facility: str, as_of_ms: int) -> list[PlugIn]:
         """Ordered by start, as they were on record then."""
@@ -108,7 +147,8 @@ class PoolBook:
         """No record of what was before `before_ms` is later than this."""
         found = self._file.rows(
             "SELECT max(recorded_at_ms) FROM pool_anchor WHERE facility = ?1 AND at_ms < ?2 UNION ALL"
-            " SELECT max(recorded_at_ms) FROM plug_in WHERE facility = ?1 AND start_ms < ?2",
+            " SELECT max(recorded_at_ms) FROM plug_in WHERE facility = ?1 AND start_ms < ?2 UNION ALL"
+            " SELECT max(w.recorded_at_ms) FROM pool_anchor_withdrawal AS w JOIN pool_anchor ON no = w.anchor WHERE facility = ?1 AND at_ms < ?2",
             (facility, before_ms),
         )
         return max((row[0] for row in found if row[0] is not None), default=0)

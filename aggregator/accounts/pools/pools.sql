@@ -23,6 +23,14 @@ CREATE TABLE IF NOT EXISTS pool_anchor (
 
 CREATE INDEX IF NOT EXISTS pool_anchor_by_time ON pool_anchor (facility, at_ms);
 
+-- The row of pool_anchor that was taken back.
+CREATE TABLE IF NOT EXISTS pool_anchor_withdrawal (
+    anchor INTEGER PRIMARY KEY REFERENCES pool_anchor (no),
+    reason TEXT NOT NULL,
+    by TEXT NOT NULL,
+    recorded_at_ms INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS plug_in (
     no INTEGER PRIMARY KEY,
     facility TEXT NOT NULL,
@@ -43,9 +51,13 @@ BEGIN SELECT RAISE(ABORT, 'a pool state is never deleted'); END;
 CREATE TRIGGER IF NOT EXISTS pool_state_is_not_edited BEFORE UPDATE ON pool_state
 BEGIN SELECT RAISE(ABORT, 'a pool state is never edited'); END;
 CREATE TRIGGER IF NOT EXISTS pool_anchor_stays BEFORE DELETE ON pool_anchor
-BEGIN SELECT RAISE(ABORT, 'a stated content is never deleted: state another'); END;
+BEGIN SELECT RAISE(ABORT, 'a stated content is never deleted: withdraw it'); END;
 CREATE TRIGGER IF NOT EXISTS pool_anchor_is_not_edited BEFORE UPDATE ON pool_anchor
 BEGIN SELECT RAISE(ABORT, 'a stated content is never edited: state another'); END;
+CREATE TRIGGER IF NOT EXISTS pool_anchor_withdrawal_stays BEFORE DELETE ON pool_anchor_withdrawal
+BEGIN SELECT RAISE(ABORT, 'a withdrawal is never deleted: state the content again'); END;
+CREATE TRIGGER IF NOT EXISTS pool_anchor_withdrawal_is_not_edited BEFORE UPDATE ON pool_anchor_withdrawal
+BEGIN SELECT RAISE(ABORT, 'a withdrawal is never edited: state the content again'); END;
 CREATE TRIGGER IF NOT EXISTS plug_in_stays BEFORE DELETE ON plug_in
 BEGIN SELECT RAISE(ABORT, 'a plug-in is never deleted: record it again'); END;
 CREATE TRIGGER IF NOT EXISTS plug_in_is_not_edited BEFORE UPDATE ON plug_in

@@ -59,8 +59,9 @@ class PoolWatch:
         return new
 
     def _contents(self, book: PoolBook, facility: Facility, site: Site) -> Iterator[bool]:
-        """What each battery of known capacity held at the last midnights."""
+        """What each battery of known capacity held at the last midnights. What a person has withdrawn or corrected since is left as it is."""
         now_ms = self._clock()
+        known = book.ever_stated(facility.id, now_ms - BACK_MS - NEAR_MS)
         for device in site.storage:
             capacity_kwh = site.cells[device].capacity_kwh
             if capacity_kwh is None or device not in dict(facility.cells):
@@ -71,7 +72,8 @@ class PoolWatch:
                 if found:
                     at_ms, percent = found[-1]
                     anchor = Anchor(device, at_ms, _content(capacity_kwh, percent))
-                    yield book.state_content(facility.id, anchor, f"{CHARGE} {percent}", device, now_ms)
+                    if anchor not in known:
+                        yield book.state_content(facility.id, anchor, f"{CHARGE} {percent}", device, now_ms)
                 midnight_ms = day_span_ms(local_day(midnight_ms - 1, facility.zone), facility.zone)[0]
 
     def _plug_ins(self, book: PoolBook, facility: Facility, site: Site) -> Iterator[bool]:

@@ -162,6 +162,48 @@ def test_a_stated_content_changes_kwh_and_not_kg_from_its_interval_on(plant: Pla
     assert figures["closing_kg"] == free["closing_kg"]
 
 
+def test_a_content_above_the_capacity_is_refused_and_the_one_before_it_stays(tmp_path: Path) -> None:
+    good = Anchor("battery", START, D(2000))
+    with PoolBook(tmp_path / ACCOUNTS_NAME) as book:
+        assert book.state_content("works", good, "display", "Li", NOW, D(2000))
+        with pytest.raises(RecordsRefused, match="content: expected at most its capacity of 2000 kWh, got 999999"):
+            book.state_content("works", good._replace(kwh=D(999_999)), "display", "Li", NOW, D(2000))
+        assert book.anchors("works", NOW) == [good]
+
+
+def test_a_withdrawn_content_counts_no_more_and_the_one_before_it_does_again(plant: Plant) -> None:
+    free = plant.statement(from_ms=START, to_ms=START + DAY).encoded()
+    good = Anchor("battery", START + 2 * QUARTER, D(4))
+    said: list[tuple[int, bytes]] = []
+    with PoolBook(plant.directory / ACCOUNTS_NAME) as book:
+        for kwh in (4, 9):
+            book.state_content("works", good._replace(kwh=D(kwh)), "display", "Li", plant.clock_ms)
+            plant.clock_ms += LATER
+            said.append((plant.clock_ms, lines_of(plant)))
+            plant.clock_ms += LATER
+        assert book.withdraw_content("works", "battery", good.at_ms, "misread", "Wu", plant.clock_ms) == D(9)
+        plant.clock_ms += LATER
+        assert lines_of(plant) == said[0][1] != said[1][1]
+        assert book.withdraw_content("works", "battery", good.at_ms, "misread", "Wu", plant.clock_ms) == D(4)
+        with pytest.raises(
+            RecordsRefused, match="time: expected one of which a content of battery is on record, there is none"
+        ):
+            book.withdraw_content("works", "battery", good.at_ms, "misread", "Wu", plant.clock_ms)
+        plant.clock_ms += LATER
+        assert lines_of(plant) == free[free.index(b"\n") :]
+        assert book.anchors("works", said[1][0]) == [good._replace(kwh=D(9))]  # as it was known then
+        with pytest.raises(RecordsRefused, match=r"by: expected the name.*reason: expected why, got none"):
+            book.withdraw_content("works", "battery", good.at_ms, " ", "", plant.clock_ms)
+        assert book.state_content("works", good, "display", "Li", plant.clock_ms)  # and it may be stated again
+        assert book.anchors("works", plant.clock_ms) == [good]
+
+
+def lines_of(plant: Plant) -> bytes:
+    """The first day's, without the head, which has the time of asking."""
+    said = plant.statement(from_ms=START, to_ms=START + DAY).encoded()
+    return said[said.index(b"\n") :]
+
+
 def test_a_time_without_readings_costs_its_standing_loss_and_keeps_what_was_stated_in_it(tmp_path: Path) -> None:
     plant = Plant(tmp_path)
     plant.facility = replace(plant.facility, cells=(("battery", Cell(standing_loss_percent_per_day=D(24))),))
@@ -223,14 +265,16 @@ def test_records_are_never_edited_and_say_who_and_why(tmp_path: Path) -> None:
         with pytest.raises(RecordsRefused, match="end: expected it after the start"):
             book.plug_in("works", PlugIn("charger", "A1", START, START), "x", "Li", NOW)
         book.state_content("works", Anchor("battery", START, D(1)), "x", "Li", NOW)
+        book.withdraw_content("works", "battery", START, "misread", "Li", NOW)
         book.plug_in("works", PlugIn("charger", "A1", START, None), "x", "Li", NOW)
         state = State(frozenset({("battery", "energy_import_kwh")}), {"battery": Parcel(D(1), D("0.5"), D(0))}, {})
         book.keep("works", "OPS", "f", NOW, [Opening(START, state, State())])
         assert book.opening("works", "OPS", "f", START, NOW + 9, lambda _: 0) == Opening(START, state, State())
         assert book.opening("works", "OPS", "g", START, NOW + 9, lambda _: 0) is None
     db = sqlite3.connect(path)
-    for table in ("pool_anchor", "plug_in", "pool_state"):
-        for statement in (f"UPDATE {table} SET facility = 'x'", f"DELETE FROM {table}"):
+    for table in ("pool_anchor", "pool_anchor_withdrawal", "plug_in", "pool_state"):
+        column = "by" if table == "pool_anchor_withdrawal" else "facility"
+        for statement in (f"UPDATE {table} SET {column} = 'x'", f"DELETE FROM {table}"):
             with pytest.raises(sqlite3.IntegrityError, match="never"):
                 db.execute(statement)
     db.close()

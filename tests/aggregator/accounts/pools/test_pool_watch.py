@@ -61,6 +61,23 @@ def test_contents_at_midnight_and_vehicles_at_a_meter_are_put_on_record_once(pla
         assert book.plug_ins("works", plant.now_ms - 1) == [stay._replace(end_ms=None)]
 
 
+def test_what_a_person_has_withdrawn_or_corrected_is_not_put_on_record_again(plant: LivePlant, tmp_path: Path) -> None:
+    watch = PoolWatch(plant.store, [plant.facility], tmp_path / ACCOUNTS_NAME, plant.clock)
+    midnight_ms = day_span_ms(local_day(plant.now_ms, plant.facility.zone), plant.facility.zone)[1]
+    plant.put("battery", 62.5, "state_of_charge_percent", at_ms=midnight_ms - 1000)
+    plant.now_ms = midnight_ms + HOUR
+    assert watch.look() == 1
+    told = Anchor("battery", midnight_ms - 1000, D(125))
+    with PoolBook(tmp_path / ACCOUNTS_NAME) as book:
+        book.withdraw_content("works", "battery", told.at_ms, "the sensor was being exchanged", "Li", plant.now_ms)
+        assert watch.look() == 0
+        assert book.anchors("works", plant.now_ms) == []
+        read = told._replace(kwh=D(120))
+        assert book.state_content("works", read, "display", "Li", plant.now_ms)
+        assert watch.look() == 0
+        assert book.anchors("works", plant.now_ms) == [read]
+
+
 def test_nothing_is_made_where_nothing_is_stated(plant: LivePlant, tmp_path: Path) -> None:
     path = tmp_path / "apart" / ACCOUNTS_NAME
     PoolWatch(plant.store, [works()], path, plant.clock)
