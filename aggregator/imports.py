@@ -3,7 +3,7 @@
     interval file: start, energy     --> ledger and books at once            (source `import`)
     counter file:  instant, display  --> store.commit under edge `import` --> settled like any counter
 
-A second import stores nothing new. A faulty row is reported with line and column, and stops nothing else.
+A second import stores nothing new. A faulty row, such as one of the future, is reported with line and column, and stops nothing else.
 """
 
 import csv
@@ -91,7 +91,7 @@ def import_csv(
             elif store is None:
                 raise FileUnusable(f"{path.name}: a counter file needs the store of readings")
             else:
-                _take_readings(path, rows, options, store, result, note)
+                _take_readings(path, rows, options, store, result, note, books.clock())
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, UnicodeError, csv.Error) as error:
         raise FileUnusable(f"{path.name}: expected a readable CSV file in {options.encoding}, got {error}") from error
@@ -123,11 +123,15 @@ def _take_intervals(
 ) -> None:
     """Rows that agree with each other, in pieces, into the ledger."""
     length_ms = options.interval_s * 1000
-    zone = ZoneInfo(options.time_zone)
+    zone, now_ms = ZoneInfo(options.time_zone), books.clock()
     good: list[CsvRow] = []
     for row in sorted(rows, key=lambda row: (row.at_ms, row.line)):
         before = good[-1] if good else None
-        if before is None or row.at_ms >= before.at_ms + length_ms:
+        if row.at_ms + length_ms > now_ms:
+            expected = f"an interval that has ended by now ({_utc(now_ms)})"
+            seen = f"one until {_utc(row.at_ms + length_ms)}"
+            result.fault(RowFault(path.name, row.line, options.time_column, expected, seen))
+        elif before is None or row.at_ms >= before.at_ms + length_ms:
             if _off_grid(row.at_ms, options.interval_s, zone):
                 expected = f"a start at a multiple of {options.interval_s} s of the local day"
                 result.fault(RowFault(path.name, row.line, options.time_column, expected, _utc(row.at_ms)))
@@ -207,6 +211,7 @@ def _take_readings(
     store: Store,
     result: ImportResult,
     note: Callable[[SeriesKey, int, int], None],
+    now_ms: int,
 ) -> None:
     """Displays become readings of the series under edge `import`; an instant that stands with another value is a fault."""
     series = SeriesKey(options.facility, IMPORT_EDGE, options.device, options.quantity)
@@ -218,6 +223,10 @@ def _take_readings(
         standing = dict(zip(columns.at_ms.tolist(), columns.value.tolist(), strict=True))
         fresh: dict[int, float] = {}
         for row in piece:
+            if row.at_ms > now_ms:
+                expected = f"an instant that has passed (now {_utc(now_ms)})"
+                result.fault(RowFault(path.name, row.line, options.time_column, expected, _utc(row.at_ms)))
+                continue
             value = float(row.value)
             kept = standing.get(row.at_ms, fresh.get(row.at_ms))
             if kept is not None and kept != value:

@@ -67,6 +67,12 @@ def test_a_bad_row_is_named_with_its_line_and_stops_no_other(client: httpx.Clien
     assert "yesterday" in fault["seen"]
 
 
+def test_rows_of_the_future_are_named_and_not_taken(client: httpx.Client) -> None:
+    for kind in ("interval", "counter"):
+        found = send(client, f"time,energy_kwh\n{DAY}00:00,3.17\n2030-01-01T00:00,5\n", kind=kind).json()
+        assert (found["new"], found["bad"], found["faults"][0]["line"]) == (1, 1, 3)
+
+
 def test_rows_may_come_as_json(client: httpx.Client) -> None:
     rows = [{"time": 1_709_568_000_000, "energy_kwh": "3.17"}, {"time": f"{DAY}00:15:00+08:00", "energy_kwh": "4.001"}]
     response = client.post(

@@ -108,6 +108,26 @@ def test_a_bad_row_is_named_and_stops_nothing_else(desk: Desk, case: Path) -> No
     assert [row.energy_kwh for row in desk.intervals()] == [D(1), D(3)]
 
 
+def test_an_interval_that_has_not_ended_is_named_and_not_written(desk: Desk) -> None:
+    """It is 2026-05-01T00:00Z, 09:00 at the plant."""
+    result = desk.put("2026-05-01T08:45,1", "2026-05-01T09:00,2", "2030-01-01T00:00,5")
+    assert [str(fault) for fault in result.faults] == [
+        "meter.csv:3: start: expected an interval that has ended by now (2026-05-01T00:00:00Z), got one until 2026-05-01T00:15:00Z",
+        "meter.csv:4: start: expected an interval that has ended by now (2026-05-01T00:00:00Z), got one until 2029-12-31T15:15:00Z",
+    ]
+    assert (result.rows, result.new, result.bad, result.booked, result.total_kwh) == (1, 1, 2, 1, 1)
+    assert [row.energy_kwh for row in desk.intervals()] == [D(1)]
+
+
+def test_a_display_of_the_future_is_named_and_not_stored(desk: Desk) -> None:
+    counter = replace(OPTIONS, kind=Kind.COUNTER)
+    result = desk.put("2026-05-01T09:00,100", "2026-05-01T09:00:01,101", options=counter)
+    assert [str(fault) for fault in result.faults] == [
+        "meter.csv:3: start: expected an instant that has passed (now 2026-05-01T00:00:00Z), got 2026-05-01T00:00:01Z"
+    ]
+    assert (result.rows, result.new, result.bad) == (1, 1, 1)
+
+
 def test_comments_and_empty_lines_count_as_lines(desk: Desk) -> None:
     result = desk.put("# from the utility", "", "2026-03-05T00:00,x")
     assert [fault.line for fault in result.faults] == [4]
@@ -167,11 +187,11 @@ def quarters(first_hour: int, last_hour: int, day: str) -> list[str]:
 
 
 def test_the_hour_that_comes_twice_goes_by_the_order_in_the_file(desk: Desk) -> None:
-    day = "2026-10-25"
+    day = "2025-10-26"
     lines = [*quarters(0, 3, day), *quarters(2, 24, day)]
     result = desk.put(*lines, options=replace(OPTIONS, time_zone="Europe/Berlin"))
     assert (result.new, result.bad, result.total_kwh) == (100, 0, 100)
-    assert [row.start_ms for row in desk.intervals()] == [ms("2026-10-24T22:00") + n * QUARTER_MS for n in range(100)]
+    assert [row.start_ms for row in desk.intervals()] == [ms("2025-10-25T22:00") + n * QUARTER_MS for n in range(100)]
 
 
 def test_the_hour_that_is_skipped_is_no_time(desk: Desk) -> None:
