@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,6 @@ from aggregator.accounts.activities import recording
 from aggregator.accounts.activities.activity import STOCK
 from aggregator.accounts.activities.record import activities_in_force, read_activities
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.emissions.factors import known_on
 from aggregator.facility import Facility
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import instant_ms
@@ -130,9 +130,13 @@ def _show(options: argparse.Namespace, facility: Facility, directory: Path) -> i
         ):
             if text:
                 print(f"    {label}: {text}")
-        print(f"    recorded by {record.by} on {known_on(standing.recorded_at_ms)}")
+        print(f"    recorded by {record.by} on {_day(standing.recorded_at_ms, facility)}")
         if standing.decided_at_ms is not None:
             print(
-                f"    {standing.state} by {standing.decided_by} on {known_on(standing.decided_at_ms)}{standing.note and f': {standing.note}'}"
+                f"    {standing.state} by {standing.decided_by} on {_day(standing.decided_at_ms, facility)}{standing.note and f': {standing.note}'}"
             )
     return 0
+
+
+def _day(at_ms: int, facility: Facility) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, facility.zone).date().isoformat()

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from aggregator.emissions.entry import AVERAGE, SIGNALS, Entry, SourceDoc
-from aggregator.emissions.packfile import shipped_pack
+from aggregator.emissions.packfile import BEIJING, shipped_pack
 
 __all__ = [
     "AVERAGE",
@@ -112,5 +112,5 @@ class FactorTable:
 
 
 def known_on(at_ms: int) -> str:
-    """The UTC day of an instant, as a person reads it."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
+    """The day of an instant in Beijing, where a document's day begins (see `packfile`): so that it is the day on the document."""
+    return datetime.fromtimestamp(at_ms / 1000, BEIJING).date().isoformat()

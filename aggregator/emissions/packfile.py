@@ -30,7 +30,7 @@ SHIPPED: Final = ("cn_electricity", "cn_fuels", "process_heat", "gwp")
 ROWS_MAX: Final = 100_000
 TEXT_MAX: Final = 200
 _YEAR: Final = re.compile(r"0|199[0-9]|20[0-9]{2}")
-_BEIJING: Final = timezone(timedelta(hours=8))
+BEIJING: Final = timezone(timedelta(hours=8))
 _NEEDED: Final = ("id", "value", "unit", "mark")
 _COLUMNS: Final = (*_NEEDED, "gas", "region", "facility", "variant", "data_year", "valid_from", "valid_to", "u95_percent",
                    "low", "high", "signal", "boundary", "evidence")  # fmt: skip
@@ -222,7 +222,7 @@ def _entry(row: Mapping[str, Any], source: SourceDoc) -> Entry:
         variant=_text(row, "variant", ""), data_year=_year(row), valid_from_ms=_instant(row, "valid_from"), valid_to_ms=_instant(row, "valid_to"),
         signal=_text(row, "signal", AVERAGE), boundary=_text(row, "boundary", "direct"), u95_percent=_number(row, "u95_percent"),
         mark=_text(row, "mark"), evidence=_text(row, "evidence", ""), low=_number(row, "low"), high=_number(row, "high"), status=status,
-        known_from_ms=round(datetime.combine(source.published_on, time(), _BEIJING).timestamp() * 1000),
+        known_from_ms=round(datetime.combine(source.published_on, time(), BEIJING).timestamp() * 1000),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from aggregator.emissions.factors import AVERAGE, FactorTable, shipped
+from aggregator.emissions.factors import AVERAGE, FactorTable, known_on, shipped
 
 D = Decimal
 FAR_MS = 4_000_000_000_000
@@ -95,6 +95,7 @@ def test_years_are_not_swapped_against_their_announcements() -> None:
 def test_a_factor_is_known_from_the_morning_of_its_publication_in_beijing() -> None:
     known = {v.data_year: v.known_from_ms for v in shipped().versions}
     assert known[2021] == 1_712_851_200_000  # 2024-04-11T16:00:00Z
+    assert known_on(known[2021]) == "2024-04-12"  # the day that stands on announcement 12 of 2024
 
 
 def test_the_table_only_grows() -> None:
