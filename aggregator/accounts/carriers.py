@@ -49,6 +49,7 @@ class _Sum:
     amount: Decimal = Decimal(0)
     intervals: int = 0
     provisional: int = 0
+    time_ms: int = 0
 
 
 def carrier_lines(period: Period) -> Iterator[Line]:
@@ -81,6 +82,7 @@ def lines_of_meter(period: Period, meter: MeterSpec, counts: Counts) -> Iterator
         summed.amount = EXACT.add(summed.amount, row.energy_kwh)
         summed.intervals += 1
         summed.provisional += not row.final
+        summed.time_ms += min(row.end_ms, period.to_ms) - row.start_ms
     for group, summed in sums.items():
         amount, shown = (summed.amount, unit)
         if meter.carrier in ("heat", "steam"):
@@ -99,6 +101,7 @@ def lines_of_meter(period: Period, meter: MeterSpec, counts: Counts) -> Iterator
                 factor=rate.factor, kg=None if rate.factor is None else EXACT.multiply(amount, rate.factor.kg_per_unit), gas=rate.gas,
                 quality=group.grade.quality.name.lower(), reason=group.grade.reason, intervals=0 if n else summed.intervals,
                 provisional=0 if n else summed.provisional, marks=rate.marks, why=rate.why, figures=rate.figures,
+                covered=None if n else period.covered(summed.intervals, summed.time_ms),
             )  # fmt: skip
 
 

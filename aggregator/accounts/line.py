@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Final
 
 
@@ -51,8 +52,9 @@ class Line:
     """`quantity` in `unit` of [start_ms, end_ms) (UTC), exact; None: not known. `kg` CO2e is exact; None: there is no figure, and `why` says why.
 
     `source` names what it was measured or recorded at: meter:incomer, activity:diesel/2026-03, pool:battery. A line sums `intervals`
-    interval rows of one grade and one factor within one local day (0: it was not made of intervals). `quality` and `reason` are the grade's words
-    (good, uncertain, substituted, manual; and why). `figures`: other numbers that belong to it, by name with the unit at its end.
+    interval rows of one grade and one factor within one local day (0: it was not made of intervals). A row may be longer or shorter than the
+    facility's interval: `covered` is what their time comes to in such intervals, None where that is `intervals`. `quality` and `reason` are the grade's
+    words (good, uncertain, substituted, manual; and why). `figures`: other numbers that belong to it, by name with the unit at its end.
     """
 
     source: str
@@ -74,3 +76,9 @@ class Line:
     why: str = ""
     meter_u95_percent: Decimal | None = None
     figures: tuple[tuple[str, Decimal], ...] = ()
+    covered: Fraction | None = None
+
+    @property
+    def covered_intervals(self) -> Fraction | int:
+        """How many of the facility's intervals its rows come to, by time."""
+        return self.intervals if self.covered is None else self.covered

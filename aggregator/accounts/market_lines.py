@@ -34,6 +34,7 @@ class _Sum:
     kwh: Decimal = ZERO
     intervals: int = 0
     provisional: int = 0
+    time_ms: int = 0
 
 
 def market_maker(table: FactorTable, retired: Iterable[Retired]) -> Callable[[Period], Iterator[Line]]:
@@ -50,8 +51,9 @@ def market_maker(table: FactorTable, retired: Iterable[Retired]) -> Callable[[Pe
     return lines
 
 
-# By window and grade: (kWh, intervals, provisional)
-_Windows = dict[tuple[int, int], dict[Grade, tuple[Decimal, int, int]]]
+# (kWh, intervals, provisional, time in ms), by window and grade
+_Figures = tuple[Decimal, int, int, int]
+_Windows = dict[tuple[int, int], dict[Grade, _Figures]]
 
 
 def _windows(period: Period, hourly: bool) -> dict[tuple[int, int], _Windows]:
@@ -63,9 +65,10 @@ def _windows(period: Period, hourly: bool) -> dict[tuple[int, int], _Windows]:
         span = max(first_ms, period.from_ms), min(last_ms, period.to_ms)
         window = (energy.start_ms, energy.end_ms) if hourly else span
         grades = found.setdefault(span, {}).setdefault(window, {})
-        kwh, intervals, provisional = grades.get(energy.grade, (ZERO, 0, 0))
+        kwh, intervals, provisional, time_ms = grades.get(energy.grade, (ZERO, 0, 0, 0))
         grades[energy.grade] = (
             EXACT.add(kwh, energy.kwh), intervals + energy.intervals, provisional + energy.provisional,
+            time_ms + energy.time_until(period.to_ms),
         )  # fmt: skip
     return found
 
@@ -86,7 +89,7 @@ def _year(
     period: Period, table: FactorTable, instruments: list[Retired], windows: _Windows, span: tuple[int, int]
 ) -> Iterator[Line]:
     hourly = period.profile.matching == "hourly"
-    uses = [Use(*window, _total(kwh for kwh, _, _ in of.values())) for window, of in sorted(windows.items())]
+    uses = [Use(*window, _total(kwh for kwh, *_ in of.values())) for window, of in sorted(windows.items())]
     figure = market_based(
         table, period.facility.factor_place(), uses, instruments, period.as_of_ms, "hourly" if hourly else "annual"
     )
@@ -94,12 +97,13 @@ def _year(
     sums: dict[tuple[object, ...], _Sum] = {}
     for use in uses:
         grades = _grades(windows[use.start_ms, use.end_ms])
-        for part, grade, kwh, intervals, provisional in _spread(parts, use.kwh, grades):
+        for part, grade, kwh, intervals, provisional, time_ms in _spread(parts, use.kwh, grades):
             key = (part.tier, part.id, part.source, part.kg_per_kwh, part.marks, grade)
             summed = sums.setdefault(key, _Sum(part, grade))
             summed.kwh = EXACT.add(summed.kwh, kwh)
             summed.intervals += intervals
             summed.provisional += provisional
+            summed.time_ms += time_ms
     for summed in sums.values():
         part, grade = summed.part, summed.grade
         kg = None if part.kg_per_kwh is None else EXACT.multiply(summed.kwh, part.kg_per_kwh)
@@ -107,6 +111,7 @@ def _year(
             source="meters:main", counts=Counts.SCOPE_2, activity="indirect", carrier="electricity", start_ms=span[0], end_ms=span[1],
             quantity=summed.kwh, unit="kWh", factor=applied_part(part), kg=kg, quality=grade.quality.name.lower(), reason=grade.reason,
             intervals=summed.intervals, provisional=summed.provisional, marks=part.marks,
+            covered=period.covered(summed.intervals, summed.time_ms),
             why="; ".join(f"{skipped.candidate}: {skipped.reason}" for skipped in part.skipped) if kg is None else "",
         )  # fmt: skip
     if figure.surplus_kwh:
@@ -123,25 +128,25 @@ def _total(parts: Iterable[Decimal]) -> Decimal:
     return total
 
 
-def _grades(of: dict[Grade, tuple[Decimal, int, int]]) -> list[tuple[Grade, Decimal, int, int]]:
-    """(grade, kWh, intervals, provisional), the best first."""
+def _grades(of: dict[Grade, _Figures]) -> list[tuple[Grade, Decimal, int, int, int]]:
+    """(grade, kWh, intervals, provisional, time in ms), the best first."""
     ordered = sorted(of.items(), key=lambda item: (_ORDER.index(item[0].quality), item[0].reason))
     return [(grade, *figures) for grade, figures in ordered]
 
 
 def _spread(
-    parts: Iterator[MarketPart], kwh: Decimal, grades: list[tuple[Grade, Decimal, int, int]]
-) -> Iterator[tuple[MarketPart, Grade, Decimal, int, int]]:
-    """A window's parts over its grades, in order. A grade's intervals are counted where it ends."""
+    parts: Iterator[MarketPart], kwh: Decimal, grades: list[tuple[Grade, Decimal, int, int, int]]
+) -> Iterator[tuple[MarketPart, Grade, Decimal, int, int, int]]:
+    """A window's parts over its grades, in order. A grade's intervals and their time are counted where it ends."""
     left = kwh
     part = next(parts)
     of_part = part.kwh
-    for grade, of_grade, intervals, provisional in grades:
+    for grade, of_grade, intervals, provisional, time_ms in grades:
         while True:
             taken = min(of_grade, of_part)
             of_grade, of_part, left = of_grade - taken, of_part - taken, left - taken
             last = of_grade <= 0
-            yield part, grade, taken, intervals if last else 0, provisional if last else 0
+            yield part, grade, taken, *((intervals, provisional, time_ms) if last else (0, 0, 0))
             if of_part <= 0 and left > 0:
                 part = next(parts)
                 of_part = part.kwh

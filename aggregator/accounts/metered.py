@@ -40,6 +40,7 @@ class _Sum:
     kwh: Decimal = Decimal(0)
     intervals: int = 0
     provisional: int = 0
+    time_ms: int = 0
 
 
 def location_lines(period: Period) -> Iterator[Line]:
@@ -73,6 +74,7 @@ def lines_of(period: Period, meter: MeterSpec, pieces: Iterable[Piece], counts: 
         summed.kwh = EXACT.add(summed.kwh, piece.kwh)
         summed.intervals += piece.intervals
         summed.provisional += piece.provisional
+        summed.time_ms += piece.time_until(period.to_ms)
     for group, summed in sums.items():
         found = summed.found
         kg = None if found.kg_per_kwh is None else EXACT.multiply(summed.kwh, found.kg_per_kwh)
@@ -80,6 +82,7 @@ def lines_of(period: Period, meter: MeterSpec, pieces: Iterable[Piece], counts: 
             source=f"meter:{meter.device}", counts=counts, activity="indirect", carrier=meter.carrier, start_ms=summed.start_ms,
             end_ms=summed.end_ms, quantity=summed.kwh, unit="kWh", factor=applied(found), kg=kg, quality=group.grade.quality.name.lower(),
             reason=group.grade.reason, intervals=summed.intervals, provisional=summed.provisional, marks=found.marks, why=found.reason,
+            covered=period.covered(summed.intervals, summed.time_ms),
         )  # fmt: skip
 
 

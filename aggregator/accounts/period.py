@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from typing import Protocol
 
 from aggregator.accounts.line import Line
@@ -74,6 +75,11 @@ class Period:
             return lambda device, quantity: [row for row in whole(device, quantity) if from_ms <= row.start_ms < to_ms]
         rows = self.rows
         return lambda device, quantity: rows(device, quantity, from_ms, to_ms)
+
+    def covered(self, intervals: int, time_ms: int) -> Fraction | None:
+        """The facility's intervals that the time of so many rows comes to; None where it is one for each row."""
+        interval_ms = self.facility.interval_ms
+        return None if time_ms == intervals * interval_ms else Fraction(time_ms, interval_ms)
 
     def days(self) -> Iterator[tuple[date, int, int]]:
         """The local days that the span touches, each with its part of the span in ms: 23, 24 or 25 hours of a whole day."""

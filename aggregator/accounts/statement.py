@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from fractions import Fraction
 from itertools import chain
 from typing import Any, Final
 
@@ -16,20 +18,36 @@ ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """`covered` of `expected` intervals have a figure; `substituted` were not measured well, `provisional` are not final yet."""
+    """`covered` of `expected` intervals have a figure; `substituted` were not measured well, `provisional` are not final yet.
+
+    Intervals are the facility's, counted by time: an hour's row is four of 15 minutes. Only `provisional` is a number of rows.
+    """
 
     expected: int
-    covered: int
-    substituted: int
+    time_covered: Fraction | int  # exact
+    time_substituted: Fraction | int
     provisional: int
 
     @property
+    def covered(self) -> int:
+        """Whole ones."""
+        return math.floor(self.time_covered)
+
+    @property
+    def substituted(self) -> int:
+        """A part counts as one."""
+        return math.ceil(self.time_substituted)
+
+    @property
     def percent(self) -> Decimal | None:
-        return None if not self.expected else Decimal(self.covered) / self.expected * 100
+        return self._percent(self.time_covered)
 
     @property
     def substituted_percent(self) -> Decimal | None:
-        return None if not self.expected else Decimal(self.substituted) / self.expected * 100
+        return self._percent(self.time_substituted)
+
+    def _percent(self, part: Fraction | int) -> Decimal | None:
+        return None if not self.expected else Decimal(part.numerator) / (part.denominator * self.expected) * 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +76,18 @@ class Statement:
 
     @property
     def coverage(self) -> Coverage:
-        metered = [line for line in self.of(*SCOPES) if line.intervals]
+        metered = [line for line in self.of(*SCOPES) if line.covered_intervals]
         return Coverage(
             self.expected,
-            sum(line.intervals for line in metered if line.kg is not None),
-            sum(line.intervals for line in metered if line.quality != "good"),
+            sum(line.covered_intervals for line in metered if line.kg is not None),
+            sum(line.covered_intervals for line in metered if line.quality != "good"),
             sum(line.provisional for line in metered),
         )
 
     @property
     def complete(self) -> bool:
         """Whether every expected interval and every recorded activity has a figure."""
-        return self.coverage.covered >= self.expected and all(line.kg is not None for line in self.of(*SCOPES))
+        return self.coverage.time_covered >= self.expected and all(line.kg is not None for line in self.of(*SCOPES))
 
     def encoded(self) -> bytes:
         """Canonical JSON lines, UTF-8: a head, then one line each. The same inputs give the same bytes."""
@@ -103,12 +121,17 @@ def line_order(line: Line) -> tuple[object, ...]:
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: decimals as text, dataclasses as objects, tuples as lists."""
+    """As JSON has it: decimals and fractions as text, dataclasses as objects, tuples as lists. A line has no `covered` where it is None."""
     kind = type(value)
     if kind in _AS_THEY_ARE:
         return value
     if isinstance(value, Decimal):
         return format(value, "f")
+    if kind is Line:
+        names = _names(kind) if value.covered is not None else _WITHOUT_COVERED
+        return {name: plain(getattr(value, name)) for name in names}
+    if kind is Fraction:
+        return str(value)
     if kind is tuple:
         return [plain(each) for each in value]
     if hasattr(value, "__dataclass_fields__"):
@@ -126,6 +149,7 @@ def _names(kind: type[Any]) -> tuple[str, ...]:
     return found
 
 
+_WITHOUT_COVERED: Final = tuple(field.name for field in fields(Line) if field.name != "covered")
 _NAMES: Final[dict[type[Any], tuple[str, ...]]] = {}
 _AS_THEY_ARE: Final = frozenset({str, int, bool, type(None), Counts})
 _CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final, NamedTuple
 
 import msgspec
@@ -85,6 +86,12 @@ class Backed:
         within = _behind(ordered, self.rows)
         return all(row.end_ms <= end for (_, end), rows in zip(ordered, within, strict=True) for row in rows)
 
+    def interval_ms(self, to_ms: int) -> Fraction:
+        """How long an interval of the facility is by what the lines say: the time of the rows, before `to_ms`, by how many they say it covers. 0: it covers none."""
+        covered = sum(line.covered_intervals for _, line in self.lines)
+        time_ms = sum(min(row.end_ms, to_ms) - row.start_ms for row in self.rows)
+        return Fraction(time_ms) / covered if covered > 0 else Fraction(0)
+
     def each(self) -> Iterator[tuple[int, Line, list[Interval]]]:
         """Line by line with its own intervals; only where the lines are `apart`."""
         ordered = sorted(self.lines, key=lambda pair: (pair[1].start_ms, pair[1].end_ms))
@@ -96,7 +103,7 @@ class Backed:
 def counted(line: Line, carriers: Mapping[str, str]) -> tuple[str, Decimal] | None:
     """The quantity that a line sums and the line's unit per unit of it; None where it is not made of metered intervals alone. `carriers`: by device."""
     device = line.source.removeprefix(METER)
-    if not line.intervals or (line.source == device and line.source != MAINS):
+    if not line.covered_intervals or (line.source == device and line.source != MAINS):
         return None
     if line.source == MAINS or carriers.get(device) == "electricity":
         drawn = line.counts in (Counts.SCOPE_2, Counts.CAUSED) and (line.carrier, line.unit) == ("electricity", "kWh")
@@ -140,13 +147,9 @@ def unclaimed(statement: Statement, meters: Sequence[MeterSpec], rows: Sequence[
     return sorted(left.items())
 
 
-def least_expected(statement: Statement, meters: Sequence[MeterSpec], rows: Iterable[Interval]) -> int:
-    """How many intervals the grid connections must at least have had: as many as the longest that they have fit into the span."""
-    own = set(mains(meters))
-    longest_ms = max(
-        (row.end_ms - row.start_ms for row in rows if row.device in own and row.quantity == IMPORT), default=0
-    )
-    return 0 if longest_ms <= 0 else (statement.to_ms - statement.from_ms) // longest_ms * len(own)
+def least_expected(statement: Statement, meters: Sequence[MeterSpec], interval_ms: Fraction) -> int:
+    """How many intervals of that length the grid connections must at least have had."""
+    return 0 if interval_ms <= 0 else (statement.to_ms - statement.from_ms) // interval_ms * len(mains(meters))
 
 
 def interval_kg(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -175,6 +176,7 @@ class _Figures:
     def _sums(self, statement: Statement, rows: list[Interval], meters: list[MeterSpec], seen: StatementSeen) -> None:
         """Lines of metered energy are sums of the bundle's intervals: of each meter and grade, and line by line where time tells them apart."""
         file, below = of_profile(STATEMENTS, statement.profile), of_profile(INTERVALS, statement.profile)
+        lengths_ms: set[Fraction] = set()
         for each in backed(statement, meters, rows):
             unit, quantities = (
                 each.lines[0][1].unit,
@@ -192,9 +194,13 @@ class _Figures:
                     expected = f"{len(own)} intervals with {amount} {unit}, as in {below}"
                     of = f"line {number + 2}, {line.source}"
                     self._verdict.fault(file, expected, f"{line.intervals} with {line.quantity} {unit}", of)
+            lengths_ms.add(each.interval_ms(statement.to_ms))
             seen.summed += len(each.lines)
             seen.intervals += len(each.rows)
-        least = least_expected(statement, meters, rows)
+        if len(lengths_ms) > 1 and any(line.covered is not None for line in statement.lines):
+            said = ", ".join(f"{each} ms" for each in sorted(lengths_ms))
+            self._verdict.fault(file, "lines that cover the time of their intervals", f"intervals that would be {said}")
+        least = least_expected(statement, meters, min(lengths_ms, default=Fraction(0)))
         if statement.expected < least:
             self._verdict.fault(file, f"at least {least} expected intervals", statement.expected)
         for device, count in unclaimed(statement, meters, rows):

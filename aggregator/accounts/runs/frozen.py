@@ -1,8 +1,10 @@
 """Statements, and the rules they were made under, as bytes that are kept for good, and back. Not where they are kept (see `runs`)."""
 
+import re
 import zlib
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from fractions import Fraction
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -13,6 +15,7 @@ from aggregator.facility import Facility
 
 MOST_BYTES: Final = 512 << 20  # of a statement, unpacked
 _T = TypeVar("_T")
+_FRACTION: Final = re.compile(r"[0-9]{1,18}(/[1-9][0-9]{0,17})?")
 
 
 class NotAsFrozen(ValueError):
@@ -78,6 +81,13 @@ def unpacked(raw: bytes) -> bytes:
 
 def _decoded(raw: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return msgspec.json.decode(raw, type=kind, dec_hook=_fraction)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise NotAsFrozen(f"expected {kind.__name__.strip('_').lower()} in JSON, {error}") from error
+
+
+def _fraction(kind: type[Any], value: object) -> Fraction:
+    """What JSON has as text. Raises ValueError."""
+    if kind is not Fraction or not isinstance(value, str) or not _FRACTION.fullmatch(value):
+        raise ValueError(f"expected a fraction such as 97/3, got {str(value)[:64]!r}")
+    return Fraction(value)

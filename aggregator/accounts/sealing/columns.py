@@ -35,7 +35,7 @@ def without_factor(_at_ms: int) -> Resolution:
 class Piece:
     """Energy under one factor and of one grade within one local day: of a row, a part of a row, or `intervals` rows at once.
 
-    `intervals` is 0 for what is left of a row whose beginning is another piece.
+    `intervals` is 0 for what is left of a row whose beginning is another piece. `time_ms` is what the rows and parts come to, without what lies between.
     """
 
     start_ms: int
@@ -45,6 +45,11 @@ class Piece:
     grade: Grade
     intervals: int
     provisional: int
+    time_ms: int
+
+    def time_until(self, to_ms: int) -> int:
+        """`time_ms` as far as it lies before `to_ms`; only a piece of a single row may reach over it."""
+        return self.time_ms if self.end_ms <= to_ms else max(0, to_ms - self.start_ms)
 
 
 class Spans:
@@ -101,6 +106,7 @@ def pieces_of_columns(chunk: Chunk, spans: Spans, resolve: Resolve) -> Iterator[
         start, end, key, mantissa, digits = (each[order] for each in (start, end, key, mantissa, digits))
     begin = np.concatenate(([0], np.flatnonzero(key[1:] != key[:-1]) + 1))
     counts = np.diff(begin, append=len(key)).tolist()
+    times = np.add.reduceat(end - start, begin).tolist()
     scale = int(digits.max())
     sums = _sums(mantissa, digits, scale, begin)
     shown = np.maximum.reduceat(digits, begin).tolist()
@@ -110,14 +116,14 @@ def pieces_of_columns(chunk: Chunk, spans: Spans, resolve: Resolve) -> Iterator[
         kwh = Decimal(sums[place] // 10 ** (scale - shown[place])).scaleb(-shown[place], EXACT)
         count = counts[place]
         factor = spans.factors[code // len(chunk.grades)]
-        yield Piece(starts[place], ends[place], kwh, factor, grade, count, 0 if final else count)
+        yield Piece(starts[place], ends[place], kwh, factor, grade, count, 0 if final else count, times[place])
 
 
 def _cut(energy: Energy, grade: Grade, resolve: Resolve) -> Iterator[Piece]:
     """An energy as `booking.parts` cuts it."""
     for at_ms, to_ms, kwh, factor in parts(energy, resolve):
         begins = at_ms == energy.start_ms
-        yield Piece(at_ms, to_ms, kwh, factor, grade, int(begins), int(begins and not energy.final))
+        yield Piece(at_ms, to_ms, kwh, factor, grade, int(begins), int(begins and not energy.final), to_ms - at_ms)
 
 
 def _sums(mantissa: Any, digits: Any, scale: int, begin: Any) -> list[int]:

@@ -10,6 +10,7 @@ import pytest
 
 from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.accounts.line import Counts
+from aggregator.accounts.runs.frozen import statement_of
 from aggregator.emissions.instruments import Instrument, Instruments
 from aggregator.emissions.intensity import GridIntensities, HourlyFactor
 from aggregator.facility import Facility, MeterSpec, Role
@@ -208,3 +209,29 @@ def test_a_question_that_is_none_is_refused_with_what_was_expected(
     with pytest.raises(CannotCompile) as refused:
         bench.accounts().statement(facility, profile, from_ms, to_ms)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["GHGP-LB", "GHGP-MB", "GHGP-MB-HOURLY"])
+@pytest.mark.parametrize(
+    ("rows", "step_s", "covered", "percent", "complete"),
+    [(96, 300, 32, D(100) / 3, False), (288, 300, 96, D(100), True), (24, 3600, 96, D(100), True), (97, 300, 32, D(9700) / 288, False), (96, 900, 96, D(100), True)],
+)  # fmt: skip
+def test_coverage_counts_the_facility_s_intervals_by_time_whatever_length_the_rows_have(
+    bench: Bench, name: str, rows: int, step_s: int, covered: int, percent: Decimal, complete: bool
+) -> None:
+    """By hand, of a day of 96 quarters: 300 s are a third of one, an hour is four."""
+    bench.measured(ms("2026-01-01"), *["1"] * rows, step_ms=step_s * 1000)
+    bench.measured(ms("2026-01-01"), *["0"] * 96, device="second")
+    made = bench.accounts().statement("works", name, ms("2026-01-01"), ms("2026-01-02"))
+    found = made.coverage
+    assert sum(line.intervals for line in made.lines if line.counts is Counts.SCOPE_2) == rows + 96
+    assert (found.expected, found.covered, made.complete) == (192, covered + 96, complete)
+    assert found.percent is not None
+    assert abs(found.percent - (percent + 100) / 2) < D("1e-20")
+    assert statement_of(made.encoded()) == made
+
+
+def test_a_row_that_reaches_over_the_end_covers_only_what_lies_before_it(bench: Bench) -> None:
+    bench.measured(ms("2026-01-01T23:30"), "4", step_ms=HOUR)
+    made = bench.accounts().statement("works", "GHGP-LB", ms("2026-01-01"), ms("2026-01-02"))
+    assert (made.coverage.covered, [line.covered for line in made.lines]) == (2, [2])

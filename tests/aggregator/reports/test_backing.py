@@ -1,11 +1,21 @@
 """Which intervals stand behind which lines: by hand, for electricity under several factors, for gas and heat, and where something lacks."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 from aggregator.accounts.line import Applied, Counts, Line
 from aggregator.accounts.statement import Statement
 from aggregator.intervals.meter import MeterSpec, Role
-from aggregator.reports.backing import IMPORT, Interval, backed, counted, energy_of, interval_kg, unclaimed
+from aggregator.reports.backing import (
+    IMPORT,
+    Interval,
+    backed,
+    counted,
+    energy_of,
+    interval_kg,
+    least_expected,
+    unclaimed,
+)
 from wire.reading import Quality
 
 D = Decimal
@@ -94,3 +104,13 @@ def test_what_is_not_metered_has_no_intervals_to_be_found() -> None:
     assert counted(line("activity:diesel", 0, 4, "1", 0), CARRIERS) is None
     assert counted(line("part:press", 0, 4, "1", 4, counts=Counts.ALLOCATED), CARRIERS) is None
     assert counted(line("meter:incomer", 0, 4, "1", 4, counts=Counts.EXPORTED), CARRIERS) is None
+
+
+def test_what_lines_say_to_cover_gives_the_facility_s_interval_and_how_many_there_must_be() -> None:
+    """Four rows of a quarter hour are an hour: one interval of 60 minutes, twelve of 5; of the two grid connections each has as many in the hour."""
+    rows = [interval(at, "1") for at in range(4)]
+    for covered, length_ms, least in ((None, QUARTER, 8), (Fraction(1), HOUR, 2), (Fraction(12), 300_000, 24)):
+        said = statement(line("meter:incomer", 0, 4, "4", 4, covered=covered))
+        (found,) = backed(said, METERS, rows)
+        assert found.interval_ms(said.to_ms) == length_ms
+        assert least_expected(said, METERS, found.interval_ms(said.to_ms)) == least
