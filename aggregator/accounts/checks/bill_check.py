@@ -22,6 +22,9 @@ from wire.reading import Quality
 
 CAUSES: Final = ("clock", "multiplier", "display", "gap", "arithmetic", "remainder")
 EXACT_IN_SUM: Final = ("counter-diff", "manual")  # estimated in shape only: their sum is a difference of displays
+IMPORTED: Final = (
+    "import"  # the source of energies that came from a file: no display stands behind them, so none is multiplied
+)
 _DAY_MS: Final = 86_400_000
 _ZERO: Final = Fraction(0)
 
@@ -120,9 +123,10 @@ def _causes(
         booked = sum((Fraction(row.energy_kwh) for row in gaps), _ZERO)
         gap = min(max(rest, -booked), most - booked)
     ours = meter.multiplier_at(bill.read_from_ms)
+    imported = ", imported energies have no display" if any(row.source == IMPORTED for row in rows) else ""
     found = (
         Cause("clock", read - asked, "the displays were read at other times than the period's ends"),
-        Cause("multiplier", scaled - read, f"billed with {bill.multiplier}, settled with {ours}"),
+        Cause("multiplier", scaled - read, f"billed with {bill.multiplier}, settled with {ours}{imported}"),
         Cause(
             "display", display, f"the bill's displays differ by {displayed}, the readings of the same instants by {own}"
         ),
@@ -136,13 +140,13 @@ def _causes(
 def _energy(
     rows: Iterable[IntervalRow], from_ms: int, to_ms: int, meter: MeterSpec | None = None, multiplier: Decimal | None = None
 ) -> Fraction:  # fmt: skip
-    """kWh of [from_ms, to_ms), parts of intervals in proportion to time; with a multiplier as if it had been that one."""
+    """kWh of [from_ms, to_ms), parts of intervals in proportion to time; with a multiplier as if displays had been settled with that one."""
     total = _ZERO
     for row in rows:
         within_ms = min(row.end_ms, to_ms) - max(row.start_ms, from_ms)
         if within_ms > 0:
             kwh = Fraction(row.energy_kwh) * Fraction(within_ms, row.end_ms - row.start_ms)
-            if meter is not None and multiplier is not None:
+            if meter is not None and multiplier is not None and row.source != IMPORTED:
                 kwh *= Fraction(multiplier) / Fraction(meter.multiplier_at(row.start_ms))
             total += kwh
     return total
@@ -190,10 +194,13 @@ def _demand(bill: Bill, meter: MeterSpec, rows: Sequence[IntervalRow], facility:
     windowed = _highest(inside, bill.demand.window_ms, slip_ms)
     if plain is None or windowed is None:
         return None
-    factor = Fraction(1)
-    if bill.multiplier is not None:
-        factor = Fraction(bill.multiplier) / Fraction(meter.multiplier_at(windowed[1]))
-    scaled = windowed[0] * (factor - 1)
+    window = windowed[1], windowed[1] + bill.demand.window_ms
+    more = (
+        _ZERO
+        if bill.multiplier is None
+        else _energy(inside, *window, meter, bill.multiplier) - _energy(inside, *window)
+    )
+    scaled = more * MS_PER_H / bill.demand.window_ms
     billed = Fraction(bill.demand.kw)
     return DemandCheck(plain[0], windowed[0] - plain[0], scaled, billed - windowed[0] - scaled, windowed[1])
 

@@ -73,6 +73,21 @@ def test_another_multiplier_is_named(plant: LivePlant) -> None:
     assert causes(checked(plant, "incomer,2026-05-01,2026-05-02,12000,1000,1240,50")) == {"multiplier": 2400}
 
 
+def test_imported_energy_has_no_display_and_is_not_multiplied(plant: LivePlant) -> None:
+    rows = [
+        IntervalRow("works", "incomer", "energy_import_kwh", at_ms, at_ms + QUARTER_MS, D(100), Grade(Quality.GOOD, "imported"), final=True, source="import")
+        for at_ms in range(T, T + 48 * QUARTER_MS, QUARTER_MS)
+    ]  # fmt: skip
+    plant.ledger.put_intervals(rows, plant.now_ms)
+    found = checked(plant, "incomer,2026-05-01,2026-05-01T12:00,4890,100,104.89,1000,,,480,15,block")
+    assert causes(found) == {"remainder": 90}  # 48 quarter hours are 4800
+    assert found.demand is not None
+    assert (found.demand.ledger_kw, found.demand.multiplier_kw, found.demand.remainder_kw) == (400, 0, 80)
+    plant.book(T + 48 * QUARTER_MS, *["100"] * 48)
+    half = checked(plant, "incomer,2026-05-01,2026-05-02,10800,,,50")
+    assert causes(half) == {"multiplier": 1200}  # of the half that our meter counted
+
+
 def test_displays_that_were_read_later_are_another_clock(plant: LivePlant) -> None:
     plant.book(T, *["100"] * 96, *["40"] * 8)
     late = "incomer,2026-05-01,2026-05-02,9480,1000,1237,40,2026-05-01T00:30,2026-05-02T00:30"
