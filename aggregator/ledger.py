@@ -505,11 +505,14 @@ def _touch(db: sqlite3.Connection, rows: Sequence[IntervalRow], now_ms: int) -> 
 def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
     """Whether a figure takes the place of one that stands: not the measured one of an imported one, nor the reverse once it is final.
 
-    An estimate gives way to any final figure and takes the place of estimates only; one entered by hand gives way to a measured one.
+    An estimate gives way to any final figure and takes the place of estimates only; one entered by hand gives way to a measured one,
+    and corrects an imported one.
     """
     if ESTIMATE in (row.source, kept.source):
         return (row.final or not kept.final) and kept.source == ESTIMATE and _content(row) != _content(kept)
     if kept.source == MANUAL and row.source == "measured":
+        return row.final
+    if row.source == MANUAL and kept.source == "import" and kept.grade.reason == "imported":
         return row.final
     if kept.source != row.source and (kept.source == "import" or kept.final):
         return False

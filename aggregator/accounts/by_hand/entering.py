@@ -165,7 +165,10 @@ class Entering:
     def amount(
         self, facility: str, device: str, quantity: str, start_ms: int, energy_kwh: Decimal, entry: Entry
     ) -> ToldAmount:
-        """Enters the energy of one interval of the facility's length; it stands until it is corrected or measured."""
+        """Enters the energy of one interval of the facility's length; it stands until it is corrected or measured.
+
+        In the place of an imported one it is a correction and needs a reason.
+        """
         self._series(facility, device, quantity)
         end_ms = start_ms + self._facility(facility).interval_ms
         if start_ms % (end_ms - start_ms):
@@ -175,7 +178,14 @@ class Entering:
         taken = [
             row for row in standing if row.end_ms > start_ms and row.final and row.source not in (MANUAL, ESTIMATE)
         ]
-        if taken:
+        imported = next(
+            (row for row in taken if _imported(row) and (row.start_ms, row.end_ms) == (start_ms, end_ms)), None
+        )
+        if imported is not None and imported.energy_kwh == energy_kwh:
+            raise Unfit("kwh", "another energy than the imported one, which stands", energy_kwh)
+        if imported is not None and not entry.reason.strip():
+            raise Unfit("reason", f"why the imported {imported.energy_kwh} kWh is corrected", "nothing")
+        if imported is None and taken:
             row = taken[0]
             raise Unfit(
                 "start", "an interval without a figure", f"{row.energy_kwh} kWh ({row.source}) at {_utc(row.start_ms)}"
@@ -273,6 +283,11 @@ class Entering:
         for name, text in (("evidence", entry.evidence), ("by", entry.by), ("reason", entry.reason)):
             if len(text) > TEXT_MAX:
                 raise Unfit(name, f"at most {TEXT_MAX} characters", len(text))
+
+
+def _imported(row: IntervalRow) -> bool:
+    """Whether it was imported as an energy, not settled from imported counter readings."""
+    return row.source == "import" and row.grade.reason == "imported"
 
 
 def _between(before: Shown | None, after: Shown | None, at_ms: int) -> Decimal | None:

@@ -14,6 +14,7 @@ import pytest
 from live_plant import LivePlant, Server
 
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
+from aggregator.imports import ImportOptions, import_csv
 from aggregator.ledger import IntervalRow
 from aggregator.settings import Http
 from aggregator.settle import Settler
@@ -209,6 +210,35 @@ def test_an_interval_by_hand_stands_until_it_is_measured(plant: LivePlant, clien
     assert (row.energy_kwh, row.source, row.version) == (D(24), "measured", 3)
     refused = post(client, "/amounts", start_ms=T, energy_kwh="25", reason="I saw it")
     assert (refused.status_code, refused.json()["seen"]) == (422, "24 kWh (measured) at 2026-05-01T00:00:00Z")
+
+
+def test_an_interval_by_hand_corrects_an_imported_one_and_says_why(
+    plant: LivePlant, client: httpx.Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "may.csv"
+    options = ImportOptions("works", "incomer")
+
+    def imported(*rows: str) -> list[str]:
+        file.write_text("\n".join(["start,energy_kwh", *rows, ""]))
+        return [str(fault) for fault in import_csv(file, options, plant.books).faults]
+
+    assert imported("2026-05-01T00:00,300", "2026-05-01T00:15,4") == []
+    plant.now_ms += 1
+    right = {"start_ms": T, "energy_kwh": "3"}
+    refused = post(client, "/amounts", **right)
+    assert (refused.json()["thing"], refused.json()["expected"]) == ("reason", "why the imported 300 kWh is corrected")
+    assert post(client, "/amounts", start_ms=T, energy_kwh="300", reason="?").json()["thing"] == "kwh"
+    assert post(client, "/amounts", **right, reason="the point was lost").json()["version"] == 1
+    row, other = finals(plant)
+    assert (row.energy_kwh, row.source, row.version, other.energy_kwh, other.source) == (3, "manual", 2, 4, "import")
+    old, _ = plant.ledger.interval_versions(row)
+    assert (old.row.energy_kwh, old.row.source, old.superseded_at_ms) == (300, "import", plant.now_ms)
+    assert plant.books.total("works", T, T + 1_800_000).kg == D("3.5")  # 7 kWh x 0.5
+    assert plant.books.total("works", T, T + 1_800_000, plant.now_ms - 1).kg == 152
+    assert imported("2026-05-01T00:00,300") == [
+        "may.csv:2: energy_kwh: expected 3 kWh, which stands for 2026-05-01T00:00:00Z (manual), got 300 kWh"
+    ]
+    assert [row.energy_kwh for row in finals(plant)] == [3, 4]
 
 
 def test_a_meter_that_is_only_read_by_hand_can_be_exchanged(plant: LivePlant, client: httpx.Client) -> None:
