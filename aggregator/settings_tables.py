@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aggregator.catalogue import Retention, SeriesRule
+from aggregator.emissions.lint import plausible_range
 from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
@@ -38,6 +39,14 @@ def _above_zero(value: Decimal) -> Decimal:
 def _not_below_zero(value: Decimal) -> Decimal:
     if value < 0:
         raise PydanticCustomError("expected", "0 or a number above it")
+    return value
+
+
+def _plausible_factor(value: Decimal) -> Decimal:
+    """Within the range that the registry's lint holds a facility's own factor to, kg/kWh."""
+    bounds = plausible_range("override.electricity")
+    if bounds is not None and not bounds.low <= value <= bounds.high:
+        raise PydanticCustomError("expected", f"{bounds.low} to {bounds.high} {bounds.unit}")
     return value
 
 
@@ -275,7 +284,7 @@ class StorageTable(_Table):
 class FactorTable(_Table):
     """`[facility.factor]` or `[[facility.factor]]`: an emission factor of the facility's own."""
 
-    kg_per_kwh: FactorDecimal
+    kg_per_kwh: Annotated[FactorDecimal, AfterValidator(_plausible_factor)]
     source: Text
     valid_from: Instant | None = None
     valid_to: Instant | None = None

@@ -41,12 +41,17 @@ def _ranges() -> dict[str, Range]:
     }
 
 
+def plausible_range(*names: str) -> Range | None:
+    """The narrowest row of packs/plausible.toml that names one of them."""
+    fitting = [pattern for pattern in _ranges() if any(fnmatchcase(name, pattern) for name in names)]
+    return _ranges()[max(fitting, key=lambda pattern: len(pattern.replace("*", "")))] if fitting else None
+
+
 def plausible(entry: Entry) -> Range | None:
     """The range of a factor: the narrowest row of packs/plausible.toml that names it, else the entry's own."""
-    names = (f"{entry.id} {entry.gas}", entry.id)
-    fitting = [pattern for pattern in _ranges() if any(fnmatchcase(name, pattern) for name in names)]
-    if fitting:
-        return _ranges()[max(fitting, key=lambda pattern: len(pattern.replace("*", "")))]
+    found = plausible_range(f"{entry.id} {entry.gas}", entry.id)
+    if found is not None:
+        return found
     if entry.low is not None and entry.high is not None:
         return Range(entry.unit, entry.low, entry.high)
     return None
