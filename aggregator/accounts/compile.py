@@ -34,6 +34,7 @@ from aggregator.emissions.recorded import electricity_pack, own_factors
 from aggregator.emissions.registry import Registry
 from aggregator.emissions.resolution import HourlyLookup, Resolution, resolve
 from aggregator.facility import Facility
+from aggregator.intervals.written_time import written
 from aggregator.ledger import IntervalRow, Ledger
 
 REGISTRY_NAME: Final = "factors.sqlite"  # in the data directory, beside the ledger
@@ -99,7 +100,7 @@ class Accounts:
         ):
             raise CannotCompile(
                 f"span: expected its end after its begin, five years at most, both on a boundary of {facility.interval_s} s,"
-                f" got {from_ms} to {to_ms}"
+                f" got {written(from_ms, facility.zone)} to {written(to_ms, facility.zone)}"
             )
         path: Path | str = self.data_directory / REGISTRY_NAME
         path = path if Path(path).exists() else ":memory:"

@@ -183,7 +183,9 @@ class Problem:
         }  # fmt: skip
         for name, values in series.items():
             if len(values) != steps or not bool(np.isfinite(values).all()):
-                raise ProblemFault(f"{name}: expected {steps} finite values, got {len(values)}")
+                missing = int((~np.isfinite(values)).sum())
+                which = f", {missing} of them not finite" if missing else ""
+                raise ProblemFault(f"{name}: expected {steps} finite values, got {len(values)}{which}")
         if bool((self.pv_kw < 0).any()):
             raise ProblemFault(f"pv_kw: expected 0 or above, got {float(self.pv_kw.min())}")
         for name, value in (("import_limit_kw", self.import_limit_kw), ("export_limit_kw", self.export_limit_kw)):

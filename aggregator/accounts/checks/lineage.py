@@ -23,6 +23,7 @@ from aggregator.facility import Facility, MeterSpec, Multiplier
 from aggregator.intervals.boundaries import Boundary
 from aggregator.intervals.counter import CounterEvent
 from aggregator.intervals.series import displayed
+from aggregator.intervals.written_time import written
 from aggregator.ledger import IntervalRow, IntervalVersion
 from aggregator.settle import COUNTERS, IMPORT_EDGE, Settler
 from aggregator.stores.store import SeriesKey
@@ -174,7 +175,7 @@ class Lineage:
         rows = self._settler.ledger.intervals(facility, device, quantity, at_ms - 86_400_000, at_ms + 1, as_of_ms)
         found = [row for row in rows if row.start_ms <= at_ms < row.end_ms]
         if not found:
-            raise NotTraced(f"at: expected an instant within an interval of {device} {quantity}, got {at_ms}")
+            raise NotTraced(f"at: expected an instant within an interval of {device} {quantity}, got {written(at_ms)}")
         return self.traced(found[-1], as_of_ms)
 
     def traced(self, row: IntervalRow, as_of_ms: int | None = None) -> IntervalTrace:

@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from aggregator.accounts.period import Intervals, Period
 from aggregator.audit import tree
+from aggregator.intervals.written_time import written
 from aggregator.ledger import IntervalRow
 
 
@@ -136,7 +137,7 @@ def input_proof(series: Sequence[Series], rows: Sequence[IntervalRow], start_ms:
     ordered = sorted(rows, key=_time)
     at = next((at for at, row in enumerate(ordered) if row.start_ms == start_ms), None)
     if at is None:
-        raise LookupError(f"expected the start of an interval, none starts at {start_ms}")
+        raise LookupError(f"expected the start of an interval, none starts at {written(start_ms)}")
     name = (ordered[at].device, ordered[at].quantity)
     of = next((of for of, each in enumerate(series) if each.name == name), None)
     if of is None:

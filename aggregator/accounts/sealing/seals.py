@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordFile, RecordsRefused
 from aggregator.accounts.sealing.file import MAX_ROWS, Chunk, SealedFiles, SealedRow, write_file
+from aggregator.intervals.written_time import written
 from aggregator.ledger import Ledger
 
 SEALED_DIRECTORY: Final = "sealed"  # in the data directory
@@ -145,7 +146,9 @@ class Seals:
             total += len(rows)
         if not total:
             raise RecordsRefused(
-                [f"{facility}: expected interval energies to seal, there are none from {from_ms} to {to_ms}"]
+                [
+                    f"{facility}: expected interval energies to seal, there are none from {written(from_ms)} to {written(to_ms)}"
+                ]
             )
         flush()
         seal = Seal(facility, from_ms, to_ms, version, now_ms, changed(), total, digest.hexdigest(), by, tuple(files))
@@ -167,7 +170,9 @@ class Seals:
         """The latest version of the very period, if there is one."""
         if to_ms > now_ms:
             raise RecordsRefused(
-                [f"{facility}: expected a period that is over, it lasts until {to_ms}, now is {now_ms}"]
+                [
+                    f"{facility}: expected a period that is over, it lasts until {written(to_ms)}, now is {written(now_ms)}"
+                ]
             )
         standing = None
         for seal in self.all(facility):
@@ -176,7 +181,7 @@ class Seals:
             elif seal.from_ms < to_ms and from_ms < seal.to_ms:
                 raise RecordsRefused(
                     [
-                        f"{facility}: expected a period apart from those sealed, {seal.from_ms} to {seal.to_ms} overlaps it"
+                        f"{facility}: expected a period apart from those sealed, {written(seal.from_ms)} to {written(seal.to_ms)} overlaps it"
                     ]
                 )
         if standing is not None and ledger.intervals_changed_ms(facility, from_ms, to_ms) < standing.sealed_at_ms:

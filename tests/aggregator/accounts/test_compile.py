@@ -199,7 +199,13 @@ def test_an_hourly_series_is_a_sum_of_products_and_marginal_figures_stand_apart(
     [
         ("nowhere", "OPS", 0, QUARTER, "facility: expected one of works, got 'nowhere'"),
         ("works", "BEST", 0, QUARTER, "profile: expected one of OPS"),
-        ("works", "OPS", QUARTER, QUARTER, "span: expected its end after its begin"),
+        (
+            "works",
+            "OPS",
+            QUARTER,
+            QUARTER,
+            "both on a boundary of 900 s, got 1970-01-01T08:15+08:00 to 1970-01-01T08:15+08:00",
+        ),
         ("works", "OPS", 1, QUARTER, "on a boundary of 900 s"),
     ],
 )

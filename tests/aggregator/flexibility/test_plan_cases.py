@@ -191,7 +191,7 @@ def test_no_charger_is_left_between_0_and_its_least_power() -> None:
     ("fault", "said"),
     [
         ({"import_limit_kw": -1.0}, "import_limit_kw: expected a limit"),
-        ({"load_kw": [1.0, 2.0, float("nan")]}, "load_kw: expected 3 finite values"),
+        ({"load_kw": [1.0, 2.0, float("nan")]}, "load_kw: expected 3 finite values, got 3, 1 of them not finite"),
         ({"sessions": [Session("ev", 2, 5, 0, 1, 10, 7)]}, "ev: expected 0 <= arrival < departure <= 3, got 2 and 5"),
         ({"storage": [Storage("b", 10, 11, 1, 1)]}, "b: expected 0 <= start_kwh <= capacity_kwh, got 11 of 10"),
         ({"branches": [Branch("line", 1.0, {"car": 1.0})]}, "branch line: expected members among the assets, got car"),
