@@ -206,7 +206,7 @@ class Runs:
                 ),
             )  # fmt: skip
             assert cursor.lastrowid is not None
-            self._stand(cursor.lastrowid, SETTLED if made.settled else PROVISIONAL, operator, reason, now_ms)
+            self._stand(cursor.lastrowid, SETTLED if made.settled(now_ms) else PROVISIONAL, operator, reason, now_ms)
         return self.run(cursor.lastrowid)
 
     def approve(self, no: int, by: str, now_ms: int, note: str = "") -> Run:

@@ -41,11 +41,10 @@ class Calculation:
         """Hex; see `inputs`."""
         return input_root(self.series)
 
-    @property
-    def settled(self) -> bool:
-        """Whether the span was over and no interval provisional."""
+    def settled(self, now_ms: int) -> bool:
+        """Whether the span was over, also by now, and no interval provisional: nobody knows what will be known."""
         said = self.statement
-        return said.to_ms <= said.as_of_ms and not said.coverage.provisional
+        return said.to_ms <= min(said.as_of_ms, now_ms) and not said.coverage.provisional
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,3 +184,11 @@ def test_the_leaf_of_a_run_holds_what_never_changes_and_is_no_batch_digest(runs:
     runs.approve(1, "bo", 3 * DAY)
     assert runs.run(1).leaf() == leaf
     assert len(leaf) > 32
+
+
+def test_a_span_of_the_future_is_not_over_whatever_time_it_is_asked_as_known_at(runs: Runs) -> None:
+    made = calculation(as_of_ms=9 * DAY)
+    assert runs.add(made, "Li Wei", "", DAY - 1).state == "provisional"
+    assert runs.add(made, "Li Wei", "", DAY).state == "settled"
+    with pytest.raises(RecordsRefused, match="expected a settled run, it is provisional"):
+        runs.approve(1, "Wang Fang", 2 * DAY)
