@@ -15,7 +15,7 @@ from aggregator.accounts.by_hand.line import BESIDE_MS
 from aggregator.accounts.checks.bill import Bill, TariffPeriod
 from aggregator.facility import Facility, MeterSpec
 from aggregator.intervals.counter import HEADROOM, MS_PER_H
-from aggregator.ledger import ESTIMATE, IntervalRow
+from aggregator.ledger import ESTIMATE, MANUAL, IntervalRow
 from aggregator.settle import Settler
 from aggregator.stores.store import SeriesKey
 from wire.reading import Quality
@@ -123,10 +123,12 @@ def _causes(
         booked = sum((Fraction(row.energy_kwh) for row in gaps), _ZERO)
         gap = min(max(rest, -booked), most - booked)
     ours = meter.multiplier_at(bill.read_from_ms)
-    imported = ", imported energies have no display" if any(row.source == IMPORTED for row in rows) else ""
+    apart = (
+        ", imported and entered energies have no display" if any(row.source in WITHOUT_DISPLAY for row in rows) else ""
+    )
     found = (
         Cause("clock", read - asked, "the displays were read at other times than the period's ends"),
-        Cause("multiplier", scaled - read, f"billed with {bill.multiplier}, settled with {ours}{imported}"),
+        Cause("multiplier", scaled - read, f"billed with {bill.multiplier}, settled with {ours}{apart}"),
         Cause(
             "display", display, f"the bill's displays differ by {displayed}, the readings of the same instants by {own}"
         ),
@@ -146,7 +148,7 @@ def _energy(
         within_ms = min(row.end_ms, to_ms) - max(row.start_ms, from_ms)
         if within_ms > 0:
             kwh = Fraction(row.energy_kwh) * Fraction(within_ms, row.end_ms - row.start_ms)
-            if meter is not None and multiplier is not None and row.source != IMPORTED:
+            if meter is not None and multiplier is not None and row.source not in WITHOUT_DISPLAY:
                 kwh *= Fraction(multiplier) / Fraction(meter.multiplier_at(row.start_ms))
             total += kwh
     return total

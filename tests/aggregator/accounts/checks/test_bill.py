@@ -73,9 +73,12 @@ def test_another_multiplier_is_named(plant: LivePlant) -> None:
     assert causes(checked(plant, "incomer,2026-05-01,2026-05-02,12000,1000,1240,50")) == {"multiplier": 2400}
 
 
-def test_imported_energy_has_no_display_and_is_not_multiplied(plant: LivePlant) -> None:
+@pytest.mark.parametrize("source", ["import", "manual"])
+def test_energy_that_was_imported_or_entered_has_no_display_and_is_not_multiplied(
+    plant: LivePlant, source: str
+) -> None:
     rows = [
-        IntervalRow("works", "incomer", "energy_import_kwh", at_ms, at_ms + QUARTER_MS, D(100), Grade(Quality.GOOD, "imported"), final=True, source="import")
+        IntervalRow("works", "incomer", "energy_import_kwh", at_ms, at_ms + QUARTER_MS, D(100), Grade(Quality.GOOD, "imported"), final=True, source=source)
         for at_ms in range(T, T + 48 * QUARTER_MS, QUARTER_MS)
     ]  # fmt: skip
     plant.ledger.put_intervals(rows, plant.now_ms)
