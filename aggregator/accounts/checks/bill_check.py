@@ -22,9 +22,10 @@ from wire.reading import Quality
 
 CAUSES: Final = ("clock", "multiplier", "display", "gap", "arithmetic", "remainder")
 EXACT_IN_SUM: Final = ("counter-diff", "manual")  # estimated in shape only: their sum is a difference of displays
-IMPORTED: Final = (
-    "import"  # the source of energies that came from a file: no display stands behind them, so none is multiplied
-)
+WITHOUT_DISPLAY: Final = (
+    "import",
+    MANUAL,
+)  # sources of energies that came as energies: there is no display to multiply
 _DAY_MS: Final = 86_400_000
 _ZERO: Final = Fraction(0)
 
