@@ -88,7 +88,7 @@ class SealRounds:
                 continue
             if self._refused.get((facility.id, from_ms)) == changed_ms:
                 continue
-            if not over or over[-1].first_change_ms(self._ledger) is not None:
+            if not over or over[-1].given_up or over[-1].first_change_ms(self._ledger) is not None:
                 yield from_ms, to_ms, changed_ms
 
     def _months(self, facility: Facility, now_ms: int) -> Iterator[tuple[int, int]]:

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
             raise CannotCompile("--by: expected who seals, got nothing")
         with Seals(settings.data_directory) as seals:
             if span is not None:
-                found = [_sealed(settings, seals, facility, span, options.by)]
+                found = list(_sealed(settings, seals, facility, span, options.by, options.reason))
             else:
                 found = seals.all(facility.id)
             faults = list(_faults(seals, found)) if options.check else []
@@ -60,16 +60,28 @@ def month_span_ms(month: str, facility: Facility) -> tuple[int, int]:
     return start_of_day_ms(first, facility.zone), start_of_day_ms(following, facility.zone)
 
 
-def _sealed(settings: Settings, seals: Seals, facility: Facility, span: tuple[int, int], by: str) -> Seal:
+def _sealed(
+    settings: Settings, seals: Seals, facility: Facility, span: tuple[int, int], by: str, reason: str | None
+) -> Iterator[Seal]:
+    """The versions that are given up, with a reason, and the new one; without it where only versions before the latest are lost."""
+    now_ms = Clock.from_environment()()
+    if reason is not None:
+        lost = seals.give_up(facility.id, *span, now_ms, by, reason)
+        versions = [seal for seal in seals.all(facility.id) if (seal.from_ms, seal.to_ms) == span]
+        yield from (seal for seal in versions if seal.version in {each.version for each in lost})
+        if lost and versions[-1].version != lost[-1].version:
+            return
     ledger = Ledger(settings.data_directory / "ledger.sqlite")
     try:
-        return seals.seal(ledger, facility.id, *span, Clock.from_environment()(), by)
+        yield seals.seal(ledger, facility.id, *span, now_ms, by)
     finally:
         ledger.close()
 
 
 def _faults(seals: Seals, found: list[Seal]) -> Iterator[str]:
     for seal in found:
+        if seal.given_up:
+            continue
         try:
             seals.check(seal)
         except SealedFileUnusable as error:
@@ -84,4 +96,5 @@ def _told(seal: Seal, facility: Facility) -> str:
     return (
         f"{seal.facility} {begin} to {end}, version {seal.version}: {seal.rows} interval energies in {len(seal.files)} files,"
         f" sealed {sealed_at} by {seal.sealed_by}, rows' SHA-256 {seal.sha256}"
+        + (f", given up: {seal.given_up}" if seal.given_up else "")
     )

@@ -13,4 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--list", action="store_true", help="the sealed periods, every version")
     what.add_argument("--check", action="store_true", help="read every sealed file again and compare its hash")
     parser.add_argument("--by", metavar="NAME", help="who seals")
+    parser.add_argument(
+        "--reason",
+        metavar="TEXT",
+        help="with --month: what became of a file that is lost or was changed; it is given up",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")

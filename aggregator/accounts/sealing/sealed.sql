@@ -28,6 +28,23 @@ CREATE TABLE IF NOT EXISTS sealed_file (
     FOREIGN KEY (facility, from_ms, to_ms, version) REFERENCES seal (facility, from_ms, to_ms, version)
 ) STRICT, WITHOUT ROWID;
 
+-- Versions whose files are lost or were changed: the ledger answers for them.
+CREATE TABLE IF NOT EXISTS seal_given_up (
+    facility TEXT NOT NULL,
+    from_ms INTEGER NOT NULL,
+    to_ms INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    given_up_by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (facility, from_ms, to_ms, version),
+    FOREIGN KEY (facility, from_ms, to_ms, version) REFERENCES seal (facility, from_ms, to_ms, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER IF NOT EXISTS seal_given_up_stays BEFORE DELETE ON seal_given_up
+BEGIN SELECT RAISE(ABORT, 'what was given up stays so: seal again'); END;
+CREATE TRIGGER IF NOT EXISTS seal_given_up_is_not_edited BEFORE UPDATE ON seal_given_up
+BEGIN SELECT RAISE(ABORT, 'what was given up stays so: seal again'); END;
 CREATE TRIGGER IF NOT EXISTS seal_stays BEFORE DELETE ON seal
 BEGIN SELECT RAISE(ABORT, 'a seal is never deleted: seal again'); END;
 CREATE TRIGGER IF NOT EXISTS seal_is_not_edited BEFORE UPDATE ON seal

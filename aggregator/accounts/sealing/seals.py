@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordFile, RecordsRefused
-from aggregator.accounts.sealing.file import MAX_ROWS, Chunk, SealedFiles, SealedRow, write_file
+from aggregator.accounts.sealing.file import MAX_ROWS, Chunk, SealedFiles, SealedFileUnusable, SealedRow, write_file
 from aggregator.intervals.written_time import written
 from aggregator.ledger import Ledger
 
@@ -39,7 +39,8 @@ class SealedFile:
 class Seal:
     """Interval energies of [from_ms, to_ms) (by their start), as they stood at `sealed_at_ms`; `sha256` is of their canonical rows.
 
-    `changed_ms`: when the first change since the version before was recorded; None of version 1.
+    `changed_ms`: when the first change since the version before was recorded; None of version 1. `given_up`: why its files are read no more, and who
+    said so; "" as long as they are.
     """
 
     facility: str
@@ -52,6 +53,7 @@ class Seal:
     sha256: str
     sealed_by: str
     files: tuple[SealedFile, ...]
+    given_up: str = ""
 
     def first_change_ms(self, ledger: Ledger) -> int | None:
         """When the first change since the seal was recorded. It may read the whole period."""
@@ -99,7 +101,12 @@ class Seals:
             " ORDER BY from_ms, to_ms, version",
             (facility,),
         )
-        return [Seal(*(*row, tuple(files.get((row[1], row[2], row[3]), ())))) for row in found]
+        given_up: dict[tuple[int, int, int], str] = {}
+        for from_ms, to_ms, version, by, reason in self._records.rows(
+            "SELECT from_ms, to_ms, version, given_up_by, reason FROM seal_given_up WHERE facility = ?", (facility,)
+        ):
+            given_up[from_ms, to_ms, version] = f"{reason} ({by})"
+        return [Seal(*(*row, tuple(files.get(row[1:4], ())), given_up.get(row[1:4], ""))) for row in found]
 
     def seal(self, ledger: Ledger, facility: str, from_ms: int, to_ms: int, now_ms: int, by: str) -> Seal:
         """Seals what stands. Raises RecordsRefused where the period is not over, is sealed as it stands, holds nothing or changes meanwhile."""
@@ -116,6 +123,26 @@ class Seals:
         return self.keep(
             facility, (from_ms, to_ms), version, now_ms, by, _by_device(ledger, facility, from_ms, to_ms), at_rest
         )
+
+    def give_up(self, facility: str, from_ms: int, to_ms: int, now_ms: int, by: str, reason: str) -> list[Seal]:
+        """Of the very period every version with a file that is lost or was changed: from now on the ledger answers for it. Raises RecordsRefused."""
+        if not reason.strip():
+            raise RecordsRefused([f"{facility}: expected why files are given up, got nothing"])
+        found = [seal for seal in self.all(facility) if (seal.from_ms, seal.to_ms) == (from_ms, to_ms)]
+        lost = [seal for seal in found if not seal.given_up and self._unusable(seal)]
+        with self._records.transaction() as db:
+            for seal in lost:
+                key = (facility, from_ms, to_ms, seal.version)
+                db.execute("INSERT INTO seal_given_up VALUES (?,?,?,?,?,?,?)", (*key, now_ms, by, reason.strip()))
+        return lost
+
+    def _unusable(self, seal: Seal) -> str:
+        """What is the matter with its files; "" where they are as they were sealed."""
+        try:
+            self.check(seal)
+        except SealedFileUnusable as error:
+            return str(error)
+        return ""
 
     def keep(
         self,
@@ -184,10 +211,12 @@ class Seals:
                         f"{facility}: expected a period apart from those sealed, {written(seal.from_ms)} to {written(seal.to_ms)} overlaps it"
                     ]
                 )
-        if standing is not None and ledger.intervals_changed_ms(facility, from_ms, to_ms) < standing.sealed_at_ms:
-            raise RecordsRefused(
-                [f"{facility}: expected a change since version {standing.version} was sealed, there is none"]
-            )
+        if standing is None or standing.given_up:
+            return standing
+        if ledger.intervals_changed_ms(facility, from_ms, to_ms) < standing.sealed_at_ms:
+            fault = f"{facility}: expected a change since version {standing.version} was sealed, there is none"
+            unusable = self._unusable(standing)
+            raise RecordsRefused([f"{fault}; {unusable}: say why with --reason" if unusable else fault])
         return standing
 
     def standing(self, ledger: Ledger, facility: str, from_ms: int, to_ms: int, as_of_ms: int) -> list[Seal]:
@@ -199,7 +228,7 @@ class Seals:
                 until_ms = later.changed_ms
             else:
                 until_ms = self._first_change_ms(ledger, seal)
-            if seal.sealed_at_ms <= as_of_ms and (until_ms is None or as_of_ms < until_ms):
+            if not seal.given_up and seal.sealed_at_ms <= as_of_ms and (until_ms is None or as_of_ms < until_ms):
                 found.append(seal)
         return found
 

@@ -209,6 +209,38 @@ def test_a_statement_of_sealed_and_open_months_has_the_bytes_of_the_unsealed_one
     assert f"{path}: expected SHA-256" in capsys.readouterr().err
     with pytest.raises(LedgerError, match="expected SHA-256"):
         accounts.statement("works", "OPS", begin_ms, now_ms, now_ms + 49)
+    monkeypatch.setattr(Clock, "from_environment", lambda: lambda: now_ms + 99)
+    again = [*seal, "--month", "2026-01", "--by", "Li Wei", "--reason", "the disk lost a byte"]
+    assert main(again) == 0
+    assert "version 1: 5952" in (told := capsys.readouterr().out)
+    assert "given up: the disk lost a byte (Li Wei)" in told
+    assert "version 2: 5952" in told
+    assert main([*seal, "--check"]) == 0
+    assert accounts.statement("works", "OPS", begin_ms, now_ms, now_ms + 49).lines == unsealed.lines
+
+
+def test_a_month_whose_file_is_lost_is_sealed_again_from_the_ledger_with_the_reason(
+    ledger: Ledger, seals: Seals, tmp_path: Path
+) -> None:
+    put(ledger, "incomer", "1.50", DAY_MS + 10)
+    first = seals.seal(ledger, "works", 0, DAY_MS, DAY_MS + 20, "Li Wei")
+    month = (0, DAY_MS)
+    assert seals.give_up("works", *month, DAY_MS + 25, "Li Wei", "all is well") == []
+    (tmp_path / "sealed" / first.files[0].name).unlink()
+    with Seals(tmp_path) as later:
+        with pytest.raises(RecordsRefused, match=r"expected a change since version 1.*parquet.*say why with --reason"):
+            later.seal(ledger, "works", *month, DAY_MS + 30, "Li Wei")
+        with pytest.raises(RecordsRefused, match="expected why files are given up"):
+            later.give_up("works", *month, DAY_MS + 30, "Li Wei", " ")
+        assert later.give_up("works", *month, DAY_MS + 30, "Li Wei", "a disk failed") == [first]
+        assert later.all("works")[0].given_up == "a disk failed (Li Wei)"
+        assert versions(later, ledger, DAY_MS + 99) == []
+        second = later.seal(ledger, "works", *month, DAY_MS + 40, "Li Wei")
+        assert (second.version, second.sha256) == (2, first.sha256)
+        assert [versions(later, ledger, DAY_MS + at) for at in (39, 40)] == [[], [2]]
+        put(ledger, "incomer", "1.75", DAY_MS + 50)
+        later.seal(ledger, "works", *month, DAY_MS + 60, "Li Wei")
+        assert [versions(later, ledger, DAY_MS + at) for at in (30, 49, 55, 60)] == [[], [2], [], [3]]
 
 
 def test_a_statement_over_several_seals_reads_each_file_once(
