@@ -22,10 +22,7 @@ from wire.reading import Quality
 
 CAUSES: Final = ("clock", "multiplier", "display", "gap", "arithmetic", "remainder")
 EXACT_IN_SUM: Final = ("counter-diff", "manual")  # estimated in shape only: their sum is a difference of displays
-WITHOUT_DISPLAY: Final = (
-    "import",
-    MANUAL,
-)  # sources of energies that came as energies: there is no display to multiply
+WITHOUT_DISPLAY: Final = ("import", MANUAL)  # sources of what came as energy: nothing is multiplied there
 _DAY_MS: Final = 86_400_000
 _ZERO: Final = Fraction(0)
 
