@@ -17,6 +17,7 @@ from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, Records
 from aggregator.facility import Facility
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import instant_ms
+from wattline.file_errors import told
 from wire.clock import Clock
 
 
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"wattline activities: {error}", file=sys.stderr)
         return 2
     except (OSError, sqlite3.Error, RecordsBusy, RecordsUnusable) as error:
-        print(f"wattline activities: {error}", file=sys.stderr)
+        print(f"wattline activities: {told(error)}", file=sys.stderr)
         return 1
 
 

@@ -34,3 +34,5 @@ def ask(
             return json.load(answer)
     except urllib.error.HTTPError as error:
         raise OSError(f"{url} answered {error.code}: {error.read().decode(errors='replace')[:500]}") from error
+    except urllib.error.URLError as error:
+        raise OSError(f"{url}: expected an aggregator that answers, got: {error.reason}") from error

@@ -19,6 +19,7 @@ from aggregator.emissions.formulas.worked import shown
 from aggregator.ledger import LedgerError
 from aggregator.settings import SettingsFaults, load
 from aggregator.stores.store import StoreError
+from wattline.file_errors import told
 from wattline.readings import opened
 from wattline.statement import chosen
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"wattline bill: {error}", file=sys.stderr)
         return 2
     except (LedgerError, StoreError, RecordsBusy, RecordsUnusable, sqlite3.Error, OSError) as error:
-        print(f"wattline bill: {error}", file=sys.stderr)
+        print(f"wattline bill: {told(error)}", file=sys.stderr)
         return 1
     for checked in found:
         print(json.dumps(_plain(checked), ensure_ascii=False) if options.json else "\n".join(_told(checked)))

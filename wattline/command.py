@@ -348,6 +348,7 @@ def _show_log_key(options: argparse.Namespace) -> int:
 
 def _check_aggregator(options: argparse.Namespace) -> int:
     from aggregator.settings import SettingsFaults, load
+    from wattline.plurals import counted
 
     try:
         settings = load(options.file, os.environ)
@@ -356,7 +357,7 @@ def _check_aggregator(options: argparse.Namespace) -> int:
         return BAD_USE
     for facility in settings.facilities:
         edges = ", ".join(edge.edge for edge in settings.edges if edge.facility == facility.id)
-        print(f"{facility.id}: {len(facility.meters)} meters, edges {edges or 'none'}")
+        print(f"{facility.id}: {counted(len(facility.meters), 'meter')}, edges {edges or 'none'}")
     return 0
 
 

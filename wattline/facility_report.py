@@ -22,6 +22,7 @@ from aggregator.reports.reporter import Beside, Reporter, Wanted
 from aggregator.run import kept_store_id, store_of, trust_of
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.stores.store import StoreError
+from wattline.file_errors import told
 from wattline.statement import chosen, instant_ms, opened
 from wire.keys import KeyUnusable
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"wattline report: {error}", file=sys.stderr)
         return 2
     except (*_CANNOT, sqlite3.Error, OSError) as error:
-        print(f"wattline report: {error}", file=sys.stderr)
+        print(f"wattline report: {told(error)}", file=sys.stderr)
         return 1
     return 0
 

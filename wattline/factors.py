@@ -24,6 +24,7 @@ from aggregator.open_books import REGISTRY_NAME
 from aggregator.settings import SettingsFaults, load
 from wattline.factor_choice import decide_instruments, instant_ms, market, which
 from wattline.notices import decide_notices
+from wattline.plurals import counted
 from wire.clock import Clock
 
 
@@ -52,7 +53,8 @@ def _place(options: argparse.Namespace) -> Path | str:
     if options.registry is not None:
         return Path(options.registry)
     if options.config is not None:
-        return load(options.config, os.environ).data_directory / REGISTRY_NAME
+        settings = load(options.config, os.environ)
+        return (settings.kept() if options.verb == "show" else settings.data_directory) / REGISTRY_NAME
     return ":memory:"
 
 
@@ -69,7 +71,7 @@ def _lint(options: argparse.Namespace) -> int:
         print(json.dumps(found, ensure_ascii=False))
     else:
         for name, said in found.items():
-            print(f"{name}: {said['entries']} values, {len(said['faults'])} faults")
+            print(f"{name}: {counted(said['entries'], 'value')}, {counted(len(said['faults']), 'fault')}")
             for fault in said["faults"]:
                 print(f"  {fault}")
     return 1 if any(said["faults"] for said in found.values()) else 0

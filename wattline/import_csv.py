@@ -149,6 +149,8 @@ def _over_http(options: argparse.Namespace) -> dict[str, Any]:
             found: dict[str, Any] = json.load(answer)
     except urllib.error.HTTPError as error:
         raise OSError(f"{options.url} answered {error.code}: {error.read().decode(errors='replace')[:500]}") from error
+    except urllib.error.URLError as error:
+        raise OSError(f"{options.url}: expected an aggregator that answers, got: {error.reason}") from error
     return found
 
 

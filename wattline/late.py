@@ -14,11 +14,12 @@ from aggregator.accounts.runs.late import closed_spans, late_changes
 from aggregator.accounts.runs.record import Runs
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.settings import SettingsFaults, load
+from wattline.plurals import counted
 from wattline.statement import chosen
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0 (nothing came late for them), 1 (a span needs a restatement, or it cannot be told), 2 (bad use)."""
+    """Exit status 0 (nothing has come late), 1 (a span needs a restatement, or it cannot be told), 2 (bad use)."""
     try:
         settings = load(options.config, os.environ)
         facility = chosen(options.facility, settings)
@@ -45,7 +46,10 @@ def run(options: argparse.Namespace) -> int:
                     f" {each.quantity}, {each.intervals} intervals from {_utc(each.first_ms)} to {_utc(each.last_ms)}, {each.then_kwh} kWh then,"
                     f" {each.now_kwh} now"
                 )
-    return 1 if any(changes for _, changes in found) else 0
+    late = any(changes for _, changes in found)
+    if not late and not options.json:
+        print(f"{facility.id}: {counted(len(found), 'published span')}, nothing has come late")
+    return 1 if late else 0
 
 
 def _utc(at_ms: int) -> str:

@@ -14,6 +14,7 @@ from aggregator.flexibility.plan import Plan, plan
 from aggregator.flexibility.problem import Problem, ProblemFault, Series
 from aggregator.flexibility.problem_file import LARGEST, plan_json, read_problem
 from aggregator.flexibility.solve import Unsolved
+from wattline.file_errors import told
 
 _BROKEN_SHOWN: Final = 20
 
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         raw = sys.stdin.buffer.read(LARGEST + 1) if str(options.file) == "-" else options.file.read_bytes()
         problem = read_problem(raw)
     except (OSError, ProblemFault) as error:
-        print(f"wattline plan: {error}", file=sys.stderr)
+        print(f"wattline plan: {told(error)}", file=sys.stderr)
         return 2
     try:
         if options.verb == "offers":

@@ -11,6 +11,7 @@ from typing import Final
 from aggregator.audit.evidence import BundleUnreadable
 from aggregator.reports.verdict import ReportVerdict, StatementSeen
 from aggregator.reports.walk import NoSuchLine, walk
+from wattline.plurals import are, counted
 from wire.batch import BatchUnreadable
 
 _SHOWN: Final = 20  # faults
@@ -54,26 +55,33 @@ def _lines(verdict: ReportVerdict, pinned: tuple[bool, bool]) -> Iterator[str]:
             f", {unsigned} unsigned: not proven" if unsigned else ""
         )
         for counter in verdict.evidence.counters:
-            yield f"  {counter.edge}/{counter.device} {counter.quantity}: {counter.from_text} to {counter.to_text}, {counter.readings} readings"
+            yield f"  {counter.edge}/{counter.device} {counter.quantity}: {counter.from_text} to {counter.to_text}, {counted(counter.readings, 'reading')}"
     else:
         yield "evidence: none in this bundle; intervals end at the kept counter values"
     for fault in verdict.faults[:_SHOWN]:
         yield f"CHANGED {fault}"
     if len(verdict.faults) > _SHOWN:
         yield f"... and {len(verdict.faults) - _SHOWN} more"
-    yield "everything holds" if verdict.holds else f"{len(verdict.faults)} faults: this is not what was reported"
+    yield (
+        "everything holds"
+        if verdict.holds
+        else f"{counted(len(verdict.faults), 'fault')}: this is not what was reported"
+    )
 
 
 def _statement(seen: StatementSeen) -> Iterator[str]:
     total = f"{Decimal(seen.kg).scaleb(-3):f} t CO2e" if seen.kg else "no figure"
-    yield f"{seen.profile}: {total}, computed again from {seen.lines} lines"
+    yield f"{seen.profile}: {total}, computed again from {counted(seen.lines, 'line')}"
     if seen.run is not None:
         published = "" if seen.publication is None else f", published as {seen.publication}"
         yield f"  run {seen.run} is leaf {seen.leaf} of the log{published}"
-    yield f"  {seen.multiplied} lines are quantity x factor, {seen.without_figure} have no figure, {seen.stated} are as stated"
     yield (
-        f"  {seen.summed} lines are sums of {seen.intervals} intervals; {seen.covered} of {seen.expected} expected ones have a figure,"
-        f" {seen.substituted} are not measured well, {seen.provisional} not final"
+        f"  {counted(seen.multiplied, 'line')} {are(seen.multiplied)} quantity x factor, {seen.without_figure} without a figure,"
+        f" {seen.stated} as stated"
+    )
+    yield (
+        f"  {counted(seen.summed, 'line')} {are(seen.summed)} summed from {counted(seen.intervals, 'interval')}; {seen.covered} of {seen.expected} expected"
+        f" with a figure, {seen.substituted} not measured well, {seen.provisional} not final"
     )
     if seen.traced.from_counters:
         found = seen.traced

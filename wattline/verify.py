@@ -11,6 +11,8 @@ from aggregator.audit.note import Verifier
 from aggregator.audit.verification import Verdict, verify
 from aggregator.reports.checking import check, is_report
 from wattline import report_verdict
+from wattline.file_errors import told
+from wattline.plurals import counted
 from wire.keys import KeyUnusable, PublicKey
 
 _SHOWN: Final = 20  # faults
@@ -24,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         raw = options.file.read_bytes()
         noted = None if options.noted is None else options.noted.read_bytes()
     except (KeyUnusable, OSError) as error:
-        print(error, file=sys.stderr)
+        print(f"wattline verify: {told(error)}", file=sys.stderr)
         return 2
     if is_report(raw):
         pinned = (log_key is not None, bool(edge_keys))
@@ -68,7 +70,9 @@ def _print(verdict: Verdict, pinned: tuple[bool, bool], out: TextIO) -> None:
     if len(verdict.faults) > _SHOWN:
         say(f"... and {len(verdict.faults) - _SHOWN} more")
     say(
-        "everything holds" if verdict.holds else f"{len(verdict.faults)} faults: this is not what was sealed and logged"
+        "everything holds"
+        if verdict.holds
+        else f"{counted(len(verdict.faults), 'fault')}: this is not what was sealed and logged"
     )
 
 

@@ -31,6 +31,11 @@ _NAME: Final = re.compile(r"contents\.txt|checkpoint\.txt|evidence\.json|frames/
 class BundleUnreadable(ValueError):
     """A file that is no bundle; the message says what was expected and what was seen."""
 
+    def parts(self) -> tuple[str, str]:
+        """What was expected, what was seen."""
+        expected, _, seen = str(self).removeprefix("expected ").partition(", ")
+        return expected, seen.removeprefix("got ")
+
 
 class EdgeKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key that the aggregator accepted for an edge."""

@@ -99,7 +99,7 @@ def verify(
     try:
         files = unzipped(raw)
     except BundleUnreadable as error:
-        verdict.fault("(the zip file)", "a bundle", str(error))
+        verdict.fault("(the zip file)", *error.parts())
         return verdict
     evidence = _evidence(files, verdict)
     verifier = log_key or _own_key(evidence, verdict)

@@ -56,8 +56,9 @@ def cells(
     if missing:
         seen = ", ".join(map(repr, header)) or "an empty file"
         wanted = f"a column {missing[0]!r}" if len(columns) < 3 else f"the columns {', '.join(columns)}"
-        lacks = "" if len(columns) < 3 else f"{', '.join(missing)} is missing; "
-        raise ColumnMissing(f"{name}: expected {wanted}, {lacks}got {seen}")
+        of_many = 2 < len(columns) != len(missing)
+        lacks = f"; {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if of_many else ""
+        raise ColumnMissing(f"{name}: expected {wanted}{lacks}, got {seen}")
     places = [header.index(column) if column in header else -1 for column in (*columns, *optional)]
     for row in reader:
         if not row:

@@ -53,7 +53,7 @@ def check(
     try:
         files = unzipped(raw, NAMES)
     except BundleUnreadable as error:
-        verdict.fault("(the zip file)", "a report bundle", error)
+        verdict.fault("(the zip file)", *error.parts())
         return verdict
     said = _report(files, verdict)
     verifier = log_key or _own_key(said, verdict)

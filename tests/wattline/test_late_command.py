@@ -54,7 +54,7 @@ def test_a_published_day_keeps_its_figure_and_its_late_intervals_are_named(
     assert said("runs", "approve", "1", "--config", str(config), "--by", "bo")[0] == 0
     status, text = said("runs", "publish", "1", "--config", str(config), "--by", "ann", "--note", "first")
     assert (status, "1273.440 kg" in text) == (0, True)  # 2,400 kWh x 0.5306
-    assert said("late", *where) == (0, "")
+    assert said("late", *where) == (0, "works: 1 published span, nothing has come late\n")
 
     correction = ["--device", "incomer", "--at", "2026-05-02", "--kwh", "3496", "--evidence", "photo", "--by", "ann"]
     status, text = said("readings", "enter", *where, *correction, "--reason", "a 9 was read as a 0")

@@ -144,8 +144,8 @@ def test_the_command_line_says_each_step(
     assert main(["verify", str(file), *keys]) == 0
     said = capsys.readouterr().out
     for line in (
-        "GHGP-LB: 0.0800000 t CO2e, computed again from 1 lines",
-        "1 lines are sums of 8 intervals; 8 of 8 expected ones have a figure, 0 are not measured well, 0 not final",
+        "GHGP-LB: 0.0800000 t CO2e, computed again from 1 line",
+        "1 line is summed from 8 intervals; 8 of 8 expected with a figure, 0 not measured well, 0 not final",
         "8 intervals are differences of 9 kept counter values; 9 of these are readings in sealed batches, 0 lie between two",
         "override.steel v1: a factor for the test",
         "run 1 is leaf 27 of the log, published as 1",
