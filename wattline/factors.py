@@ -53,8 +53,7 @@ def _place(options: argparse.Namespace) -> Path | str:
     if options.registry is not None:
         return Path(options.registry)
     if options.config is not None:
-        settings = load(options.config, os.environ)
-        return (settings.kept() if options.verb == "show" else settings.data_directory) / REGISTRY_NAME
+        return load(options.config, os.environ).data_directory / REGISTRY_NAME
     return ":memory:"
 
 
