@@ -24,6 +24,7 @@ _REACH_MS: Final = (31_536_000_000, 4_102_444_800_000)  # 1971-01-01 and 2100-01
 _TOO_MUCH: Final = 10**12  # more than a country uses in a year
 _DECIMALS: Final = 12
 _SEEN_MAX: Final = 80
+_TEXT_MAX: Final = 2000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 
@@ -59,6 +60,7 @@ class ImportOptions:
 
     `time_zone` is that of times without an offset. `time_format` is iso, epoch_s, epoch_ms or a strptime format. `interval_s` is the
     length of an interval. `decimal_comma` reads 1234,5 as a number, for files with another delimiter than the comma.
+    `reason` and `by`: other energies than those imported before are corrections, and why and who says so.
     """
 
     facility: str
@@ -74,6 +76,8 @@ class ImportOptions:
     delimiter: str = ","
     decimal_comma: bool = False
     encoding: str = "utf-8-sig"
+    reason: str = ""
+    by: str = ""
 
     def __post_init__(self) -> None:
         counted = QUANTITIES[self.quantity].unit if self.quantity in IMPORTABLE else "kWh"
@@ -86,6 +90,14 @@ class ImportOptions:
             raise ValueError(f"import: delimiter must be one character such as ';', is {self.delimiter!r}")
         if self.decimal_comma and self.delimiter == ",":
             raise ValueError("import: with a decimal comma the delimiter must be another one, for example ';'")
+        if bool(self.reason.strip()) != bool(self.by.strip()):
+            raise ValueError("import: a correction needs a reason and who says so")
+        if self.reason.strip() and self.kind is not Kind.INTERVAL:
+            raise ValueError(
+                "import: only interval energies are corrected; a counter's change is decided or read by hand"
+            )
+        if len(self.reason) > _TEXT_MAX or len(self.by) > _TEXT_MAX:
+            raise ValueError(f"import: reason and name must have at most {_TEXT_MAX} characters")
         if self.quantity not in IMPORTABLE:
             raise ValueError(f"import: quantity must be one of {', '.join(IMPORTABLE)}, is {self.quantity!r}")
         try:

@@ -1,5 +1,7 @@
 """Import of interval energies and of counter readings from CSV files. Not a restore: what stands is never overwritten.
 
+With a reason, other energies for intervals that were imported are corrections: they supersede, and the old ones stay on record.
+
     interval file: start, energy     --> ledger and books at once            (source `import`)
     counter file:  instant, display  --> store.commit under edge `import` --> settled like any counter
 
@@ -23,13 +25,25 @@ import numpy as np
 from aggregator.books import Books
 from aggregator.csv_rows import CsvRow, FileUnusable, ImportOptions, Kind, RowFault, csv_rows
 from aggregator.intervals.boundaries import Grade
-from aggregator.ledger import ESTIMATE, IntervalRow
+from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
+from aggregator.intervals.meter import MeterSpec
+from aggregator.ledger import ESTIMATE, IntervalRow, Ledger
 from aggregator.series_line import DAY_MS
 from aggregator.settle import IMPORT_EDGE
 from aggregator.stores.store import Rows, SeriesKey, Store
 from wire.reading import REASON_CODES, Quality
 
-__all__ = ["FileUnusable", "ImportOptions", "ImportResult", "Kind", "RowFault", "import_csv"]
+__all__ = [
+    "FileUnusable",
+    "ImportOptions",
+    "ImportResult",
+    "ImportRun",
+    "Kind",
+    "RowFault",
+    "import_csv",
+    "import_of",
+    "imported_as_such",
+]
 
 ROWS_AT_ONCE: Final = 10_000
 MAX_FAULTS_KEPT: Final = 1_000
@@ -97,12 +111,41 @@ def import_csv(
         raise FileUnusable(f"{path.name}: expected a readable CSV file in {options.encoding}, got {error}") from error
     with books.ledger.transaction() as db:
         db.execute(
-            "INSERT INTO import_run (file, sha256, kind, facility, device, quantity, rows_read, rows_new, rows_bad, total, at_ms)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO import_run (file, sha256, kind, facility, device, quantity, rows_read, rows_new, rows_bad, total, at_ms, reason,"
+            " by) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (path.name, digest, options.kind.value, options.facility, options.device, options.quantity, result.rows, result.new,
-             result.bad, str(result.total_kwh), books.clock()),
+             result.bad, str(result.total_kwh), books.clock(), options.reason.strip(), options.by.strip()),
         )  # fmt: skip
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRun:
+    """A file that was imported; `reason` and `by` where it corrected."""
+
+    file: str
+    sha256: str
+    at_ms: int
+    reason: str
+    by: str
+
+
+def import_of(ledger: Ledger, row: IntervalRow, recorded_at_ms: int) -> ImportRun | None:
+    """The import that brought a version of an interval: a run is recorded at its end, and runs do not overlap."""
+    found = ledger.rows(
+        "SELECT file, sha256, at_ms, reason, by FROM import_run WHERE facility = ? AND device = ? AND quantity = ? AND kind = 'interval'"
+        " AND at_ms >= ? ORDER BY id LIMIT 1",
+        (row.facility, row.device, row.quantity, recorded_at_ms),
+    )
+    return ImportRun(*found[0]) if found and imported_as_such(ledger, row) else None
+
+
+def imported_as_such(ledger: Ledger, row: IntervalRow) -> bool:
+    """Whether an energy was imported, not settled from imported counter readings (whose first interval is graded alike)."""
+    if row.source != "import" or row.grade != IMPORTED:
+        return False
+    counter = SeriesKey(row.facility, IMPORT_EDGE, row.device, row.quantity)
+    return not ledger.boundaries(counter, row.start_ms, row.start_ms + 1)
 
 
 def _check_meter(options: ImportOptions, books: Books) -> None:
@@ -156,7 +199,9 @@ def _take_intervals(
 def _enter(
     path: Path, rows: Sequence[CsvRow], length_ms: int, options: ImportOptions, books: Books, result: ImportResult
 ) -> None:
-    """Takes rows that stand nowhere yet; one that repeats what stands is known, one that contradicts it is a fault."""
+    """Takes rows that stand nowhere yet; one that repeats what stands is known, one that contradicts it is a fault or a correction."""
+    meter = books.facilities[options.facility].meter(options.device)
+    assert meter is not None
     series = (options.facility, options.device, options.quantity)
     starts = {row.at_ms for row in rows}
     known = books.ledger.intervals(*series, rows[0].at_ms - DAY_MS, rows[-1].at_ms + length_ms)
@@ -177,19 +222,35 @@ def _enter(
             )
             continue
         kept = same.get(row.at_ms)
-        if kept is not None and kept.final and kept.energy_kwh != row.value:
+        other = kept is not None and kept.final and kept.energy_kwh != row.value
+        correcting = other and bool(options.reason.strip())
+        corrects = correcting and kept is not None and imported_as_such(books.ledger, kept)
+        if kept is not None and other and not corrects:
             expected = f"{kept.energy_kwh} kWh, which stands for {_utc(row.at_ms)} ({kept.source})"
+            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+            continue
+        new = kept is None or not kept.final or corrects
+        most_kwh = _most_kwh(meter, row, length_ms)
+        if new and row.value > most_kwh:
+            expected = f"at most {most_kwh.normalize():f} kWh, {meter.device} carries {meter.rated_power_kw} kW"
             result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
             continue
         result.rows += 1
         result.total_kwh += row.value
         result.reaches(row.at_ms, end_ms)
-        if kept is None or not kept.final:
+        if new:
             fresh.append(IntervalRow(*series, row.at_ms, end_ms, row.value, IMPORTED, final=True, source="import"))
     entered = books.enter(fresh)
     result.new += len(entered.intervals)
     result.booked += len(entered.emissions)
     result.without_factor += sum(emission.kg is None for emission in entered.emissions)
+
+
+def _most_kwh(meter: MeterSpec, row: CsvRow, length_ms: int) -> Decimal:
+    """Rule 1, as for counters: what the line carries in an interval, and two counts of the meter (else of the row's last digit)."""
+    exponent = row.value.as_tuple().exponent
+    count = meter.quantum_kwh or (Decimal(1).scaleb(min(exponent, 0)) if isinstance(exponent, int) else Decimal(0))
+    return HEADROOM * meter.rated_power_kw * length_ms / MS_PER_H + SPARE_COUNTS * count
 
 
 def _off_grid(at_ms: int, interval_s: int, zone: ZoneInfo) -> bool:

@@ -97,6 +97,8 @@ def _options(options: argparse.Namespace, settings: Settings) -> ImportOptions:
         interval_s=options.interval_s,
         delimiter=options.delimiter,
         decimal_comma=options.decimal_comma,
+        reason=options.reason,
+        by=options.by,
     )
 
 
@@ -136,6 +138,8 @@ def _over_http(options: argparse.Namespace) -> dict[str, Any]:
         "delimiter": options.delimiter,
         "decimal_comma": str(options.decimal_comma).lower(),
         "file": Path(options.file).name,
+        "reason": options.reason,
+        "by": options.by,
     }
     address = f"{options.url.rstrip('/')}/api/v1/facilities/{urllib.parse.quote(options.facility)}/import"
     request = urllib.request.Request(  # noqa: S310 the scheme is checked

@@ -38,4 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decimal-comma", action="store_true", help="1234,5 is a number (with another delimiter than the comma)"
     )
+    parser.add_argument(
+        "--reason", default="", help="why other energies than those imported before are right: the rows are corrections"
+    )
+    parser.add_argument("--by", default="", metavar="NAME", help="who corrects, with --reason")
     parser.add_argument("--json", action="store_true", help="for programs")

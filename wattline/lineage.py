@@ -112,6 +112,11 @@ def told(found: dict[str, Any]) -> Iterator[str]:
         f"interval  {row['device']} {row['quantity']} {_utc(row['start_ms'])} to {_utc(row['end_ms'])}: {row['energy_kwh']} kWh, {row['quality']}"
         f" {row['reason']} {row['source']}, {row['state']}, version {row['version']} of {len(found['versions'])}"
     )
+    for version in found["versions"]:
+        if version["import"] is not None:
+            brought = version["import"]
+            why = f": {brought['reason']}, by {brought['by']}" if brought["reason"] else ""
+            yield f"import    version {version['version']}, {version['energy_kwh']} kWh from {brought['file']}{why}"
     counter = found["counter"]
     if counter is None:
         yield "counter   none: it was imported, entered, estimated or integrated from power"

@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from aggregator.imports import FileUnusable, ImportOptions, ImportResult, Kind, import_csv
 from aggregator.routes.facilities import Named
-from aggregator.routes.guard import Given, Writer
+from aggregator.routes.guard import Given, Writer, Writing
 from aggregator.routes.problem import Problem
 from aggregator.routes.query import LATEST_MS, Answer, Parameters
 from aggregator.services import Services
@@ -27,7 +27,10 @@ _TIME, _VALUE = "time", "energy_kwh"  # the columns that JSON rows become
 
 
 class ImportParameters(Parameters):
-    """How the file is to be read; see `wattline import --help`. `time_zone` defaults to the facility's."""
+    """How the file is to be read; see `wattline import --help`. `time_zone` defaults to the facility's.
+
+    With a `reason` other energies than those imported before are corrections; `by` says whose, with the server's token.
+    """
 
     device: Annotated[str, Field(min_length=1, max_length=64)]
     quantity: Annotated[str, Field(max_length=64)] = "energy_import_kwh"
@@ -42,7 +45,10 @@ class ImportParameters(Parameters):
     decimal_comma: bool = False
     file: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]{1,200}$")] = "upload.csv"
 
-    def options(self, facility_id: str, time_zone: str) -> ImportOptions:
+    reason: Annotated[str, Field(max_length=2000)] = ""
+    by: Annotated[str, Field(max_length=200)] = ""
+
+    def options(self, facility_id: str, time_zone: str, by: str) -> ImportOptions:
         """Raises Problem where the parameters contradict each other."""
         try:
             return ImportOptions(
@@ -58,6 +64,8 @@ class ImportParameters(Parameters):
                 interval_s=self.interval_s,
                 delimiter=self.delimiter,
                 decimal_comma=self.decimal_comma,
+                reason=self.reason,
+                by=by,
             )
         except ValueError as error:
             raise Problem(422, "bad query", "import", "options that fit together", str(error)) from error
@@ -109,10 +117,13 @@ class ImportAnswer(Answer):
     },
 )
 async def import_rows(
-    request: Request, given: Given, named: Named, wanted: Annotated[ImportParameters, Query()]
+    request: Request, given: Given, named: Named, author: Writing, wanted: Annotated[ImportParameters, Query()]
 ) -> ImportAnswer:
     """Take interval energies or counter readings. The same file again changes nothing; bad rows are named and stop no other."""
-    options = wanted.options(named.id, named.time_zone)
+    if wanted.reason.strip():
+        author.must("enter")
+    by = author.named(wanted.by) if wanted.reason.strip() else wanted.by
+    options = wanted.options(named.id, named.time_zone, by)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in {"text/csv", "application/json"}:
         raise Problem(415, "unknown content", "Content-Type", "text/csv or application/json", kind or "nothing")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from live_plant import LivePlant, Server
 
+from aggregator.imports import import_of
 from aggregator.settings import Http
 
 PATH = "/api/v1/facilities/works/import"
@@ -71,6 +72,22 @@ def test_rows_of_the_future_are_named_and_not_taken(client: httpx.Client) -> Non
     for kind in ("interval", "counter"):
         found = send(client, f"time,energy_kwh\n{DAY}00:00,3.17\n2030-01-01T00:00,5\n", kind=kind).json()
         assert (found["new"], found["bad"], found["faults"][0]["line"]) == (1, 1, 3)
+
+
+def test_a_correction_needs_a_reason_and_a_name_and_says_who_it_was(plant: LivePlant, client: httpx.Client) -> None:
+    wrong, right = (f"time,energy_kwh\n{DAY}00:00,{kwh}\n" for kwh in ("30", "3"))
+    send(client, wrong)
+    assert send(client, right).json()["bad"] == 1
+    assert send(client, right, reason="the point was lost").json()["thing"] == "by"
+    assert send(client, right, by="Li Na").status_code == 422
+    assert send(client, right, reason="?", by="Li Na", kind="counter").status_code == 422
+    plant.now_ms += 1000
+    assert send(client, right, reason="the point was lost", by="Li Na").json()["new"] == 1
+    (row,) = plant.ledger.intervals("works", "incomer", "energy_import_kwh", 0, 2**60)
+    assert (row.energy_kwh, row.version) == (3, 2)
+    brought = import_of(plant.ledger, row, plant.now_ms)
+    assert brought is not None
+    assert (brought.reason, brought.by) == ("the point was lost", "Li Na")
 
 
 def test_rows_may_come_as_json(client: httpx.Client) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from aggregator.books import Books
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
-from aggregator.imports import FileUnusable, ImportOptions, ImportResult, Kind, import_csv
+from aggregator.imports import FileUnusable, ImportOptions, ImportResult, Kind, import_csv, import_of
 from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow, Ledger
 from aggregator.settle import Settler
@@ -106,6 +106,54 @@ def test_a_bad_row_is_named_and_stops_nothing_else(desk: Desk, case: Path) -> No
     assert [str(fault) for fault in result.faults] == [f"{case.name}:{expected}"]
     assert (result.rows, result.bad, result.exit_status) == (2, 1, 1)
     assert [row.energy_kwh for row in desk.intervals()] == [D(1), D(3)]
+
+
+def test_an_energy_that_the_line_cannot_carry_is_named_and_not_written(desk: Desk) -> None:
+    """Rule 1: 1.2 x 1000 kW x 0.25 h = 300 kWh and two counts of 0.01 kWh."""
+    result = desk.put("2026-03-05T00:00,300.02", "2026-03-05T00:15,300.03", "2026-03-05T00:30,999999999999")
+    assert [str(fault) for fault in result.faults] == [
+        "meter.csv:3: energy_kwh: expected at most 300.02 kWh, incomer carries 1000 kW, got 300.03 kWh",
+        "meter.csv:4: energy_kwh: expected at most 300.02 kWh, incomer carries 1000 kW, got 999999999999 kWh",
+    ]
+    assert [row.energy_kwh for row in desk.intervals()] == [D("300.02")]
+
+
+def test_an_import_with_a_reason_corrects_imported_figures_and_both_stay(desk: Desk) -> None:
+    desk.put("2026-03-05T00:00,30", "2026-03-05T00:15,2")
+    (row, _) = desk.intervals()
+    why = replace(OPTIONS, reason="the point was lost", by="Li Na")
+    result = desk.put("2026-03-05T00:00,3", "2026-03-05T00:15,2", options=why)
+    assert (result.rows, result.new, result.bad, result.booked, result.total_kwh) == (2, 1, 0, 1, 5)
+    assert [(row.energy_kwh, row.version) for row in desk.intervals()] == [(3, 2), (2, 1)]
+    assert [each.row.energy_kwh for each in desk.books.ledger.interval_versions(row)] == [30, 3]
+    assert desk.books.total("works", row.start_ms, row.end_ms).kg == D("1.5918")  # 3 kWh x 0.5306
+    assert desk.put("2026-03-05T00:00,30").bad == 1  # the old file does not bring it back
+    runs = desk.books.ledger.rows("SELECT reason, by FROM import_run ORDER BY id")
+    assert runs == [("", ""), ("the point was lost", "Li Na"), ("", "")]
+    brought = import_of(desk.books.ledger, row, NOW_MS)
+    assert brought is not None
+    assert (brought.file, brought.reason) == ("meter.csv", "")
+
+
+def test_a_correction_touches_no_figure_that_came_another_way(desk: Desk) -> None:
+    start_ms = ms("2026-03-04T15:00")
+    row = IntervalRow(
+        "works", "incomer", "energy_import_kwh", start_ms, start_ms + QUARTER_MS, D(30), GOOD, True, "measured"
+    )
+    desk.books.enter([row])
+    result = desk.put("2026-03-05T00:00,3", options=replace(OPTIONS, reason="?", by="Li Na"))
+    assert (result.bad, [row.energy_kwh for row in desk.intervals()]) == (1, [30])
+
+
+def test_a_correction_touches_no_energy_of_imported_counter_readings(desk: Desk) -> None:
+    file = desk.path / "counter.csv"
+    file.write_text("start,energy_kwh\n2026-03-05T00:00,100\n2026-03-05T00:15,102\n2026-03-05T00:30,104\n")
+    settler = Settler(desk.store, desk.books.ledger, [FACILITY], lambda: NOW_MS, books=desk.books)
+    import_csv(file, replace(OPTIONS, kind=Kind.COUNTER), desk.books, desk.store, note=settler.note)
+    settler.settle(patient=False)
+    assert [row.energy_kwh for row in desk.intervals() if row.final] == [2, 2]
+    result = desk.put("2026-03-05T00:00,3", "2026-03-05T00:15,3", options=replace(OPTIONS, reason="?", by="Li Na"))
+    assert (result.new, result.bad) == (0, 2)
 
 
 def test_an_interval_that_has_not_ended_is_named_and_not_written(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from aggregator.accounts.by_hand.line import HandLine, Shown, carries
 from aggregator.accounts.by_hand.readings import Entry, HandAmount, HandReading
 from aggregator.accounts.runs.late import Closed
 from aggregator.facility import Facility, MeterSpec
+from aggregator.imports import imported_as_such
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
 from aggregator.intervals.decision import Decision, Said, Unfit
@@ -179,7 +180,12 @@ class Entering:
             row for row in standing if row.end_ms > start_ms and row.final and row.source not in (MANUAL, ESTIMATE)
         ]
         imported = next(
-            (row for row in taken if _imported(row) and (row.start_ms, row.end_ms) == (start_ms, end_ms)), None
+            (
+                row
+                for row in taken
+                if imported_as_such(self._settler.ledger, row) and (row.start_ms, row.end_ms) == (start_ms, end_ms)
+            ),
+            None,
         )
         if imported is not None and imported.energy_kwh == energy_kwh:
             raise Unfit("kwh", "another energy than the imported one, which stands", energy_kwh)
@@ -283,11 +289,6 @@ class Entering:
         for name, text in (("evidence", entry.evidence), ("by", entry.by), ("reason", entry.reason)):
             if len(text) > TEXT_MAX:
                 raise Unfit(name, f"at most {TEXT_MAX} characters", len(text))
-
-
-def _imported(row: IntervalRow) -> bool:
-    """Whether it was imported as an energy, not settled from imported counter readings."""
-    return row.source == "import" and row.grade.reason == "imported"
 
 
 def _between(before: Shown | None, after: Shown | None, at_ms: int) -> Decimal | None:

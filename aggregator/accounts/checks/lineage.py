@@ -20,6 +20,7 @@ from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility, MeterSpec, Multiplier
+from aggregator.imports import ImportRun, import_of
 from aggregator.intervals.boundaries import Boundary
 from aggregator.intervals.counter import CounterEvent
 from aggregator.intervals.series import displayed
@@ -90,6 +91,7 @@ class IntervalTrace:
     derived_kwh: Decimal | None
     events: tuple[CounterEvent, ...]
     versions: tuple[IntervalVersion, ...]
+    imports: tuple[ImportRun | None, ...]  # that brought each version
 
     @property
     def agrees(self) -> bool | None:
@@ -183,6 +185,7 @@ class Lineage:
         meter = self._facility(row.facility).meter(row.device)
         ledger = self._settler.ledger
         versions = tuple(ledger.interval_versions(row))
+        imports = tuple(import_of(ledger, each.row, each.recorded_at_ms) for each in versions)
         for edge in (meter.edge, IMPORT_EDGE) if meter is not None and row.source in ("measured", "import") else ():
             series = SeriesKey(row.facility, edge, row.device, row.quantity)
             kept = {
@@ -203,8 +206,8 @@ class Lineage:
                 event for key, event in ledger.events(row.facility, row.start_ms, row.end_ms) if key == series
             )
             used = tuple(_multipliers(meter, row.start_ms, row.end_ms))
-            return IntervalTrace(row, series, start, end, used, derived, events, versions)
-        return IntervalTrace(row, None, None, None, (), None, (), versions)
+            return IntervalTrace(row, series, start, end, used, derived, events, versions, imports)
+        return IntervalTrace(row, None, None, None, (), None, (), versions, imports)
 
     def factor(self, applied: Applied | None, as_of_ms: int) -> FactorTrace:
         """The entry of the registry behind an applied factor."""

@@ -53,8 +53,13 @@ def interval_json(trace: IntervalTrace) -> dict[str, Json]:
     return {
         "interval": {"facility": trace.row.facility, "device": trace.row.device, "quantity": trace.row.quantity, **_row(trace.row)},
         "versions": [
-            {**_row(each.row), "recorded_at_ms": each.recorded_at_ms, "superseded_at_ms": each.superseded_at_ms}
-            for each in trace.versions
+            {
+                **_row(each.row), "recorded_at_ms": each.recorded_at_ms, "superseded_at_ms": each.superseded_at_ms,
+                "import": None if brought is None else {
+                    "file": brought.file, "sha256": brought.sha256, "at_ms": brought.at_ms, "reason": brought.reason, "by": brought.by,
+                },
+            }
+            for each, brought in zip(trace.versions, trace.imports, strict=True)
         ],
         "counter": counter,
     }  # fmt: skip

@@ -1,0 +1,56 @@
+"""`wattline import` as a person uses it: a wrong file, the right one with a reason, and what the interval's lineage then says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wattline.command import main
+
+SETTINGS = """
+[aggregator]
+data_directory = "data"
+[[facility]]
+id = "works"
+time_zone = "UTC"
+[[facility.meter]]
+device = "incomer"
+edge = "gw"
+rated_power_kw = 1000
+role = "main"
+[facility.factor]
+kg_per_kwh = "0.5"
+source = "test"
+[[edge]]
+facility = "works"
+edge = "gw"
+accept_unsigned = true
+"""
+
+
+def test_a_corrected_file_supersedes_and_the_lineage_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, file = tmp_path / "aggregator.toml", tmp_path / "may.csv"
+    config.write_text(SETTINGS)
+    where = ["--config", str(config), "--facility", "works", "--device", "incomer"]
+
+    def imported(kwh: str, *more: str) -> int:
+        file.write_text(f"time,energy_kwh\n2026-05-01T00:00,{kwh}\n")
+        return main(["import", str(file), *where, *more])
+
+    assert imported("30") == 0
+    assert imported("3") == 1
+    assert imported("3", "--reason", "the point was lost") == 1
+    assert "a correction needs a reason and who says so" in capsys.readouterr().err
+    assert imported("3", "--reason", "the point was lost", "--by", "Li Na") == 0
+    asked = ["lineage", "interval", *where, "--at", "2026-05-01T00:05Z"]
+    capsys.readouterr()
+    assert main([*asked, "--json"]) == 0
+    versions = json.loads(capsys.readouterr().out)["versions"]
+    assert [(each["energy_kwh"], each["import"]["reason"], each["import"]["by"]) for each in versions] == [
+        ("30", "", ""), ("3", "the point was lost", "Li Na"),
+    ]  # fmt: skip
+    assert main(asked) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "import    version 2, 3 kWh from may.csv: the point was lost, by Li Na" in said
