@@ -44,7 +44,8 @@ class Applied:
     u95_percent: Decimal | None = None
 
     def __str__(self) -> str:
-        return f"{self.id} {self.region} {self.data_year or ''} v{self.version}".replace("  ", " ")
+        words = (self.id, self.region, str(self.data_year or ""), f"v{self.version}")
+        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True, slots=True)

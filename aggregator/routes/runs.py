@@ -145,7 +145,9 @@ async def done(work: Callable[[], T]) -> T:
 def _problem(status: int, error: str, said: str) -> Problem:
     """Of "thing: expected ..., got ..."; of other words the whole is what was expected."""
     thing, _, rest = said.partition(": ")
-    expected, _, seen = rest.removeprefix("expected ").partition(", got ")
+    expected, apart, seen = rest.removeprefix("expected ").partition(", got ")
+    if not apart and rest.startswith("expected "):
+        expected, _, seen = rest.removeprefix("expected ").rpartition(", ")
     return Problem(status, error, thing, expected, seen or "otherwise")
 
 

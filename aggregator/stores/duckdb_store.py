@@ -91,7 +91,7 @@ class DuckDBStore:
 
     def _open(self) -> None:
         with self._mapped("open"):
-            connection = duckdb.connect(str(self._path), config=self._config)
+            connection = self._connected()
             try:
                 connection.execute(
                     "set checkpoint_threshold = '64MB'"
@@ -103,6 +103,16 @@ class DuckDBStore:
             self._connection = connection
             self._restore_series(connection)
             self._restore_ledger(connection)
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self._path), config=self._config)
+        except duckdb.IOException as error:
+            if "lock on file" not in str(error):
+                raise
+            raise StoreUnavailable(
+                f"store {self._path}: open: expected the file without the lock of another program; an aggregator that runs is asked over HTTP (--url)"
+            ) from error
 
     def _lay_out(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(_TABLES)

@@ -91,3 +91,14 @@ def test_a_notice_is_entered_by_one_person_and_approved_by_another(
     )
     assert main([*(word.replace("2026-03-31", "spring") for word in entered)]) == 2
     assert "--submitted-by: expected a day such as 2026-03-31, got 'spring'" in capsys.readouterr().err
+
+
+def test_a_fault_of_a_value_is_told_with_its_file_and_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, file = tmp_path / "aggregator.toml", tmp_path / "may.csv"
+    config.write_text(CONFIG.format(directory=tmp_path / "data"), encoding="utf-8")
+    rows = "truck,fuel,diesel,mobile,2026-05-01,2026-06-01,t,10,bills,\nvan,fuel,diesel,mobile,2026-06-01,2026-06-01,t,10,,\n"
+    file.write_text(HEAD + rows, encoding="utf-8")
+    assert main(["activities", "import", str(file), "--config", str(config), "--facility", "works", "--by", "ann"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("wattline activities: may.csv:3: van fuel diesel 2026-06-01: expected evidence, got none; ")
+    assert "expected `to` after `from`" in said

@@ -273,8 +273,15 @@ def same_person(one: str, other: str) -> bool:
 
 def read_activities(raw: bytes, name: str, facility: str) -> list[Activity]:
     """The rows of a CSV file or a workbook's first sheet, with COLUMNS and as many of OPTIONAL as it has. Raises RecordsRefused."""
+
+    def read(row: Mapping[str, str]) -> Activity:
+        record = activity_of(row, facility)
+        if wrong := "; ".join(faults(record)):
+            raise ValueError(wrong)
+        return record
+
     try:
-        return table(lines_of(raw, name), name, COLUMNS, lambda row: activity_of(row, facility), OPTIONAL, ROWS_MAX)
+        return table(lines_of(raw, name), name, COLUMNS, read, OPTIONAL, ROWS_MAX)
     except TableRefused as error:
         raise RecordsRefused(error.faults) from error
 

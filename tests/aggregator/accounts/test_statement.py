@@ -55,3 +55,8 @@ def test_the_same_lines_give_the_same_bytes_whatever_their_order_and_decimals_ar
     assert statement(one, two).encoded() == statement(two, one).encoded()
     _, _, last = statement(one, two).encoded().splitlines()
     assert (json.loads(last)["quantity"], json.loads(last)["factor"]["kg_per_unit"]) == ("100", "0.5306")
+
+
+def test_a_factor_without_region_and_year_is_named_with_single_spaces() -> None:
+    assert str(Applied("override.berlin", 1, Decimal("0.4"))) == "override.berlin v1"
+    assert str(FACTOR) == "elec.cn.grid.avg CN 2023 v1"

@@ -83,7 +83,10 @@ def test_a_second_process_is_told_who_is_in_the_way(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "1\n"
-        with pytest.raises(StoreUnavailable, match=r"readings\.duckdb.*lock"):
+        with pytest.raises(
+            StoreUnavailable,
+            match=r"readings\.duckdb: open: expected the file without the lock .* asked over HTTP \(--url\)",
+        ):
             DuckDBStore(path)
     finally:
         process.kill()
