@@ -18,6 +18,7 @@ from aggregator.run import store_of
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler
 from aggregator.stores.store import StoreError
+from wattline.plurals import counted
 from wire.clock import Clock
 
 TIMEOUT_S: Final = 600.0
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(outcome))
     else:
-        print(_summary(options.file, outcome))
+        print(_summary(options, outcome))
         for fault in outcome["faults"][:FAULTS_SHOWN]:
             where = f"{options.file}:{fault['line']}: {fault['column']}"
             print(f"{where}: expected {fault['expected']}, got {fault['seen']}", file=sys.stderr)
@@ -163,8 +164,10 @@ def _authorization(environment: Mapping[str, str]) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
-def _summary(file: Path, outcome: Mapping[str, Any]) -> str:
-    text = f"{file}: {outcome['rows']} rows, {outcome['new']} new, {outcome['bad']} bad, {outcome['total_kwh']} kWh"
+def _summary(options: argparse.Namespace, outcome: Mapping[str, Any]) -> str:
+    text = f"{options.file}: {counted(outcome['rows'], 'row')}, {outcome['new']} new, {outcome['bad']} bad"
+    if options.kind == Kind.INTERVAL.value:  # counter readings have no sum
+        text += f", {outcome['total_kwh']} kWh"
     if outcome["booked"]:
         text += f"; {outcome['booked']} emissions booked, {outcome['without_factor']} without a factor"
     return text

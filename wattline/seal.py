@@ -17,6 +17,7 @@ from aggregator.facility import Facility
 from aggregator.intervals.local_time import start_of_day_ms
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.settings import Settings, SettingsFaults, load
+from wattline.plurals import counted
 from wattline.statement import chosen
 from wire.clock import Clock
 
@@ -94,7 +95,7 @@ def _told(seal: Seal, facility: Facility) -> str:
     )
     sealed_at = datetime.fromtimestamp(seal.sealed_at_ms / 1000, UTC).isoformat(timespec="seconds")
     return (
-        f"{seal.facility} {begin} to {end}, version {seal.version}: {seal.rows} interval energies in {len(seal.files)} files,"
+        f"{seal.facility} {begin} to {end}, version {seal.version}: {seal.rows} interval energies in {counted(len(seal.files), 'file')},"
         f" sealed {sealed_at} by {seal.sealed_by}, rows' SHA-256 {seal.sha256}"
         + (f", given up: {seal.given_up}" if seal.given_up else "")
     )

@@ -54,3 +54,15 @@ def test_a_corrected_file_supersedes_and_the_lineage_says_why(
     assert main(asked) == 0
     said = capsys.readouterr().out.splitlines()
     assert "import    version 2, 3 kWh from may.csv: the point was lost, by Li Na" in said
+
+
+def test_counter_readings_have_no_sum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, file = tmp_path / "aggregator.toml", tmp_path / "may.csv"
+    config.write_text(SETTINGS)
+    file.write_text("time,energy_kwh\n2026-05-01T00:00,1000\n")
+    where = [str(file), "--config", str(config), "--facility", "works", "--device", "incomer"]
+    assert main(["import", *where, "--kind", "counter"]) == 0
+    assert capsys.readouterr().out == f"{file}: 1 row, 1 new, 0 bad\n"
+    file.write_text("time,energy_kwh\n2026-06-01T00:00,3\n")
+    assert main(["import", *where]) == 0
+    assert capsys.readouterr().out.startswith(f"{file}: 1 row, 1 new, 0 bad, 3 kWh")

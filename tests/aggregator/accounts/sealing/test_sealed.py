@@ -189,7 +189,7 @@ def test_a_statement_of_sealed_and_open_months_has_the_bytes_of_the_unsealed_one
     assert main([*seal, "--month", "2026-01"]) == 2
     assert main([*seal, "--month", "2026-01", "--by", "Li Wei"]) == 0
     assert (
-        "version 1: 5952 interval energies in 1 files" in capsys.readouterr().out
+        "version 1: 5952 interval energies in 1 file," in capsys.readouterr().out
     )  # 31 days, 96 quarter hours, 2 meters
     sealed = accounts.statement("works", "OPS", begin_ms, now_ms)
     assert sealed.encoded() == unsealed.encoded()
