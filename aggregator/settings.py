@@ -112,6 +112,18 @@ class Settings:
         """The facility with this id."""
         return next((facility for facility in self.facilities if facility.id == facility_id), None)
 
+    def kept(self) -> Path:
+        """The data directory, for what only reads: it makes none. Raises SettingsFaults where there is none."""
+        if not self.data_directory.is_dir():
+            fault = Fault(
+                str(self.file),
+                "aggregator.data_directory",
+                "a directory with data",
+                f"{self.data_directory}, which does not exist",
+            )
+            raise SettingsFaults([fault])
+        return self.data_directory
+
 
 _LARGEST: Final = 8 << 20  # bytes
 

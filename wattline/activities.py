@@ -47,7 +47,7 @@ def opened(options: argparse.Namespace) -> tuple[Facility, Path]:
     known = {facility.id: facility for facility in settings.facilities}
     if options.facility not in known:
         raise ValueError(f"--facility: expected one of {', '.join(known)}, got {options.facility!r}")
-    return known[options.facility], settings.data_directory
+    return known[options.facility], settings.kept() if options.verb in ("list", "show") else settings.data_directory
 
 
 def _import(options: argparse.Namespace, facility: Facility, directory: Path) -> int:

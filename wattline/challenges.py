@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         settings = load(options.config, os.environ)
         facility = chosen(options.facility, settings)
-        with Challenges(settings.data_directory / ACCOUNTS_NAME) as challenges:
+        with Challenges(settings.kept() / ACCOUNTS_NAME) as challenges:
             if options.answer is not None:
                 said = (options.answer, options.state, options.text, options.by, Clock.from_environment()())
                 found = [challenges.answer(facility.id, *said)]

@@ -53,7 +53,8 @@ def _place(options: argparse.Namespace) -> Path | str:
     if options.registry is not None:
         return Path(options.registry)
     if options.config is not None:
-        return load(options.config, os.environ).data_directory / REGISTRY_NAME
+        settings = load(options.config, os.environ)
+        return (settings.kept() if options.verb == "show" else settings.data_directory) / REGISTRY_NAME
     return ":memory:"
 
 

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         if from_ms >= to_ms:
             raise ValueError(f"--to: expected a day after --from, got {options.begin} to {options.end}")
         with (
-            contextlib.closing(Ledger(settings.data_directory / "ledger.sqlite")) as ledger,
+            contextlib.closing(Ledger(settings.kept() / "ledger.sqlite")) as ledger,
             contextlib.closing(OwnRecords(settings.data_directory / ACCOUNTS_NAME)) as records,
         ):
             accounts = Accounts(ledger, settings.facilities, settings.data_directory, clock)

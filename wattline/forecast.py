@@ -70,7 +70,7 @@ def _opened(options: argparse.Namespace) -> Iterator[tuple[Forecasting, Facility
         known = ", ".join(entry.id for entry in settings.facilities) or "none, the settings have no facility"
         raise ValueError(f"--facility: expected one of {known}, got {options.facility!r}")
     clock = Clock.from_environment()
-    with contextlib.closing(Ledger(settings.data_directory / "ledger.sqlite")) as ledger:
+    with contextlib.closing(Ledger(settings.kept() / "ledger.sqlite")) as ledger:
         forecasting = Forecasting(
             ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
         )

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         if to_ms <= from_ms:
             raise CannotCompile(f"--to: expected a time after {options.begin}, got {options.end}")
         clock = Clock.from_environment()
-        ledger = Ledger(settings.data_directory / "ledger.sqlite")
+        ledger = Ledger(settings.kept() / "ledger.sqlite")
         try:
             found = list(gaps(ledger, facility, from_ms, to_ms, clock()))
             wrong = list(doubtful(ledger, facility, from_ms, to_ms))

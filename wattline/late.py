@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         settings = load(options.config, os.environ)
         facility = chosen(options.facility, settings)
-        ledger = Ledger(settings.data_directory / "ledger.sqlite")
+        ledger = Ledger(settings.kept() / "ledger.sqlite")
         try:
             with Runs(settings.data_directory / ACCOUNTS_NAME) as runs:
                 spans = closed_spans(runs, facility.id)

@@ -67,10 +67,11 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def opened(settings: Settings, *, settle: bool = True) -> Iterator[tuple[Settler, Entering]]:
-    """The records of an aggregator that does not run; with `settle` what was entered is settled at the end."""
+    """The records of an aggregator that does not run; with `settle` what was entered is settled at the end, without it nothing is written."""
     clock = Clock.from_environment()
-    settings.data_directory.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(settings.data_directory / "ledger.sqlite")
+    directory = settings.data_directory if settle else settings.kept()
+    directory.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(directory / "ledger.sqlite")
     try:
         store, hand = store_of(settings), HandReadings(settings.data_directory / ACCOUNTS_NAME)
         try:

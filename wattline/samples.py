@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     words = {"draw": _draw, "list": _list, "check": _check}
     try:
         settings = load(options.config, os.environ)
-        with Samples(settings.data_directory / ACCOUNTS_NAME) as samples:
+        with Samples(settings.kept() / ACCOUNTS_NAME) as samples:
             for line in words[options.verb](options, settings, samples):
                 print(line)
     except RecordsRefused as error:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         span = None if options.month is None else month_span_ms(options.month, facility)
         if span is not None and not options.by:
             raise CannotCompile("--by: expected who seals, got nothing")
-        with Seals(settings.data_directory) as seals:
+        with Seals(settings.kept()) as seals:
             if span is not None:
                 found = list(_sealed(settings, seals, facility, span, options.by, options.reason))
             else:

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Accounts]:
     """The accounts of the settings' data directory. Raises LedgerError."""
-    ledger = Ledger(settings.data_directory / "ledger.sqlite")
+    ledger = Ledger(settings.kept() / "ledger.sqlite")
     try:
         yield Accounts(ledger, settings.facilities, settings.data_directory, Clock.from_environment())
     finally:

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         as_of_ms = None if options.as_of is None else instant_ms("--as-of", options.as_of, facility.zone)
         if to_ms <= from_ms:
             raise CannotCompile(f"--to: expected a time after {options.begin}, got {options.end}")
-        ledger = Ledger(settings.data_directory / "ledger.sqlite")
+        ledger = Ledger(settings.kept() / "ledger.sqlite")
         try:
             metered = Metered(
                 facility,
