@@ -15,6 +15,7 @@ from aggregator.facility import Facility
 from aggregator.intervals.counter import CounterChange, CounterEvent
 from aggregator.intervals.decision import Decision, Said, Unfit
 from aggregator.intervals.series import displayed
+from aggregator.intervals.written_time import written
 from aggregator.series_line import DAY_MS
 from aggregator.settle import COUNTERS, IMPORT_EDGE, Settler
 from aggregator.stores.store import SeriesKey
@@ -28,7 +29,7 @@ class Overlapping(Exception):
     """Another decision stands where this one would be; `thing` is the key, `other` the decision that is there."""
 
     def __init__(self, thing: str, other: Decision) -> None:
-        super().__init__(f"{thing}: {other.said.value} at {other.at_ms} stands there")
+        super().__init__(f"{thing}: {other.said.value} at {written(other.at_ms)} stands there")
         self.thing, self.other = thing, other
 
 

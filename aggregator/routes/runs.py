@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, Body, Depends, Path, Query
 from fastapi.concurrency import run_in_threadpool
@@ -90,6 +90,9 @@ class NoteBody(ByBody):
     """What was checked; why an incomplete statement is published."""
 
     note: Words = ""
+
+
+_NO_NOTE: Final = NoteBody()  # what no body at all says
 
 
 class RestatementBody(ByBody):
@@ -241,7 +244,7 @@ async def freeze(at: At, named: Named, author: Writing, body: Annotated[RunBody,
 
 @router.post("/runs/{run}/approve", dependencies=[Depends(no_parameters)])
 async def approve(
-    at: At, named: Named, run: Number, author: Writing, body: Annotated[NoteBody, Body()]
+    at: At, named: Named, run: Number, author: Writing, body: Annotated[NoteBody, Body()] = _NO_NOTE
 ) -> dict[str, Any]:
     """By a second person."""
     author.must("approve")
@@ -251,7 +254,7 @@ async def approve(
 
 @router.post("/runs/{run}/publish", dependencies=[Depends(no_parameters)])
 async def publish(
-    at: At, named: Named, run: Number, author: Writing, body: Annotated[NoteBody, Body()]
+    at: At, named: Named, run: Number, author: Writing, body: Annotated[NoteBody, Body()] = _NO_NOTE
 ) -> dict[str, Any]:
     """What was approved. 409 for a restatement below the threshold: it goes with the next issue."""
     author.must("enter")
