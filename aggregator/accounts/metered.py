@@ -61,7 +61,7 @@ def mains(period: Period) -> tuple[MeterSpec, ...]:
 def lines_of(period: Period, meter: MeterSpec, pieces: Iterable[Piece], counts: Counts) -> Iterator[Line]:
     """A line for each local day, factor and grade of the pieces, kWh x factor being the sum of products."""
     sums: dict[_Group, _Sum] = {}
-    zone = period.facility.zone
+    zone, to_ms, interval_ms = period.facility.zone, period.to_ms, period.facility.interval_ms
     for piece in pieces:
         found = piece.factor
         group = _Group(local_day(piece.start_ms, zone), identity(found), piece.grade)
@@ -74,7 +74,7 @@ def lines_of(period: Period, meter: MeterSpec, pieces: Iterable[Piece], counts: 
         summed.kwh = EXACT.add(summed.kwh, piece.kwh)
         summed.intervals += piece.intervals
         summed.provisional += piece.provisional
-        summed.time_ms += piece.time_until(period.to_ms)
+        summed.time_ms += piece.time_ms if piece.end_ms <= to_ms else piece.time_until(to_ms)
     for group, summed in sums.items():
         found = summed.found
         kg = None if found.kg_per_kwh is None else EXACT.multiply(summed.kwh, found.kg_per_kwh)
@@ -82,7 +82,7 @@ def lines_of(period: Period, meter: MeterSpec, pieces: Iterable[Piece], counts: 
             source=f"meter:{meter.device}", counts=counts, activity="indirect", carrier=meter.carrier, start_ms=summed.start_ms,
             end_ms=summed.end_ms, quantity=summed.kwh, unit="kWh", factor=applied(found), kg=kg, quality=group.grade.quality.name.lower(),
             reason=group.grade.reason, intervals=summed.intervals, provisional=summed.provisional, marks=found.marks, why=found.reason,
-            covered=period.covered(summed.intervals, summed.time_ms),
+            covered=None if summed.time_ms == summed.intervals * interval_ms else period.covered(summed.intervals, summed.time_ms),
         )  # fmt: skip
 
 
