@@ -35,7 +35,9 @@ class Line:
     # UTC day -> readings taken, of the last week: by it a restart finds late readings that were stored and never settled.
     settled_of_day: dict[int, int] = field(default_factory=dict)
     hand_no: int = 0  # the last entry by hand that was known when this was last done
-    anew: bool = True  # it goes on from a kept state, or from none: what stands in the ledger beyond may not be found again
+    anew: bool = (
+        True  # it goes on from a kept state, or from none: what stands in the ledger beyond may not be found again
+    )
 
     def took(self, day: int, readings: int) -> None:
         self.settled_of_day[day] = self.settled_of_day.get(day, 0) + readings
