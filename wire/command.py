@@ -1,15 +1,6 @@
 """Set-points on their way down and the answers to them: signed commands on `.../command`, JSON on `.../result`. Not who may write what (the edge file).
 
-```
-0   3  magic "WLC"
-3   1  version: 1
-4   2  zeros
-6   8  key id: the first 8 bytes of sha256(public key)
-14 64  Ed25519 signature of "wattline command" + 00 + digest
-78     JSON, not compressed
-digest = sha256(bytes 0..13 + length of the topic as 2 bytes, high first + topic in UTF-8 + bytes from 78)
-```
-The topic names facility and edge, so a command for one edge is worth nothing at another. Whoever repeats a command meets the counter, whoever
+The frame is `wire.sealed`: "WLC", "wattline command". Whoever repeats a command meets the counter, whoever
 keeps one back its expiry. An edge refuses a command with a key that it does not know: what it means could be a condition. A result carries no signature: what is kept for good is the `set_point` events of the edge's signed batches.
 """
 
@@ -18,12 +9,10 @@ from typing import Final
 
 import msgspec
 
-from wire.batch import HEADER, digest
 from wire.keys import PublicKey, SigningKey
+from wire.sealed import Frame
 from wire.topics import valid_id
 
-MAGIC: Final = b"WLC"
-VERSION: Final = 1
 MAX_COMMAND_BYTES: Final = 64 << 10
 MAX_RESULT_BYTES: Final = 256 << 10
 MAX_SET_POINTS: Final = 256  # of one command: a day of quarter-hours and as much again
@@ -31,7 +20,6 @@ MAX_REASON: Final = 300  # characters
 LONGEST_MS: Final = 8 * 86_400_000  # a set-point lasts no longer, nor is it told earlier: a week-ahead schedule
 _LATEST_MS: Final = 2**53
 _MAX_VALUE: Final = 1e12
-_SIGNED: Final = b"wattline command\x00"
 
 
 class SetPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,13 +125,7 @@ class CommandForged(ValueError):
 def seal(command: Command, topic: str, key: SigningKey) -> bytes:
     """The frame of a command for the edge that `topic` names. Raises CommandUnreadable for what no edge would take."""
     _check(command)
-    raw = msgspec.json.encode(command)
-    if len(raw) + HEADER.size > MAX_COMMAND_BYTES:
-        raise CommandUnreadable(
-            f"command {command.id}: expected at most {MAX_COMMAND_BYTES} bytes, got {len(raw) + HEADER.size}"
-        )
-    head = HEADER.pack(MAGIC, VERSION, 0, 0, key.key_id, b"")[:14]
-    return head + key.sign(_SIGNED + digest(head, topic, raw)) + raw
+    return _FRAME.seal(msgspec.json.encode(command), topic, key, f"command {command.id}")
 
 
 def unseal(frame: bytes, topic: str, key: PublicKey) -> Command:
@@ -151,20 +133,7 @@ def unseal(frame: bytes, topic: str, key: PublicKey) -> Command:
 
     Raises CommandForged, CommandUnreadable (CommandUnfit where it can be named in an answer).
     """
-    if not HEADER.size < len(frame) <= MAX_COMMAND_BYTES:
-        raise CommandUnreadable(
-            f"command frame: expected {HEADER.size + 1} to {MAX_COMMAND_BYTES} bytes, got {len(frame)}"
-        )
-    magic, version, first, second, key_id, signature = HEADER.unpack_from(frame)
-    if magic != MAGIC or version != VERSION or first or second:
-        raise CommandUnreadable(
-            f"command frame: expected magic {MAGIC!r}, version {VERSION} and zeros, got {magic!r}, version {version}"
-        )
-    raw = frame[HEADER.size :]
-    if key_id != key.key_id:
-        raise CommandForged(f"command: expected key {key.key_id.hex()}, signed with {key_id.hex()}")
-    if not key.verifies(signature, _SIGNED + digest(frame[:14], topic, raw)):
-        raise CommandForged(f"command: the signature is not that of key {key_id.hex()}")
+    raw = _FRAME.unseal(frame, topic, key)
     try:
         command = _COMMANDS.decode(raw)
         _check(command)
@@ -216,6 +185,7 @@ def decode_result(raw: bytes) -> Result:
     return result
 
 
+_FRAME: Final = Frame("command", b"WLC", b"wattline command", MAX_COMMAND_BYTES, CommandUnreadable, CommandForged)
 _COMMANDS: Final = msgspec.json.Decoder(Command)
 _NAMES: Final = msgspec.json.Decoder(Named)
 _RESULTS: Final = msgspec.json.Decoder(Result)

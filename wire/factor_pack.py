@@ -1,15 +1,6 @@
 """A signed factor pack on its way down: what an edge needs to state provisional kg by itself, retained on `.../factors`. Not the sums (see `edge_agent.carbon`).
 
-```
-0   3  magic "WLF"
-3   1  version: 1
-4   2  zeros
-6   8  key id: the first 8 bytes of sha256(public key)
-14 64  Ed25519 signature of "wattline factors" + 00 + digest
-78     JSON, not compressed
-digest = sha256(bytes 0..13 + length of the topic as 2 bytes, high first + topic in UTF-8 + bytes from 78)
-```
-The key is the one that commands are signed with. The topic names facility and edge. A pack takes the place of one with a lower number only; an edge keeps the
+The frame is `wire.sealed`: "WLF", "wattline factors", under the key that signs commands. A pack takes the place of one with a lower number only; an edge keeps the
 frame as it came and checks the signature again when it starts. A key that a reader does not know makes the pack unreadable: it could be a condition.
 """
 
@@ -18,17 +9,14 @@ from typing import Final
 
 import msgspec
 
-from wire.batch import HEADER, digest
 from wire.keys import PublicKey, SigningKey
+from wire.sealed import Frame
 from wire.topics import valid_id
 
-MAGIC: Final = b"WLF"
-VERSION: Final = 1
 MAX_PACK_BYTES: Final = 128 << 10
 MAX_FACTORS: Final = 512
 MAX_METERS: Final = 256
 _LATEST_MS: Final = 2**53
-_SIGNED: Final = b"wattline factors\x00"
 
 
 class Factor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,27 +72,12 @@ class PackForged(ValueError):
 def seal(pack: FactorPack, topic: str, key: SigningKey) -> bytes:
     """The frame of a pack for the edge that `topic` names. Raises PackUnreadable for what no edge would take."""
     _check(pack)
-    raw = msgspec.json.encode(pack)
-    if len(raw) + HEADER.size > MAX_PACK_BYTES:
-        raise PackUnreadable(f"factor pack: expected at most {MAX_PACK_BYTES} bytes, got {len(raw) + HEADER.size}")
-    head = HEADER.pack(MAGIC, VERSION, 0, 0, key.key_id, b"")[:14]
-    return head + key.sign(_SIGNED + digest(head, topic, raw)) + raw
+    return _FRAME.seal(msgspec.json.encode(pack), topic, key)
 
 
 def unseal(frame: bytes, topic: str, key: PublicKey) -> FactorPack:
     """The pack of a frame that came on `topic`; its signature is checked before anything else is read. Raises PackForged, PackUnreadable."""
-    if not HEADER.size < len(frame) <= MAX_PACK_BYTES:
-        raise PackUnreadable(f"factor pack: expected {HEADER.size + 1} to {MAX_PACK_BYTES} bytes, got {len(frame)}")
-    magic, version, first, second, key_id, signature = HEADER.unpack_from(frame)
-    if magic != MAGIC or version != VERSION or first or second:
-        raise PackUnreadable(
-            f"factor pack: expected magic {MAGIC!r}, version {VERSION} and zeros, got {magic!r}, version {version}"
-        )
-    raw = frame[HEADER.size :]
-    if key_id != key.key_id:
-        raise PackForged(f"factor pack: expected key {key.key_id.hex()}, signed with {key_id.hex()}")
-    if not key.verifies(signature, _SIGNED + digest(frame[:14], topic, raw)):
-        raise PackForged(f"factor pack: the signature is not that of key {key_id.hex()}")
+    raw = _FRAME.unseal(frame, topic, key)
     try:
         pack = _PACKS.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -113,6 +86,7 @@ def unseal(frame: bytes, topic: str, key: PublicKey) -> FactorPack:
     return pack
 
 
+_FRAME: Final = Frame("factor pack", b"WLF", b"wattline factors", MAX_PACK_BYTES, PackUnreadable, PackForged)
 _PACKS: Final = msgspec.json.Decoder(FactorPack)
 
 
