@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfoNotFoundError
 
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
@@ -26,6 +26,8 @@ from wattline.factor_choice import decide_instruments, instant_ms, market, which
 from wattline.notices import decide_notices
 from wattline.plurals import counted
 from wire.clock import Clock
+
+_MAKING: Final = ("import", "intensity", "add")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,9 +55,15 @@ def _place(options: argparse.Namespace) -> Path | str:
     if options.registry is not None:
         return Path(options.registry)
     if options.config is not None:
-        settings = load(options.config, os.environ)
-        return (settings.kept() if options.verb == "show" else settings.data_directory) / REGISTRY_NAME
+        return _kept(options) / REGISTRY_NAME
     return ":memory:"
+
+
+def _kept(options: argparse.Namespace) -> Path:
+    """The data directory. Only an import, the first thing that is ever put there, may make it. Raises SettingsFaults."""
+    settings = load(options.config, os.environ)
+    imports = options.verb in _MAKING or getattr(options, "deed", "") in _MAKING
+    return settings.data_directory if imports else settings.kept()
 
 
 def _registry(options: argparse.Namespace) -> Registry:
@@ -149,9 +157,7 @@ def _instruments(options: argparse.Namespace) -> int:
 
 
 def _notice(options: argparse.Namespace) -> int:
-    return decide_notices(
-        options, load(options.config, os.environ).data_directory / ACCOUNTS_NAME, Clock.from_environment()
-    )
+    return decide_notices(options, _kept(options) / ACCOUNTS_NAME, Clock.from_environment())
 
 
 def _sinks(options: argparse.Namespace) -> int:

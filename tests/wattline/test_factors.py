@@ -163,6 +163,7 @@ def test_the_aggregator_file_says_where_a_facility_is_and_what_its_own_factor_is
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "aggregator.toml"
+    (tmp_path / "data").mkdir()
     file.write_text(
         '[aggregator]\nstore_id = "x"\ndata_directory = "data"\n'
         '[[facility]]\nid = "works"\ntime_zone = "Asia/Shanghai"\nplace = "CN-JS"\n'

@@ -23,8 +23,11 @@ SPAN = ("--from", "2026-01-01", "--to", "2026-02-01")
         ("statement", *SPAN), ("tree", *SPAN), ("gaps", *SPAN), ("late",), ("runs", "list"), ("seal", "--list"), ("challenges",),
         ("samples", "list"), ("footprint",), ("report", *SPAN, "--out", "report.html"), ("lineage", "line", *SPAN),
         ("readings", "list", "--facility", "works", *SPAN), ("activities", "list", "--facility", "works"), ("factors", "show"),
+        ("factors", "which", "electricity"), ("factors", "market", *SPAN, "--kwh", "1"), ("factors", "instruments", "show"),
+        ("factors", "instruments", "retire", "gec-1", "--facility", "works", "--by", "Ann"), ("factors", "sinks", "show"),
+        ("factors", "notice", "show"), ("factors", "approve", "elec.own", "--by", "Ann", "--reason", "read"),
     ],
-    ids=lambda words: words[0],
+    ids=lambda words: " ".join(words[:3]),
 )  # fmt: skip
 def test_a_misspelt_data_directory_is_named_and_not_made(
     words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
