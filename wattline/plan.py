@@ -1,4 +1,7 @@
-"""`wattline plan`: solves a planning problem and shows the plan, or what could be offered beside it. Not the model (`aggregator.flexibility`)."""
+"""`wattline plan`: solves a planning problem and shows the plan, what could be offered beside it, or whether a plan on record comes out again.
+
+Not the model (`aggregator.flexibility`).
+"""
 
 import argparse
 import json
@@ -13,16 +16,20 @@ from aggregator.flexibility.offers import offers
 from aggregator.flexibility.plan import Plan, plan
 from aggregator.flexibility.problem import Problem, ProblemFault, Series
 from aggregator.flexibility.problem_file import LARGEST, plan_json, read_problem
+from aggregator.flexibility.record import Kept, decode_record, encode_record, replay
 from aggregator.flexibility.solve import Unsolved
 from wattline.file_errors import told
 
 _BROKEN_SHOWN: Final = 20
+_DIFFERENCES_SHOWN: Final = 20
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0, 1 (no plan, or a promise that it does not keep), 2 (bad use or problem)."""
+    """Exit status 0, 1 (no plan, a promise that it does not keep, or another plan than on record), 2 (bad use, problem or record)."""
     try:
-        raw = sys.stdin.buffer.read(LARGEST + 1) if str(options.file) == "-" else options.file.read_bytes()
+        raw = sys.stdin.buffer.read(2 * LARGEST + 1) if str(options.file) == "-" else options.file.read_bytes()
+        if options.verb == "replay":
+            return _replay(decode_record(raw))
         problem = read_problem(raw)
     except (OSError, ProblemFault) as error:
         print(f"wattline plan: {told(error)}", file=sys.stderr)
@@ -31,6 +38,11 @@ def run(options: argparse.Namespace) -> int:
         if options.verb == "offers":
             return _offers(problem, options)
         found = plan(problem, options.budget_s)
+        if options.keep is not None:
+            options.keep.write_bytes(encode_record(problem, found, options.budget_s) + b"\n")
+    except OSError as error:
+        print(f"wattline plan: {told(error)}", file=sys.stderr)
+        return 2
     except Unsolved as error:
         print(f"wattline plan: {error}", file=sys.stderr)
         return 1
@@ -46,6 +58,26 @@ def _offers(problem: Problem, options: argparse.Namespace) -> int:
     for one in found:
         print(f"{one.direction:<5} {one.hours:g} h from step {one.first}: {one.kw:.1f} kW")
     return 0
+
+
+def _replay(kept: Kept) -> int:
+    try:
+        again = replay(kept)
+    except Unsolved as error:
+        print(f"wattline plan: {error}", file=sys.stderr)
+        return 1
+    for line in again.versions:
+        print(f"  made by     {line}")
+    for line in again.differences[:_DIFFERENCES_SHOWN]:
+        print(f"  differs     {line}")
+    how = "to the last bit" if again.exact else "to 1e-9"
+    count = len(again.differences)
+    print(
+        f"plan {kept.plan_sha256[:16]} of problem {kept.problem_sha256[:16]}: "
+        + (f"{count} numbers differ" if count else f"the same numbers {how}")
+    )
+    print(f"  proven      no plan costs less than {again.proven:.4f}; this one costs {kept.plan['objective']:.4f}")
+    return 1 if again.differences else 0
 
 
 def _told(problem: Problem, found: Plan) -> Iterator[str]:

@@ -7,7 +7,7 @@ from wattline.numbers import above_zero
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """solve, offers."""
+    """solve, offers, replay."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     solve = verbs.add_parser("solve", help="the best plan for a problem file, and what it cannot keep")
     solve.add_argument(
@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     solve.add_argument("--budget-s", type=above_zero, default=5.0, help="time for the solver (default: %(default)s s)")
     solve.add_argument("--json", action="store_true", help="the whole plan, for programs")
+    solve.add_argument(
+        "--keep", type=Path, metavar="FILE", help="write problem and plan there as a record, for `wattline plan replay`"
+    )
 
     firm = verbs.add_parser(
         "offers", help="the constant kW that can be given for 15 min, 1, 2 and 4 h, every promise kept"
@@ -26,3 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every-h", type=above_zero, default=1.0, help="hours between the windows' begins (default: %(default)s)"
     )
     firm.add_argument("--json", action="store_true", help="for programs")
+
+    again = verbs.add_parser("replay", help="solve the problem of a record again, and say what differs")
+    again.add_argument("file", type=Path, help="a record that `wattline plan solve --keep` wrote; - for standard input")

@@ -76,6 +76,7 @@ class Plan:
     """`objective`: the least money that the solver proved or found, before ties were broken.
 
     `marginal_price`: money per kWh that one more kWh of load would cost in each step. `kg`: of import, at the problem's intensity; None without one.
+    `duals`: money per unit of each row of the model, which prove the objective (see `certificate`).
     """
 
     status: Status
@@ -95,6 +96,7 @@ class Plan:
     certain: bool
     binaries: int
     solve_s: float
+    duals: Series
 
 
 def plan(problem: Problem, budget_s: float = 5.0) -> Plan:
@@ -125,7 +127,7 @@ def told(made: Dispatch, solved: Solved) -> Plan:
         solved.status, solved.money, solved.gap, money, kg, imported, exported, values[made.curtailed], assets,
         {name: _spread(problem, steps, values[power]) for name, (steps, power) in made.shifted.items()},
         {name: _spread(problem, steps, values[delivered]) for name, (steps, delivered) in made.responses.items()},
-        broken, _binding(made, solved), solved.row_dual[made.balance] / problem.step_h, solved.certain, solved.binaries, solved.took_s,
+        broken, _binding(made, solved), solved.row_dual[made.balance] / problem.step_h, solved.certain, solved.binaries, solved.took_s, solved.row_dual,
     )  # fmt: skip
 
 

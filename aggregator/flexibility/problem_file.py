@@ -89,9 +89,10 @@ def _expect(holds: bool, path: str, expected: str, given: Any) -> None:
 
 
 def plan_json(found: Plan) -> dict[str, Any]:
-    """A plan for programs: series as lists, rounded to a milliwatt."""
+    """A plan for programs: series as lists, rounded to a milliwatt; without the duals of the model's rows, which a record keeps (see `record`)."""
     plain = _plain(found)
     assert isinstance(plain, dict)
+    del plain["duals"]
     return plain | {"money_total": round(found.money.total, 9)}
 
 
