@@ -10,7 +10,7 @@ from wattline.authority import CertificateRefused, edge_user
 from wire.topics import AGGREGATOR_STATUS, PREFIX, all_edges, edge_topic
 
 UP = ("batch", "status", "result")  # an edge writes, the aggregator reads
-DOWN = ("ack", "command", "factors")  # the aggregator writes, an edge reads
+DOWN = ("ack", "command", "factors", "schedule")  # the aggregator writes, an edge reads
 HEADER = (
     "# Written by `wattline certs acl`; write it anew when an edge comes or goes, then reload the broker (SIGHUP).\n"
 )

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 PREFIX: Final = "wattline/v1"
 AGGREGATOR_STATUS: Final = f"{PREFIX}/aggregator/status"
 ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-KINDS: Final = ("batch", "ack", "status", "command", "result", "factors")
+KINDS: Final = ("batch", "ack", "status", "command", "result", "factors", "schedule")
 
 
 class EdgeTopic(NamedTuple):
