@@ -153,6 +153,6 @@ def _check_span(where: str, from_ms: int, until_ms: int) -> None:
         raise ScheduleUnreadable(f"{where}.until_ms: expected after from_ms ({from_ms}) and below 2^53, got {until_ms}")
 
 
-def _check_kw(where: str, value: float, least: float) -> None:
-    if not least <= value <= _MOST_KW:
-        raise ScheduleUnreadable(f"{where}: expected {least:g} to {_MOST_KW:g}, got {value}")
+def _check_kw(where: str, kw: float, least_kw: float) -> None:
+    if not least_kw <= kw <= _MOST_KW:
+        raise ScheduleUnreadable(f"{where}: expected {least_kw:g} to {_MOST_KW:g}, got {kw}")
