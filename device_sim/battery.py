@@ -6,8 +6,13 @@ from typing import Final
 
 from device_sim.cells import PPM, Cells
 from device_sim.profile import UJ_PER_KWH
+from device_sim.warmth import WHOLE, Warmth
 
 FULL_RATE: Final = 10_000  # a rate in hundredths of a percent
+UNHEATED_DEGC: Final = 35.0
+_BANDS: Final = (
+    200  # within half a percent of charge what a tapering battery may do is constant, so that powers stay so too
+)
 
 
 class Unasked(StrEnum):
@@ -37,7 +42,9 @@ class Window:
 class Battery:
     """State of one battery. Stored energy is counted in uJ x ppm, so that both efficiencies stay exact integers.
 
-    Charging P (AC) for t adds P t x charge_ppm; discharging removes P t x discharge_ppm with discharge_ppm = 1e12 / efficiency.
+    Charging P (AC) for t adds P t x charge_ppm; discharging removes P t x discharge_ppm with discharge_ppm = 1e12 / efficiency. Above a
+    charge of `taper_from_percent` the most that it takes falls straight towards full, below `taper_below_percent` the most that it gives
+    towards its floor, in steps of half a percent of charge, the last of which is not 0.
     """
 
     capacity_kwh: float
@@ -50,6 +57,9 @@ class Battery:
     stored: int = 0
     window: Window = field(default_factory=Window)
     cells: Cells | None = None
+    taper_from_percent: float = 100.0
+    taper_below_percent: float = 0.0
+    warmth: Warmth | None = None
 
     @classmethod
     def build(
@@ -92,6 +102,11 @@ class Battery:
         """Stored energy over capacity, %."""
         return 100 * self.stored / self.full
 
+    @property
+    def temperature_degc(self) -> float:
+        """What its inverter shows as its cabinet's, °C; a constant where nothing is simulated."""
+        return UNHEATED_DEGC if self.warmth is None else self.warmth.temperature_degc
+
     def forget_set_point(self) -> None:
         """Back to what the battery does unasked (revert timer, reboot)."""
         self.window = Window(charge_max_mw=self.charge_mw)
@@ -106,8 +121,22 @@ class Battery:
         if low > high:  # a contradictory window: nothing moves
             return 0
         power = min(max(wanted, low), high)
-        power = min(max(power, -self.discharge_mw), self.charge_mw)
+        charge_mw, discharge_mw = self.able_mw()
+        power = min(max(power, -discharge_mw), charge_mw)
         return 0 if self.lasts_ms(power) == 0 else power
+
+    def able_mw(self) -> tuple[int, int]:
+        """The most that it can take and give now, warmth and taper counted in, mW; full and floor are not."""
+        charge, discharge = self.charge_mw, self.discharge_mw
+        if self.taper_from_percent < 100:
+            left = _BANDS - self.stored * _BANDS // self.full  # bands up to full, this one included
+            charge = min(charge, round(charge * max(1, left) * 100 / (_BANDS * (100 - self.taper_from_percent))))
+        if self.taper_below_percent > self.floor_percent:
+            above = -(-(self.stored - self.floor) * _BANDS // self.full)
+            width_percent = self.taper_below_percent - self.floor_percent
+            discharge = min(discharge, round(discharge * max(1, above) * 100 / (_BANDS * width_percent)))
+        share = WHOLE if self.warmth is None else self.warmth.share
+        return charge * share // WHOLE, discharge * share // WHOLE
 
     def lasts_ms(self, power_mw: int) -> int | None:
         """How many whole ms this power is possible before full or floor; None: for ever."""
@@ -117,10 +146,30 @@ class Battery:
             return max(0, self.stored - self.floor) // (-power_mw * self.discharge_ppm)
         return None
 
+    def holds_ms(self, power_mw: int) -> int | None:
+        """How many whole ms (at least 1) this power can be held before what the battery is able to changes; None: for ever."""
+        lasts = self.lasts_ms(power_mw)
+        if lasts is None or (self.taper_from_percent >= 100 and self.taper_below_percent <= self.floor_percent):
+            return lasts
+        band = self.full // _BANDS
+        room = band - self.stored % band if power_mw > 0 else (self.stored - self.floor) % band or band
+        return min(lasts, -(-room // abs(self.dc_ppm(power_mw))))
+
+    def settle(self, now_ms: int) -> int | None:
+        """Brings the temperature up to an instant; when to come again, None: no need."""
+        if self.warmth is None:
+            return None
+        until_ms = self.warmth.settle(now_ms)
+        if self.cells is not None:
+            self.cells.room_degc = self.warmth.temperature_degc
+        return until_ms
+
     def store(self, energy_uj: int, duration_ms: int) -> None:
         """Books AC energy of a time of constant power, charging positive."""
         dc_uj_ppm = self.dc_ppm(energy_uj)
         self.stored += dc_uj_ppm
+        if self.warmth is not None:
+            self.warmth.lost += energy_uj * PPM - dc_uj_ppm
         if self.cells is not None:
             self.cells.follow(dc_uj_ppm, duration_ms)
 

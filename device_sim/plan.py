@@ -17,6 +17,7 @@ from device_sim.profile import UJ_PER_KWH, AfterEnd, CsvLoad, IntervalEnergies, 
 from device_sim.sun import Sun
 from device_sim.table import kinds
 from device_sim.vehicles import Pattern, Vehicles
+from device_sim.warmth import Warmth
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,23 @@ class CellsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmthPlan:
+    """How a battery warms and what that costs it, in the order of `Warmth.build`."""
+
+    room_degc: float
+    capacity_kj_per_k: float
+    loss_w_per_k: float
+    derate_from_degc: float
+    derate_to_degc: float
+
+    def build(self) -> Warmth:
+        """A battery as warm as its room."""
+        return Warmth.build(
+            self.room_degc, self.capacity_kj_per_k, self.loss_w_per_k, self.derate_from_degc, self.derate_to_degc
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class BatteryPlan:
     """A battery, in the order of `Battery.build`."""
 
@@ -97,6 +115,9 @@ class BatteryPlan:
     floor_percent: float
     unasked: Unasked
     cells: CellsPlan | None = None
+    taper_from_percent: float = 100.0
+    taper_below_percent: float = 0.0
+    warmth: WarmthPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +199,8 @@ class PlantPlan:
             b.unasked,
         )
         battery.cells = b.cells.build(b.capacity_kwh) if b.cells else None
+        battery.taper_from_percent, battery.taper_below_percent = b.taper_from_percent, b.taper_below_percent
+        battery.warmth = b.warmth.build() if b.warmth else None
         return battery
 
     def build_devices(self, plant: Plant) -> list[tuple[DevicePlan, Device]]:

@@ -196,8 +196,11 @@ class Plant:
         until.append(ends)
         wind_mw, battery_mw = -blown_mw, 0
         if self.battery is not None:
+            warmth_ms = self.battery.settle(now)
+            if warmth_ms is not None:
+                until.append(warmth_ms)
             battery_mw = self.battery.power_mw(-(load_mw + ev_mw + pv_mw + wind_mw))
-            lasts_ms = self.battery.lasts_ms(battery_mw)
+            lasts_ms = self.battery.holds_ms(battery_mw)
             if lasts_ms is not None:
                 until.append(now + lasts_ms)
         load = Flow(load_mw, load_mw * self.load_tan_per_mille // 1000)

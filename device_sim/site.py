@@ -26,6 +26,7 @@ from device_sim.plan import (
     SunPlan,
     SyntheticPlan,
     VehiclePlan,
+    WarmthPlan,
 )
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH, AfterEnd, IntervalEnergies, ProfileFaults, read_intervals
@@ -206,6 +207,9 @@ def _battery(table: Table) -> BatteryPlan | None:
         battery.number("floor_percent", 10, 0, 100),
         Unasked(battery.text("without_set_point", Unasked.REST.value, choices=tuple(Unasked))),
         _cells(battery),
+        battery.number("taper_from_percent", 100, 50, 100),
+        battery.number("taper_below_percent", 0, 0, 50),
+        _warmth(battery),
     )
     battery.finish()
     return plan
@@ -222,6 +226,27 @@ def _cells(battery: Table) -> CellsPlan | None:
         cells.whole("seed", 1, 0, 2**31),
     )
     cells.finish()
+    return plan
+
+
+def _warmth(battery: Table) -> WarmthPlan | None:
+    warmth = battery.table("warmth")
+    if warmth is None:
+        return None
+    derate_from_degc = warmth.number("derate_from_degc", 45.0, -20, 80)
+    derate_to_degc = warmth.number("derate_to_degc", 60.0, -20, 120)
+    if derate_to_degc < derate_from_degc + 1:
+        warmth.fault(
+            "derate_to_degc", f"at least 1 above derate_from_degc ({derate_from_degc:g})", f"{derate_to_degc:g}"
+        )
+    plan = WarmthPlan(
+        warmth.number("room_degc", 25.0, -40, 60),
+        warmth.number("capacity_kj_per_k", None, 1, 1e9),
+        warmth.number("loss_w_per_k", None, 0.1, 1e6),
+        derate_from_degc,
+        derate_to_degc,
+    )
+    warmth.finish()
     return plan
 
 

@@ -215,9 +215,12 @@ class BatteryInverter:
         return self._chain.image(
             {
                 1: common(view, "Battery inverter"),
-                103: _inverter(
-                    view.measured, view.counters.export_uj, rating_w, discharge_dc_w, voltage_v, 4 if ac_w else 8
-                ),
+                103: {
+                    **_inverter(
+                        view.measured, view.counters.export_uj, rating_w, discharge_dc_w, voltage_v, 4 if ac_w else 8
+                    ),
+                    "TmpCab": rounded(battery.temperature_degc, -1),
+                },
                 124: self._storage(view, battery, rating_w, voltage_v, charge_state),
                 802: _bank(battery, rating_w, voltage_v, discharge_dc_w, charge_state),
             }
@@ -285,6 +288,7 @@ def _bank(
     capacity_wh = battery.capacity_kwh * 1000
     amp_hours, watt_hours = scale_exponent(capacity_wh / _DC_NOMINAL_V, 65_535), scale_exponent(capacity_wh, 65_535)
     power = scale_exponent(rating_w)
+    charge_mw, discharge_mw = battery.able_mw()
     return {
         "AHRtg": rounded(capacity_wh / _DC_NOMINAL_V, amp_hours),
         "AHRtg_SF": amp_hours,
@@ -312,6 +316,8 @@ def _bank(
         "V_SF": -1,
         "A": rounded(discharge_dc_w / voltage_v, -1),
         "A_SF": -1,
+        "AChaMax": rounded(charge_mw * battery.charge_ppm / PPM / 1000 / voltage_v, -1),
+        "ADisChaMax": rounded(discharge_mw * battery.discharge_ppm / PPM / 1000 / voltage_v, -1),
         "W": rounded(discharge_dc_w, power),
         "W_SF": power,
         "SetOp": 1,

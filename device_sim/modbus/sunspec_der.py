@@ -104,7 +104,7 @@ class DerBattery(_Der):
         return self._chain.image(
             {
                 1: common(view, "DER battery"),
-                701: _measurement(view, rating_w),
+                701: {**_measurement(view, rating_w), "TmpCab": rounded(battery.temperature_degc, -1)},
                 704: {
                     **_controls(view),
                     "WSetEna": int(battery.window.charge_limited),
