@@ -2,19 +2,17 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from aggregator.emissions.csv_table import TableRefused, decimal_cell, instant_cell, table_file
+from aggregator.emissions.registry_tables import RegistryTables
 
 # In the order in which the market method takes them.
 TYPES: Final = ("gc_hourly", "gec", "rec", "go", "ppa", "direct_line", "supplier_mix")
 COLUMNS: Final = ("id", "type", "mwh", "from", "to", "zone", "kg_per_kwh", "owner", "registry_ref", "evidence")
-LOCK_TIMEOUT_S: Final = 20.0
 
 
 class InstrumentsRefused(Exception):
@@ -55,32 +53,12 @@ class Retired:
     at_ms: int
 
 
-class Instruments:
+class Instruments(RegistryTables):
     """The instruments of one registry file."""
 
     def __init__(self, path: Path | str) -> None:
         """Raises sqlite3.Error, OSError."""
-        if isinstance(path, Path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(
-                resources.files("aggregator.emissions").joinpath("instruments.sql").read_text(encoding="utf-8")
-            )
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Idempotent."""
-        self._db.close()
-
-    def __enter__(self) -> "Instruments":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(path, "instruments.sql")
 
     def add(self, instruments: Iterable[Instrument], by: str, now_ms: int) -> int:
         """Puts instruments on record: all, or none. Raises InstrumentsRefused."""
@@ -151,16 +129,6 @@ class Instruments:
             (facility, as_of_ms),
         )
         return [Retired(by_id[row[0]], *row[1:]) for row in rows]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def _faults(instrument: Instrument) -> Iterator[str]:

@@ -1,21 +1,18 @@
 """Hourly grid intensity on record: what a provider said of a zone's hours, and when. Not which factor applies (see `resolution`)."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from aggregator.emissions.csv_table import TableRefused, decimal_cell, instant_cell, table_file
 from aggregator.emissions.entry import SIGNALS
+from aggregator.emissions.registry_tables import RegistryTables
 
 COLUMNS: Final = ("zone", "signal", "start", "end", "g_per_kwh", "provider", "published", "estimated")
 HOUR_MS: Final = 3_600_000
-LOCK_TIMEOUT_S: Final = 20.0
 # A grid of brown coal alone has about 1.2 kg/kWh; marginal plants may be dirtier. Outside lies a slip of unit (lb/MWh, kg/MWh for g).
 HIGHEST_KG_PER_KWH: Final = Decimal(2)
 
@@ -48,31 +45,12 @@ class HourlyFactor:
         return f"{self.provider}, published {published}"
 
 
-class GridIntensities:
+class GridIntensities(RegistryTables):
     """The series of one registry file."""
 
     def __init__(self, path: Path | str) -> None:
         """Raises sqlite3.Error, OSError."""
-        if isinstance(path, Path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.executescript(
-                resources.files("aggregator.emissions").joinpath("intensity.sql").read_text(encoding="utf-8")
-            )
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Idempotent."""
-        self._db.close()
-
-    def __enter__(self) -> "GridIntensities":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(path, "intensity.sql")
 
     def add(self, rows: Iterable[HourlyFactor], by: str, now_ms: int) -> int:
         """Puts rows on record: all, or none; those on record already are passed over. Raises IntensityRefused."""
@@ -123,16 +101,6 @@ class GridIntensities:
             "SELECT max(recorded_at_ms) FROM grid_intensity WHERE zone = ? AND start_ms < ?", (zone, before_ms)
         ).fetchone()
         return row[0] or 0
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def _faults(row: HourlyFactor) -> Iterator[str]:

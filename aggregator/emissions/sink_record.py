@@ -1,25 +1,22 @@
 """Sinks on record: uptake, baseline and leakage of projects, with their evidence. Not the formula (see `formulas.sinks`), and never part of emissions."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from aggregator.emissions.csv_table import TableRefused, decimal_cell, instant_cell, table_file
 from aggregator.emissions.formulas.sinks import METHODOLOGIES, sink
 from aggregator.emissions.formulas.worked import Worked
+from aggregator.emissions.registry_tables import RegistryTables
 
 COLUMNS: Final = (
     "project", "methodology", "from", "to", "project_t", "baseline_t", "leakage_t", "vintage", "evidence", "reason",
 )  # fmt: skip
 ROWS_MAX: Final = 100_000
-LOCK_TIMEOUT_S: Final = 20.0
 
 
 class SinksRefused(Exception):
@@ -57,31 +54,12 @@ def net(sinks: Sequence[Sink]) -> Worked:
     )
 
 
-class Sinks:
+class Sinks(RegistryTables):
     """The sinks of one registry file."""
 
     def __init__(self, path: Path | str) -> None:
         """Raises sqlite3.Error, OSError."""
-        if isinstance(path, Path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.executescript(
-                resources.files("aggregator.emissions").joinpath("sinks.sql").read_text(encoding="utf-8")
-            )
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Idempotent."""
-        self._db.close()
-
-    def __enter__(self) -> "Sinks":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(path, "sinks.sql")
 
     def add(self, sinks: Iterable[Sink], by: str, now_ms: int) -> int:
         """Puts sinks on record: all, or none; what stands already is passed over, a correction needs its reason. Raises SinksRefused."""
@@ -131,16 +109,6 @@ class Sinks:
             for row in rows
         }  # fmt: skip
         return list(found.values())
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def _faults(one: Sink) -> Iterator[str]:
