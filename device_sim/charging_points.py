@@ -16,6 +16,7 @@ from device_sim.visits import Visit, Visits
 PHASE_MV: Final = 230_000
 # Below 6 A a pilot signal offers nothing (IEC 61851-1, table of duty cycles): the vehicle pauses.
 LEAST_CURRENT_MA: Final = 6_000
+_TAPER_BANDS: Final = 100  # within one percent of charge the most that a tapering vehicle takes is constant
 _KEPT_HAPPENINGS: Final = 256
 
 
@@ -60,6 +61,8 @@ class ChargingPoint:
     phases: int = 3
     max_discharge_mw: int = 0
     least_current_ma: int = LEAST_CURRENT_MA
+    wiring: tuple[int, ...] = ()  # the phase of the plant (0 to 2) behind each of its own; empty: nobody has said
+    step_ma: int = 1  # limits are rounded down to whole steps of it per phase
     by_itself: bool = True
     closed: bool = False
     visit: Visit | None = None
@@ -159,7 +162,33 @@ class ChargingPoint:
         limit = self.steering.charge_mw
         if limit is None or limit >= own:
             return own
+        limit = self._stepped(limit, used)
         return limit if limit >= used * self.least_current_ma * PHASE_MV // 1000 else 0
+
+    def _stepped(self, limit_mw: int, used: int) -> int:
+        """A limit as the pilot signal can say it."""
+        if self.step_ma == 1:
+            return limit_mw
+        step_mw = used * self.step_ma * PHASE_MV // 1000
+        return limit_mw // step_mw * step_mw
+
+    def _taper(self, visit: Visit) -> tuple[int, int]:
+        """The most that the vehicle takes by itself, mW, and how much it may store until that changes, uJ."""
+        if not visit.taper_uj or self.stored_uj < visit.taper_uj:
+            return visit.max_mw, (visit.taper_uj or visit.capacity_uj) - self.stored_uj
+        band = visit.capacity_uj // _TAPER_BANDS
+        left, bands = visit.capacity_uj - self.stored_uj, (visit.capacity_uj - visit.taper_uj) // band
+        steps = max(1, -(-left // band))
+        return visit.max_mw * steps // max(bands, steps), max(1, left - (steps - 1) * band)
+
+    def phases_mw(self) -> tuple[int, int, int]:
+        """The power on each phase of the plant, mW; their sum is the point's power."""
+        used = min(self.phases, self.visit.phases if self.visit is not None else 3, self.steering.phases)
+        found = [0, 0, 0]
+        each, rest = divmod(self.power_mw, used)
+        for number, phase in enumerate(self.wiring[:used]):
+            found[phase] += each + (rest if number == 0 else 0)
+        return found[0], found[1], found[2]
 
     def dischargeable_mw(self) -> int:
         """The most that may be discharged now: 0 unless point, vehicle and steering all allow it."""
@@ -175,9 +204,13 @@ class ChargingPoint:
         power = self.offered_mw() if wanted is None else min(self.offered_mw(), wanted)
         power = max(power, -self.dischargeable_mw())
         if power > 0:
+            most_mw, until_uj = self._taper(visit)
+            power = min(power, most_mw)
             room = visit.target_uj - self.stored_uj
-            if room <= 0:
+            if room <= 0 or power <= 0:
                 return 0, None
+            if until_uj < room:
+                return power, -(-until_uj // power)
             return (power, room // power) if room >= power else (room, 1)  # the last ms carries what is left
         if power < 0:
             left = self.stored_uj - visit.floor_uj
@@ -211,6 +244,13 @@ class ChargingPoints:
 
     def __len__(self) -> int:
         return len(self._points)
+
+    def phases_mw(self) -> tuple[int, int, int] | None:
+        """The sum on each phase of the plant, mW; None where nobody has said which phases the points are on."""
+        if not all(point.wiring for point in self._points):
+            return None
+        one, two, three = (sum(phase) for phase in zip(*(point.phases_mw() for point in self._points), strict=True))
+        return one, two, three
 
     def power(self, at_ms: int) -> tuple[int, int]:
         """The sum of the points' powers in mW, and until when it holds. Instants must not go backwards, unlike in other sources."""

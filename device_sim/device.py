@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from device_sim.carriers import NL_PER_M3, Carrier
 from device_sim.charging_points import ChargingPoint
-from device_sim.electrical import Counters, View, measure
+from device_sim.electrical import Counters, View, measure, phases_of
 from device_sim.faults import Fault, FaultKind, Faults
 from device_sim.miswiring import Miswiring
 from device_sim.plant import Flow, Node, Plant, Tally
@@ -142,7 +142,7 @@ class Device:
 
     def view(self, now_ms: int) -> View:
         """What can be measured at the plant's present instant; `now_ms` is the instant that voltages and frequency wander with."""
-        passing = None
+        passing, active_w = None, None
         if isinstance(self.node, Carrier):
             stream = self.plant.streams[self.node]
             whole_passing = stream.passing()
@@ -152,8 +152,10 @@ class Device:
             whole = self.plant.flow(self.node)
             if self.point is not None:
                 whole = Flow(self.point.power_mw)
+            elif self.share_ppm == WHOLE:
+                active_w = phases_of(self.plant, self.node, whole)
             flow = Flow(whole.active_mw * self.share_ppm // WHOLE, whole.reactive_mvar * self.share_ppm // WHOLE)
-        measured, counters, wrong = measure(flow, now_ms), self.counters(), self._miswiring
+        measured, counters, wrong = measure(flow, now_ms, active_w), self.counters(), self._miswiring
         if wrong is not None:
             measured, counters = wrong.measured(measured), wrong.counters(counters)
         return View(

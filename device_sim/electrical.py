@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from device_sim.carriers import Carrier, Passing
+from device_sim.charging_points import ChargingPoints
 from device_sim.plant import Flow, Node, Plant
 
 if TYPE_CHECKING:
@@ -68,8 +69,24 @@ def _phases(value: float) -> tuple[float, float, float]:
     return one, two, three
 
 
-def measure(flow: Flow, at_ms: int) -> Measured:
-    """The electrical picture of a flow. Voltage and frequency wander slowly around 230 V and 50 Hz as a function of the instant."""
+def phases_of(plant: Plant, node: Node, flow: Flow) -> tuple[float, float, float] | None:
+    """How the active power of a node lies on the phases, W: that of charging points as they are wired, all else by the fixed shares. None: all of it."""
+    points = plant.vehicles
+    if node not in (Node.GRID, Node.EV) or not isinstance(points, ChargingPoints):
+        return None
+    wired = points.phases_mw()
+    if wired is None:
+        return None
+    rest_mw = flow.active_mw - sum(wired)
+    one, two, three = ((mw + rest_mw * share / 100) / 1000 for mw, share in zip(wired, _SHARES, strict=True))
+    return one, two, three
+
+
+def measure(flow: Flow, at_ms: int, active_w: tuple[float, float, float] | None = None) -> Measured:
+    """The electrical picture of a flow. Voltage and frequency wander slowly around 230 V and 50 Hz as a function of the instant.
+
+    `active_w`: how its active power lies on the phases, where that is known; reactive power lies by the fixed shares all the same.
+    """
     second = at_ms / 1000
     frequency = _NOMINAL_HZ + 0.02 * math.sin(second / 37.0) + 0.01 * math.sin(second / 5.3)
     swing = 2.0 * math.sin(second / 611.0)
@@ -81,8 +98,9 @@ def measure(flow: Flow, at_ms: int) -> Measured:
         math.sqrt(two**2 + three**2 + two * three),
         math.sqrt(three**2 + one**2 + three * one),
     )
-    active, reactive = _phases(flow.active_mw / 1000), _phases(flow.reactive_mvar / 1000)
-    apparent = _phases(math.hypot(flow.active_mw, flow.reactive_mvar) / 1000)
+    active, reactive = active_w or _phases(flow.active_mw / 1000), _phases(flow.reactive_mvar / 1000)
+    apparent_1, apparent_2, apparent_3 = (math.hypot(p, q) for p, q in zip(active, reactive, strict=True))
+    apparent = apparent_1, apparent_2, apparent_3
     current_1, current_2, current_3 = (s / v for s, v in zip(apparent, voltages, strict=True))
     unbalance = math.sqrt(
         max(

@@ -12,6 +12,7 @@ from device_sim.carriers import Carrier
 from device_sim.cells import PPM, Cells
 from device_sim.charging_table import ChargingPlan
 from device_sim.device import Device
+from device_sim.hourly import MeasuredSunPlan
 from device_sim.plant import Node, Plant
 from device_sim.profile import UJ_PER_KWH, AfterEnd, CsvLoad, IntervalEnergies, NoPower, Segment, SyntheticLoad
 from device_sim.sun import Sun
@@ -153,7 +154,7 @@ class PlantPlan:
     zone: ZoneInfo
     load: CsvPlan | SyntheticPlan
     load_tan_per_mille: int
-    pv: SunPlan | None
+    pv: SunPlan | MeasuredSunPlan | None
     battery: BatteryPlan | None
     ev: VehiclePlan | None
     devices: tuple[DevicePlan, ...]
@@ -168,7 +169,7 @@ class PlantPlan:
             self.name,
             origin_ms,
             self._load(origin_ms),
-            Sun(self.pv.peak_kw, self.pv.latitude_deg, self.pv.longitude_deg, self.pv.seed) if self.pv else none,
+            self._sun(origin_ms),
             self.ev.build(self.zone, any(kinds()[d.kind].family == "ocpp" for d in self.devices)) if self.ev else none,
             round(self.pv.peak_kw * 1e6) if self.pv else 0,
             self._battery(),
@@ -177,6 +178,12 @@ class PlantPlan:
             wind=self.wind.build() if self.wind else none,
             streams={stream.carrier: stream.build(origin_ms, self.zone) for stream in self.streams},
         )
+
+    def _sun(self, origin_ms: int) -> Segment:
+        pv = self.pv
+        if isinstance(pv, MeasuredSunPlan):
+            return CsvLoad(pv.intervals, self.zone, AfterEnd.REPEAT, origin_ms)
+        return Sun(pv.peak_kw, pv.latitude_deg, pv.longitude_deg, pv.seed) if pv else NoPower()
 
     def _load(self, origin_ms: int) -> Segment:
         load = self.load

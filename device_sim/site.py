@@ -15,6 +15,7 @@ from device_sim.carrier_tables import stream_plans, wind_plan
 from device_sim.carriers import Carrier
 from device_sim.charging_table import charging_plan
 from device_sim.device import WHOLE
+from device_sim.hourly import MeasuredSunPlan, hourly_profile
 from device_sim.plan import (
     BatteryPlan,
     BusPlan,
@@ -112,7 +113,7 @@ def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
     load = _load(load_table, directory, override)
     tan = _tan_per_mille(load_table.number("power_factor", 0.95, 0.1, 1.0))
     load_table.finish()
-    pv, battery, ev = _pv(table), _battery(table), _ev(table, directory)
+    pv, battery, ev = _pv(table, directory), _battery(table), _ev(table, directory)
     streams, wind = stream_plans(table), wind_plan(table)
     carriers = frozenset(stream.carrier for stream in streams)
     devices = tuple(
@@ -155,7 +156,10 @@ def _buses(table: Table, devices: Sequence[DevicePlan]) -> tuple[BusPlan, ...]:
 
 
 def _load(table: Table, directory: Path, override: _Override) -> CsvPlan | SyntheticPlan:
-    kind = table.text("kind", "synthetic", choices=("synthetic", "csv"))
+    kind = table.text("kind", "synthetic", choices=("synthetic", "csv", "hourly"))
+    if kind == "hourly":
+        hours = hourly_profile(table, directory, "load_kwh", table.number("factor", 1.0, 0, 1e6))
+        return CsvPlan(hours or IntervalEnergies("", 0, 1, (0,)), AfterEnd.REPEAT, None)
     if kind == "csv":
         file = table.text("file", None if override.profile is None else "")
         after_end = AfterEnd(table.text("after_end", AfterEnd.REPEAT.value, choices=tuple(AfterEnd)))
@@ -178,12 +182,17 @@ def _load(table: Table, directory: Path, override: _Override) -> CsvPlan | Synth
     )
 
 
-def _pv(table: Table) -> SunPlan | None:
+def _pv(table: Table, directory: Path) -> SunPlan | MeasuredSunPlan | None:
     pv = table.table("pv")
     if pv is None:
         return None
+    peak_kw = pv.number("peak_kw", None, 0.001, 1e6)
+    if pv.has("file"):
+        hours = hourly_profile(pv, directory, "pv_kwh_per_kwp", peak_kw)
+        pv.finish()
+        return MeasuredSunPlan(peak_kw, hours or IntervalEnergies("", 0, 1, (0,)))
     plan = SunPlan(
-        pv.number("peak_kw", None, 0.001, 1e6),
+        peak_kw,
         pv.number("latitude_deg", 30.0, -90, 90),
         pv.number("longitude_deg", 0.0, -180, 180),
         pv.whole("seed", 1, 0, 2**31),

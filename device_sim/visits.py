@@ -26,7 +26,10 @@ _USUAL_CAPACITIES_KWH: Final = (40, 58, 77)
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One vehicle at one point in [arrives, departs). Energies in uJ, counted at the point; a battery's stored energy lies between floor and target."""
+    """One vehicle at one point in [arrives, departs). Energies in uJ, counted at the point; a battery's stored energy lies between floor and target.
+
+    Above `taper_uj` stored (0: never) what it takes falls straight to nothing at its capacity.
+    """
 
     arrives_ms: int
     departs_ms: int
@@ -38,6 +41,7 @@ class Visit:
     target_uj: int = 54 * UJ_PER_KWH
     floor_uj: int = 12 * UJ_PER_KWH
     max_discharge_mw: int = 0
+    taper_uj: int = 0
 
 
 class Visits(Protocol):
