@@ -5,11 +5,22 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aggregator.accounts.pools.pool import Cell
+from aggregator.accounts.price import CarbonPrice, overlap
 from aggregator.emissions.place import FactorOverride, Place
 from aggregator.intervals.meter import MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.process import Process, contradictions
 
-__all__ = ["Cell", "Facility", "FactorOverride", "MeterSpec", "Multiplier", "Place", "Role", "VirtualMeter"]
+__all__ = [
+    "CarbonPrice",
+    "Cell",
+    "Facility",
+    "FactorOverride",
+    "MeterSpec",
+    "Multiplier",
+    "Place",
+    "Role",
+    "VirtualMeter",
+]
 
 # Every offset from UTC in use today is a multiple of 15 minutes, so that intervals which divide 15 minutes never straddle
 # a local midnight. (Source: IANA time zone database 2025b; older local mean times are not supported.)
@@ -38,6 +49,7 @@ class Facility:
     cells: tuple[tuple[str, Cell], ...] = ()
     pv_certificates_sold: bool = False
     processes: tuple[Process, ...] = ()
+    carbon_prices: tuple[CarbonPrice, ...] = ()  # of statements, shown beside them
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:
@@ -55,6 +67,10 @@ class Facility:
             seen.add(device)
         for fault in contradictions(self.processes, seen):
             raise ValueError(f"facility {self.id}: {fault}")
+        if twice := overlap(self.carbon_prices):
+            raise ValueError(
+                f"facility {self.id}: expected one carbon price in {twice[0].currency} at a time, got {twice[0]} and {twice[1]}"
+            )
 
     @property
     def zone(self) -> ZoneInfo:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from aggregator.catalogue import Retention, SeriesRule
 from aggregator.emissions.lint import plausible_range
-from aggregator.facility import Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
+from aggregator.facility import CarbonPrice, Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
 from aggregator.process import Process
@@ -303,6 +303,26 @@ class FactorTable(_Table):
         )
 
 
+class CarbonPriceTable(_Table):
+    """`[[facility.carbon_price]]`: what a tonne CO2e costs, shown beside statements. No default: a price has a source."""
+
+    price_per_t: FactorDecimal
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    source: Text
+    valid_from: Instant | None = None
+    valid_to: Instant | None = None
+
+    def price(self, zone: ZoneInfo) -> CarbonPrice:
+        """The price. Raises ValueError where it ends before it begins."""
+        return CarbonPrice(
+            self.price_per_t,
+            self.currency,
+            self.source,
+            instant_ms(self.valid_from, zone),
+            instant_ms(self.valid_to, zone),
+        )
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
@@ -366,6 +386,7 @@ class FacilityTable(_Table):
     storage: list[StorageTable] = Field(default=[], max_length=1000)
     pv_certificates_sold: bool = False
     process: list[ProcessTable] = Field(default=[], max_length=1000)
+    carbon_price: list[CarbonPriceTable] = Field(default=[], max_length=1000)
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
 
     def facility(self) -> Facility:
@@ -387,6 +408,7 @@ class FacilityTable(_Table):
             cells=tuple((storage.meter, storage.cell()) for storage in self.storage),
             pv_certificates_sold=self.pv_certificates_sold,
             processes=tuple(process.process() for process in self.process),
+            carbon_prices=tuple(price.price(zone) for price in self.carbon_price),
         )
 
 
@@ -446,6 +468,7 @@ _TYPES = {
 _PATTERNS = {
     r"^[A-Za-z0-9_-]{1,64}$": "1 to 64 of the characters A-Z a-z 0-9 _ -",
     r"^[A-Za-z0-9_-]{0,64}$": "at most 64 of the characters A-Z a-z 0-9 _ -",
+    r"^[A-Z]{3}$": "three capital letters (ISO 4217) such as CNY",
     r"^([A-Z]{2}(-[A-Z0-9]{1,12}){0,2})?$": "a region code such as CN-JS or CN-GRID-EAST",
 }
 

@@ -23,7 +23,7 @@ from aggregator.run import kept_store_id, store_of, trust_of
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.stores.store import StoreError
 from wattline.file_errors import told
-from wattline.statement import chosen, instant_ms, opened
+from wattline.statement import chosen, instant_ms, opened, price_of
 from wire.keys import KeyUnusable
 
 _CANNOT: Final = (
@@ -67,6 +67,7 @@ def _made(options: argparse.Namespace, settings: Settings, accounts: Accounts) -
         options.rounding,
         beside,
         options.view,
+        price_of(options),
     )
     reporter = Reporter(accounts)
     report = reporter.report(wanted)

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from wattline.statement_options import add_price
+
 FORMATS = ("html", "pdf", "csv", "tables", "json", "xlsx", "zip")
 
 
@@ -62,3 +64,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--beside-zone", default="", metavar="ZONE", help="of times without an offset (default: the facility's)"
     )
+    add_price(parser)

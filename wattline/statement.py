@@ -12,10 +12,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from aggregator.accounts.compile import Accounts, CannotCompile
+from aggregator.accounts.cost import Costs, costs_of
 from aggregator.accounts.line import Counts, Line
+from aggregator.accounts.price import CarbonPrice, price_given
 from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
 from aggregator.accounts.statement import Statement
 from aggregator.accounts.uncertainty import uncertainty_of
+from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import start_of_day_ms
@@ -32,6 +35,11 @@ def run(options: argparse.Namespace) -> int:
         settings = load(options.config, os.environ)
         with opened(settings) as accounts:
             made = asked(options, settings, accounts)
+        price = price_of(options)
+        if options.json and price is not None:
+            raise CannotCompile(
+                "--price-per-t: expected no --json, whose canonical lines have no price, got both (wattline report --format json has them)"
+            )
     except (SettingsFaults, CannotCompile) as error:
         print(f"wattline statement: {error}", file=sys.stderr)
         return 2
@@ -41,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(made.encoded().decode())
     else:
-        print("\n".join(_told(made, settings, options.lines)))
+        print("\n".join(_told(made, settings, price, options.lines)))
     return 0
 
 
@@ -63,6 +71,15 @@ def asked(options: argparse.Namespace, settings: Settings, accounts: Accounts) -
     )
     as_of_ms = None if options.as_of is None else instant_ms("--as-of", options.as_of, facility.zone)
     return accounts.statement(facility.id, options.profile, from_ms, to_ms, as_of_ms)
+
+
+def price_of(options: argparse.Namespace) -> CarbonPrice | None:
+    """The carbon price of the options of `add_price`; None where they give none. Raises CannotCompile."""
+    given = (options.price_per_t, options.price_currency, options.price_source)
+    try:
+        return price_given(*given)
+    except ValueError as error:
+        raise CannotCompile(f"--price-per-t, --price-currency, --price-source: {error}") from error
 
 
 def chosen(name: str | None, settings: Settings) -> Facility:
@@ -89,7 +106,7 @@ def instant_ms(name: str, text: str, zone: ZoneInfo) -> int:
     return round(instant.timestamp() * 1000)
 
 
-def _told(made: Statement, settings: Settings, with_lines: bool) -> Iterator[str]:
+def _told(made: Statement, settings: Settings, price: CarbonPrice | None, with_lines: bool) -> Iterator[str]:
     facility = settings.facility(made.facility)
     assert facility is not None
     zone, coverage = facility.zone, made.coverage
@@ -102,6 +119,8 @@ def _told(made: Statement, settings: Settings, with_lines: bool) -> Iterator[str
             yield f"  {counts:<11} {_kg(kg)}" + (
                 f"   {unknown} of {len(lines)} lines have no figure" if unknown else ""
             )
+    for of in costs_of(made, facility.carbon_prices if price is None else (price,)):
+        yield from _priced(of)
     if made.expected:
         yield (
             f"  covered     {coverage.covered} of {made.expected} intervals; {coverage.substituted} not measured well, {coverage.provisional} provisional"
@@ -113,6 +132,17 @@ def _told(made: Statement, settings: Settings, with_lines: bool) -> Iterator[str
     if with_lines:
         yield from (_line(line, zone) for line in made.lines)
     yield f"  sha256      {made.sha256}"
+
+
+def _priced(of: Costs) -> Iterator[str]:
+    for row in of.rows:
+        if row.cost is None:
+            yield f"  cost        {row.counts} no figure in {of.currency}"
+            continue
+        part = "" if row.complete else f", of {_kg(row.priced_kg)} that have a price, not complete"
+        waits = f", {row.provisional} provisional intervals" if row.provisional else ""
+        yield f"  cost        {row.counts} {EXACT.normalize(row.cost):f} {of.currency}{part}{waits}"
+    yield from (f"  price       {used.price}" for used in of.prices)
 
 
 def _line(line: Line, zone: ZoneInfo) -> str:

@@ -9,7 +9,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the aggregator's settings")
     add_span(parser)
     parser.add_argument("--lines", action="store_true", help="show every line, not only the sums")
-    parser.add_argument("--json", action="store_true", help="the canonical lines, for programs")
+    parser.add_argument("--json", action="store_true", help="the canonical lines, for programs; they have no price")
+    add_price(parser)
+
+
+def add_price(parser: argparse.ArgumentParser) -> None:
+    """A carbon price in the place of the facility's."""
+    parser.add_argument(
+        "--price-per-t", metavar="NUMBER", help="what a tonne CO2e costs (default: the facility's carbon_price, if any)"
+    )
+    parser.add_argument("--price-currency", metavar="CODE", help="in which currency, e.g. CNY")
+    parser.add_argument("--price-source", metavar="TEXT", help="which market and day, shown with every figure")
 
 
 def add_span(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from aggregator.accounts.cost import costs_in
+from aggregator.accounts.price import CarbonPrice
 from aggregator.accounts.runs.frozen import NotAsFrozen, statement_of
 from aggregator.accounts.statement import Statement, plain
 from aggregator.audit import tree
@@ -117,11 +119,28 @@ class _Figures:
             if said.get(key) != value:
                 expected = f"{key} {value}, computed from {of_profile(STATEMENTS, self._profile)}"
                 self._verdict.fault(REPORT, expected, said.get(key), self._profile)
+        self._costs(statement)
         covered = statement.coverage
         seen.expected, seen.covered = covered.expected, covered.covered
         seen.substituted, seen.provisional = covered.substituted, covered.provisional
         kg = statement.kg()
         seen.kg = "" if kg is None else f"{kg:f}"
+
+    def _costs(self, statement: Statement) -> None:
+        """What the statement costs at the prices that the report says it was shown with."""
+        for said in _objects(self._said.get("costs")):
+            if said.get("profile") != self._profile:
+                continue
+            try:
+                prices = [msgspec.convert(used.get("price"), CarbonPrice) for used in _objects(said.get("prices"))]
+                bounded(price.price_per_t for price in prices)
+            except (msgspec.ValidationError, BundleUnreadable) as error:
+                self._verdict.fault(REPORT, "carbon prices that can be read", error, self._profile)
+                continue
+            again = plain(costs_in(statement, str(said.get("currency")), prices))
+            if said != again:
+                expected = f"costs {again}, computed from {of_profile(STATEMENTS, self._profile)}"
+                self._verdict.fault(REPORT, expected, said, self._profile)
 
     def _intervals(
         self, statement: Statement, readings: Mapping[CounterName, Mapping[int, Decimal]], seen: StatementSeen

@@ -104,6 +104,7 @@ def head(report: Report) -> dict[str, Any]:
         "proofs": [plain(each) for each in report.proofs],
         "runs": [{"profile": of.profile, "run": of.run, "publication": of.publication} for of in report.runs],
         "roundings": [plain(each) for each in report.roundings],
+        "costs": [plain(each) for each in report.costs],
     }
 
 

@@ -6,6 +6,7 @@ from html import escape
 from importlib import resources
 from typing import Final
 
+from aggregator.accounts.cost import Costs
 from aggregator.accounts.line import SCOPES
 from aggregator.accounts.statement import Statement, total_kg
 from aggregator.accounts.uncertainty import uncertainty_of
@@ -19,7 +20,7 @@ from aggregator.reports.words import grouped_digits, in_tons, instant, shown, wo
 _MOST_DAYS: Final = 62  # a longer span is drawn by month, and its days are in the tables of the other forms
 _MOST_SOURCES: Final = 16
 _MOST_ROWS: Final = 400
-_RIGHT: Final = (Shown.COUNT, Shown.NUMBER, Shown.KG, Shown.PERCENT)
+_RIGHT: Final = (Shown.COUNT, Shown.NUMBER, Shown.KG, Shown.PERCENT, Shown.MONEY)
 _HASHES: Final = ("table_sha256", "value")
 
 
@@ -41,7 +42,7 @@ def page_of(report: Report, language: str) -> str:
         f"<dt>{say('time_zone')}</dt><dd>{escape(report.time_zone)}</dd>",
         f"<dt>{say('known_at')}</dt><dd>{instant(report.as_of_ms, report.zone)}</dd></dl>",
         f'<p class="muted">{say("shown_rounded")}</p>',
-        '<div class="totals">', *(_total(statement, language) for statement in report.statements), "</div>",
+        '<div class="totals">', *(_total(statement, _priced(statement, report, language), language) for statement in report.statements), "</div>",
         *_charts(report, language, long=long),
     ]  # fmt: skip
     for table in tables:
@@ -59,7 +60,20 @@ def page_of(report: Report, language: str) -> str:
     )
 
 
-def _total(statement: Statement, language: str) -> str:
+def _priced(statement: Statement, report: Report, language: str) -> str:
+    """What the total costs in each currency."""
+    return " · ".join(_cost(of, language) for of in report.costs if of.profile == statement.profile)
+
+
+def _cost(of: Costs, language: str) -> str:
+    whole = of.rows[0]
+    if whole.cost is None or whole.priced_kg is None:
+        return f"{of.currency}: {word('no_cost', language)}"
+    said = word("cost_at" if whole.priced_kg == whole.kg else "cost_of_part", language)
+    return said.format(grouped_digits(whole.cost, 2), of.currency, in_tons(whole.priced_kg))
+
+
+def _total(statement: Statement, priced: str, language: str) -> str:
     kg, c = statement.kg(), statement.coverage
     covered = (
         ""
@@ -72,7 +86,7 @@ def _total(statement: Statement, language: str) -> str:
     doubt = uncertainty_of(statement)
     width = "" if doubt is None or not doubt.kg or doubt.percent is None else f" ± {grouped_digits(doubt.percent, 1)} %"
     exact = word("exactly", language).format(f"{kg.scaleb(-3):f}")
-    return f'<div class="total">{head}<b>{in_tons(kg)} t CO2e{width}</b><span class="muted">{escape(" · ".join(part for part in (exact, covered) if part))}</span></div>'
+    return f'<div class="total">{head}<b>{in_tons(kg)} t CO2e{width}</b><span class="muted">{escape(" · ".join(part for part in (exact, covered, priced) if part))}</span></div>'
 
 
 # -- charts ---------------------------------------------------------------------------------------------------------------

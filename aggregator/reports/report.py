@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from aggregator.accounts.cost import Costs
 from aggregator.accounts.line import Applied
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.entry import Entry
@@ -75,6 +76,7 @@ class Report:
     proofs: tuple[Proof, ...] = ()
     roundings: tuple[Rounding, ...] = ()
     runs: tuple[RunBehind, ...] = ()
+    costs: tuple[Costs, ...] = ()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -89,6 +91,7 @@ def report_of(
     proofs: Iterable[Proof] = (),
     roundings: Iterable[Rounding] = (),
     runs: Iterable[RunBehind] = (),
+    costs: Iterable[Costs] = (),
 ) -> Report:
     """The report of a facility's statements. Raises ValueError where they are not of one facility and span, or a profile comes twice."""
     if not statements:
@@ -106,6 +109,7 @@ def report_of(
     return Report(
         facility.id, facility.name or facility.id, facility.time_zone, first.from_ms, first.to_ms, max(s.as_of_ms for s in statements), tuple(statements),
         factors_seen(statements, entries), tuple(restatements), (*own, *proofs), tuple(roundings), tuple(runs),
+        tuple(costs),
     )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile
+from aggregator.accounts.cost import Costs, costs_of
+from aggregator.accounts.price import CarbonPrice
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.runs.record import Runs
 from aggregator.accounts.runs.run import APPROVED, Publication, Run
@@ -41,7 +43,10 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is asked to be of. `view` published: what stands published of exactly this span; latest: what is known. `rounding`: also what rounding each interval would have done."""
+    """What a report is asked to be of. `view` published: what stands published of exactly this span; latest: what is known. `rounding`: also what rounding each interval would have done.
+
+    `price`: in the place of the facility's carbon prices.
+    """
 
     facility: str
     profiles: tuple[str, ...]
@@ -51,6 +56,7 @@ class Wanted:
     rounding: bool = False
     beside: Beside | None = None
     view: str = LATEST
+    price: CarbonPrice | None = None
 
 
 class Reporter:
@@ -71,21 +77,25 @@ class Reporter:
         restated: list[Restated] = []
         proofs: list[Proof] = []
         behind: list[RunBehind] = []
+        costs: list[Costs] = []
         with self._runs() as runs:
             for name in wanted.profiles:
+                prices = facility.carbon_prices
                 if wanted.view == PUBLISHED:
                     publication = _published(runs, wanted, name, as_of_ms)
                     run = runs.run(publication.run)
                     statements.append(runs.statement(run.no))
+                    prices = runs.rules(run.no).facility.carbon_prices  # as it was shown with then
                     proofs += proofs_of(run, publication)
                     behind.append(RunBehind(name, run.no, publication.no, tuple(each.name for each in run.series)))
                 else:
                     statements.append(
                         self.accounts.statement(wanted.facility, name, wanted.from_ms, wanted.to_ms, as_of_ms)
                     )
+                costs += costs_of(statements[-1], prices if wanted.price is None else (wanted.price,))
                 restated += _restated(runs, statements[-1], as_of_ms, latest=wanted.view != PUBLISHED)
         roundings = list(self._roundings(facility, statements, wanted)) if wanted.rounding or wanted.beside else []
-        return report_of(facility, statements, self.entries(as_of_ms), restated, proofs, roundings, behind)
+        return report_of(facility, statements, self.entries(as_of_ms), restated, proofs, roundings, behind, costs)
 
     @contextmanager
     def _runs(self) -> Iterator[Runs]:

@@ -18,6 +18,7 @@ class Shown(Enum):
     NUMBER = "number"  # exact, in a unit that stands beside it
     KG = "kg"
     PERCENT = "percent"
+    MONEY = "money"  # in a currency that stands beside it
     INSTANT = "instant"  # UTC ms, shown in the facility's time
 
 

@@ -27,7 +27,7 @@ _LONGER = "longer_than_a_day"
 def tables_of(report: Report) -> tuple[Table, ...]:
     """All tables in their order; those that would be empty are left out, save the totals."""
     made = (
-        _totals(report), _sources(report), _carriers(report), _months(report), _days(report), _coverage(report), _uncertainty(report), _grades(report),
+        _totals(report), _costs(report), _carbon_prices(report), _sources(report), _carriers(report), _months(report), _days(report), _coverage(report), _uncertainty(report), _grades(report),
         _without_figure(report), _factors(report), _restatements(report), _proofs(report), rounded(report), column(report), stored_as_zero(report),
     )  # fmt: skip
     return tuple(each for each in made if each.rows or each.name == "totals")
@@ -43,6 +43,51 @@ def _totals(report: Report) -> Table:
             if lines:
                 rows.append((s.profile, counts.value, total_kg(lines), len(lines)))
     return table("totals", (_PROFILE, Column("counts", Shown.WORD), _KG, Column("lines", Shown.COUNT)), rows)
+
+
+def _costs(report: Report) -> Table:
+    """What scopes cost at carbon prices, beside their kg."""
+    columns = (
+        _PROFILE, Column("counts", Shown.WORD), _KG, Column("priced_kg", Shown.KG), Column("cost", Shown.MONEY), Column("currency"),
+        Column("complete", Shown.WORD), Column("provisional_intervals", Shown.COUNT),
+    )  # fmt: skip
+    rows = [
+        (
+            of.profile,
+            cost.counts,
+            cost.kg,
+            cost.priced_kg,
+            cost.cost,
+            of.currency,
+            "yes" if cost.complete else "no",
+            cost.provisional,
+        )
+        for of in report.costs
+        for cost in of.rows
+    ]
+    return table("costs", columns, rows)
+
+
+def _carbon_prices(report: Report) -> Table:
+    columns = (
+        _PROFILE, Column("price_per_t", Shown.NUMBER), Column("currency"), Column("from", Shown.INSTANT), Column("to", Shown.INSTANT),
+        Column("priced_kg", Shown.KG), Column("cost", Shown.MONEY), Column("source"),
+    )  # fmt: skip
+    rows = [
+        (
+            of.profile,
+            used.price.price_per_t,
+            of.currency,
+            used.price.valid_from_ms,
+            used.price.valid_to_ms,
+            used.priced_kg,
+            used.cost,
+            used.price.source,
+        )
+        for of in report.costs
+        for used in of.prices
+    ]
+    return table("carbon_prices", columns, rows)
 
 
 def _sources(report: Report) -> Table:

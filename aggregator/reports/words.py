@@ -9,7 +9,7 @@ from aggregator.reports.table import Cell, Shown
 
 LANGUAGES: Final = ("en", "zh")
 _SHARE: Final = Decimal("0.000001")
-_DIGITS_SHOWN: Final = {Shown.KG: 3, Shown.PERCENT: 2}
+_DIGITS_SHOWN: Final = {Shown.KG: 3, Shown.PERCENT: 2, Shown.MONEY: 2}
 
 # key: (English, Chinese)
 WORDS: Final[dict[str, tuple[str, str]]] = {
@@ -54,6 +54,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "restatements": ("Runs and restatements", "核算批次与重述"),
     "proofs": ("Proofs", "证明"),
     "rounding": ("Rounding", "修约"),
+    "costs": ("What the emissions cost", "碳排放成本"),
+    "carbon_prices": ("Carbon prices", "碳价"),
     "another_column": ("Another column of figures", "对照数据列"),
     "stored_as_zero": ("Stored as 0", "误存为 0 的时段"),
     # columns
@@ -109,6 +111,13 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "error_percent": ("Error, %", "误差 %"),
     "zeroed": ("Intervals that became 0", "归零时段"),
     "zeroed_t": ("These were, t", "归零量 t"),
+    "cost": ("Cost", "成本"),
+    "currency": ("Currency", "币种"),
+    "priced_kg": ("At a price, kg CO2e", "已计价 kg CO2e"),
+    "price_per_t": ("Price per t CO2e", "每吨 CO2e 价格"),
+    "cost_at": ("{0} {1} at the carbon price", "按碳价计 {0} {1}"),
+    "cost_of_part": ("{0} {1} at the carbon price, of {2} t of it", "按碳价计 {0} {1}（其中 {2} t 已计价）"),
+    "no_cost": ("no carbon price holds over its lines", "无适用碳价"),
     "step": ("Step", "步骤"),
     "energy_kwh": ("Energy, kWh", "电量 kWh"),
     # words in cells

@@ -22,6 +22,7 @@ from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader
 from aggregator.routes.problem import Problem
 from aggregator.routes.query import Instant, Span
+from aggregator.routes.statement import price_asked
 from aggregator.services import Services
 from aggregator.stores.store import StoreError
 
@@ -43,6 +44,9 @@ class ReportParameters(Span):
     rounding: bool = False
     view: Literal["latest", "published"] = "latest"
     since: Annotated[int | None, Field(ge=0, lt=1 << 62)] = None
+    price_per_t: Annotated[str | None, Field(max_length=40)] = None
+    price_currency: Annotated[str | None, Field(max_length=3)] = None
+    price_source: Annotated[str | None, Field(max_length=500)] = None
 
 
 @router.get("", response_class=Response)
@@ -83,7 +87,16 @@ def _made(given: Services, accounts: Accounts, facility: str, asked: ReportParam
     profiles = tuple(name.strip() for name in asked.profile.split(","))
     reporter = Reporter(accounts)
     report = reporter.report(
-        Wanted(facility, profiles, asked.from_ms, asked.to_ms, asked.as_of, asked.rounding, view=asked.view)
+        Wanted(
+            facility,
+            profiles,
+            asked.from_ms,
+            asked.to_ms,
+            asked.as_of,
+            asked.rounding,
+            view=asked.view,
+            price=price_asked(asked.price_per_t, asked.price_currency, asked.price_source),
+        )
     )
     if asked.format == BUNDLE:
         if given.audit is None:

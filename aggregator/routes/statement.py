@@ -1,6 +1,7 @@
 """A facility's statement over HTTP: sums by where they count, their coverage, and the lines. Not how it is compiled (`aggregator.accounts`)."""
 
 import sqlite3
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -10,7 +11,9 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from aggregator.accounts.compile import Accounts, CannotCompile
+from aggregator.accounts.cost import Costs, costs_of
 from aggregator.accounts.line import Counts
+from aggregator.accounts.price import CarbonPrice, price_given
 from aggregator.accounts.statement import Statement, plain
 from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.registry import RegistryRefused
@@ -28,6 +31,14 @@ class StatementParameters(Span):
 
     profile: Annotated[str, Field(max_length=32)] = "GHGP-LB"
     as_of: Instant | None = None
+
+
+class PricedStatementParameters(StatementParameters):
+    """The same, at a carbon price in the place of the facility's: a decimal per t, a currency (ISO 4217) and the source of the price."""
+
+    price_per_t: Annotated[str | None, Field(max_length=40)] = None
+    price_currency: Annotated[str | None, Field(max_length=3)] = None
+    price_source: Annotated[str | None, Field(max_length=500)] = None
 
 
 class CoverageAnswer(Answer):
@@ -50,6 +61,36 @@ class UncertaintyAnswer(Answer):
     unstated: list[str]
 
 
+class CostAnswer(Answer):
+    """What lines that count as `counts` cost: exact decimal text, null where nothing has a price. `complete`: all of it has a figure and a price."""
+
+    counts: str
+    kg: str | None
+    priced_kg: str | None
+    cost: str | None
+    complete: bool
+    provisional: int
+
+
+class PriceAnswer(Answer):
+    """A carbon price that holds at some time of the span, and what it was put on."""
+
+    price_per_t: str
+    source: str
+    valid_from_ms: int | None
+    valid_to_ms: int | None
+    priced_kg: str | None
+    cost: str | None
+
+
+class CostsAnswer(Answer):
+    """Beside the kg, never within them: all scopes, then each, in one currency."""
+
+    currency: str
+    prices: list[PriceAnswer]
+    rows: list[CostAnswer]
+
+
 class StatementAnswer(Answer):
     """`kg`: exact decimal text by where lines count, null where nothing has a figure; `scopes_kg` is the sum of scopes. `sha256` is of the canonical lines."""
 
@@ -63,15 +104,20 @@ class StatementAnswer(Answer):
     complete: bool
     coverage: CoverageAnswer
     uncertainty: UncertaintyAnswer | None
+    costs: list[CostsAnswer]
     notes: list[str]
     sha256: str
     lines: list[dict[str, Any]]
 
 
 @router.get("", response_model=StatementAnswer)
-async def statement(given: Given, facility: Named, asked: Annotated[StatementParameters, Query()]) -> StatementAnswer:
-    """What the span comes to. 422 where the question is none; 503 where the ledger is busy."""
-    return _answer(await compiled(given.accounts, facility.id, asked))
+async def statement(
+    given: Given, facility: Named, asked: Annotated[PricedStatementParameters, Query()]
+) -> StatementAnswer:
+    """What the span comes to, and costs. 422 where the question is none; 503 where the ledger is busy."""
+    price = price_asked(asked.price_per_t, asked.price_currency, asked.price_source)
+    made = await compiled(given.accounts, facility.id, asked)
+    return _answer(made, costs_of(made, facility.carbon_prices if price is None else (price,)))
 
 
 @router.get("/lines")
@@ -98,7 +144,18 @@ async def compiled(accounts: Accounts | None, facility: str, asked: StatementPar
         raise Problem(503, "try again", "ledger", "an answer in time", str(error)) from error
 
 
-def _answer(made: Statement) -> StatementAnswer:
+def price_asked(price_per_t: str | None, currency: str | None, source: str | None) -> CarbonPrice | None:
+    """The carbon price that a question gives; None where it gives none. Raises Problem."""
+    try:
+        return price_given(price_per_t, currency, source)
+    except ValueError as error:
+        _, _, said = str(error).partition(": expected ")
+        expected, _, seen = said.rpartition(", got ")
+        thing = "price_per_t, price_currency, price_source"
+        raise Problem(422, "no such price", thing, expected, seen) from error
+
+
+def _answer(made: Statement, costs: Iterable[Costs]) -> StatementAnswer:
     coverage = made.coverage
     return StatementAnswer(
         facility=made.facility,
@@ -116,10 +173,37 @@ def _answer(made: Statement) -> StatementAnswer:
             provisional=coverage.provisional,
         ),
         uncertainty=_uncertainty(made),
+        costs=[_costs(of) for of in costs],
         notes=list(made.notes),
         sha256=made.sha256,
         lines=[plain(line) for line in made.lines],
     )
+
+
+def _costs(of: Costs) -> CostsAnswer:
+    prices = [
+        PriceAnswer(
+            price_per_t=f"{used.price.price_per_t:f}",
+            source=used.price.source,
+            valid_from_ms=used.price.valid_from_ms,
+            valid_to_ms=used.price.valid_to_ms,
+            priced_kg=_text(used.priced_kg),
+            cost=_text(used.cost),
+        )
+        for used in of.prices
+    ]
+    rows = [
+        CostAnswer(
+            counts=row.counts,
+            kg=_text(row.kg),
+            priced_kg=_text(row.priced_kg),
+            cost=_text(row.cost),
+            complete=row.complete,
+            provisional=row.provisional,
+        )
+        for row in of.rows
+    ]
+    return CostsAnswer(currency=of.currency, prices=prices, rows=rows)
 
 
 def _uncertainty(made: Statement) -> UncertaintyAnswer | None:

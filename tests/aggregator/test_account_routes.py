@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -81,6 +82,25 @@ def test_a_statement_has_exact_sums_and_its_canonical_lines_are_what_is_hashed(c
     raw = client.get("/api/v1/facilities/works/statement/lines", params=SPAN | {"as_of": START_MS + 900_000}).content
     assert hashlib.sha256(raw).hexdigest() == made["sha256"]
     assert [json.loads(line) for line in raw.splitlines()][1:] == made["lines"]
+
+
+def test_a_carbon_price_is_shown_beside_the_kg_and_never_within_them(client: httpx.Client) -> None:
+    """kg x 100 CNY/t / 1000: a tenth of the kg."""
+    at = {"as_of": START_MS + 900_000}
+    price = {"price_per_t": "100", "price_currency": "CNY", "price_source": "national ETS, 2025-06-30"}
+    plain, priced = statement(client, **at), statement(client, **at, **price)
+    assert (plain["costs"], plain | {"costs": priced["costs"]}) == ([], priced)
+    (of,) = priced["costs"]
+    assert [Decimal(row["cost"]) for row in of["rows"]] == [Decimal(plain["scopes_kg"]) / 10] * 2
+    assert [(used["price_per_t"], used["source"]) for used in of["prices"]] == [("100", "national ETS, 2025-06-30")]
+    report = client.get(
+        "/api/v1/facilities/works/report", params=SPAN | at | price | {"format": "json", "profile": "GHGP-LB,GHGP-MB"}
+    )
+    assert [each["profile"] for each in report.json()["costs"]] == ["GHGP-LB", "GHGP-MB"]
+    assert report.json()["costs"][0]["rows"][0]["cost"] == of["rows"][0]["cost"]
+    for path in ("statement", "report"):
+        refused = client.get(f"/api/v1/facilities/works/{path}", params=SPAN | price | {"price_currency": ""})
+        assert (refused.status_code, refused.json()["thing"]) == (422, "price_per_t, price_currency, price_source")
 
 
 @pytest.mark.parametrize(

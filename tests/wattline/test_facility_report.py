@@ -1,5 +1,6 @@
 """`wattline report` on the public steel plant: the nine months where they are at hand, the week that comes with the program otherwise."""
 
+import zipfile
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -42,8 +43,8 @@ def imported(directory: Path, file: Path) -> Report:
     of = ["--config", str(config), "--facility", "steel"]
     assert main(["import", str(file), *of, "--device", "incomer", "--time-column", "interval_start_local"]) == 0
 
-    def report(*arguments: object) -> int:
-        return main(["report", *of, *map(str, arguments)])
+    def report(*arguments: object, word: str = "report") -> int:
+        return main([word, *of, *map(str, arguments)])
 
     return report
 
@@ -70,6 +71,50 @@ def test_the_week_in_every_form(week: Report, tmp_path: Path, capsys: pytest.Cap
     assert "能源与碳排放报告" in capsys.readouterr().out
 
 
+PRICE = ("--price-per-t", "68.38", "--price-currency", "CNY", "--price-source", "national ETS, 2025-06-30")
+
+
+def test_a_carbon_price_stands_beside_the_kg_in_every_form(
+    week: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """t x price by hand; the statement's hash is that without a price."""
+    kwh = sum(Decimal(line.split(",")[1]) for line in WEEK.read_text().splitlines() if line.startswith("2018"))
+    cost = f"{(kwh * Decimal('0.5306') / 1000 * Decimal('68.38')).normalize():f}"
+    words = {"en": "What the emissions cost", "zh": "碳排放成本"}
+    for form in ("html", "csv", "json", "tables", "xlsx"):
+        for language, title in words.items():
+            out = tmp_path / f"priced.{form}"
+            assert week(*SPAN, *PRICE, "--format", form, "--language", language, "--out", out) == 0
+            raw = out.read_bytes()
+            if form in ("tables", "xlsx"):
+                with zipfile.ZipFile(out) as archive:
+                    raw = b"".join(archive.read(name) for name in archive.namelist())
+            assert title in raw.decode() or form in ("json", "tables")
+            assert "national ETS, 2025-06-30" in raw.decode()
+            shown = f"{Decimal(cost):,.2f}" if form == "html" else cost
+            assert shown in raw.decode().replace(f"{cost}0", cost)
+
+
+def test_a_statement_says_what_it_costs_and_its_hash_knows_no_price(
+    week: Report, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_of = ("--as-of", "2030-01-01")
+    assert week(*SPAN, *as_of, word="statement") == 0
+    plain = capsys.readouterr().out
+    assert week(*SPAN, *as_of, *PRICE, word="statement") == 0
+    priced = capsys.readouterr().out.splitlines()
+    added = [line for line in priced if line not in plain.splitlines()]
+    kwh = sum(Decimal(line.split(",")[1]) for line in WEEK.read_text().splitlines() if line.startswith("2018"))
+    cost = f"{(kwh * Decimal('0.5306') / 1000 * Decimal('68.38')).normalize():f} CNY"
+    assert added == [
+        f"  cost        all_scopes {cost}",
+        f"  cost        scope2 {cost}",
+        "  price       68.38 CNY/t (national ETS, 2025-06-30)",
+    ]
+    assert week(*SPAN, *PRICE, "--json", word="statement") == 2
+    assert "--price-per-t: expected no --json" in capsys.readouterr().err
+
+
 def test_what_cannot_be_reported_is_said_in_a_line(
     week: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +129,8 @@ def test_what_cannot_be_reported_is_said_in_a_line(
             (*SPAN, "--format", "zip", "--since", 7),
             "--since: expected the size of a checkpoint of this log, at most 0, got 7",
         ),
+        ((*SPAN, *PRICE[:4]), "--price-per-t, --price-currency, --price-source: carbon price: expected a source"),
+        ((*SPAN, *PRICE[2:]), "expected a decimal number per t, got ''"),
         ((*SPAN, "--beside", tmp_path / "none.csv"), "none.csv: "),
         ((*SPAN, "--beside", unlike), "column co2_t: expected a figure for each of 672 intervals, 671 have none"),
     ):

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,8 @@ import pytest
 from audit_chain import KEY, TOPIC
 from live_plant import Server
 
-from aggregator.accounts.compile import Span
+from aggregator.accounts.compile import Accounts, Span
+from aggregator.accounts.price import CarbonPrice
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.runs.calculation import calculated, rules_now
 from aggregator.accounts.runs.record import Runs
@@ -27,6 +30,7 @@ from aggregator.audit.evidence import unzipped as evidence_files
 from aggregator.audit.note import Checkpoint, Verifier, sign
 from aggregator.reports.bundle import FORMAT, NAMES
 from aggregator.reports.checking import check
+from aggregator.reports.reporter import Reporter, Wanted
 from aggregator.reports.verdict import ReportVerdict
 from aggregator.run import Aggregator
 from aggregator.settings import load
@@ -54,6 +58,10 @@ time_zone = "Asia/Seoul"
 [facility.factor]
 kg_per_kwh = 0.5
 source = "a factor for the test"
+[[facility.carbon_price]]
+price_per_t = "50.5"
+currency = "EUR"
+source = "a price for the test"
 [[facility.meter]]
 device = "incomer"
 edge = "gw"
@@ -133,6 +141,21 @@ def test_every_figure_is_computed_again_from_sealed_readings_up(bundle: bytes, l
     assert (traced.from_counters, traced.boundaries, traced.sealed) == (QUARTERS, QUARTERS + 1, QUARTERS + 1)
     assert verdict.evidence is not None
     assert verdict.evidence.batches == QUARTERS + 1  # of each quarter hour the first batch
+
+
+def test_what_is_published_keeps_the_price_that_it_was_shown_with(aggregator: Aggregator, bundle: bytes) -> None:
+    """0.08 t at 50.5 EUR/t are 4.04 EUR, whatever the settings say later; a price that is asked for goes first."""
+    (costs,) = json.loads(files_of(bundle)["report.json"])["costs"]
+    assert [row["cost"] for row in costs["rows"]] == ["4.04", "4.04"]
+    accounts = aggregator.services().accounts
+    assert accounts is not None
+    (facility,) = accounts.facilities.values()
+    later = replace(facility, carbon_prices=(CarbonPrice(Decimal(100), "EUR", "a later price"),))
+    reporter = Reporter(Accounts(accounts.ledger, [later], accounts.data_directory, accounts.clock))
+    asked = CarbonPrice(Decimal(1), "CNY", "a price that is asked for")
+    for view, price, cost in (("published", None, "4.04"), ("latest", None, "8"), ("published", asked, "0.08")):
+        (made,) = reporter.report(Wanted("steel", ("GHGP-LB",), FROM, TO, view=view, price=price)).costs
+        assert made.rows[0].cost == Decimal(cost)
 
 
 def test_the_command_line_says_each_step(
@@ -353,6 +376,8 @@ def lie(aggregator: Aggregator, bundle: bytes, name: str, old: bytes, new: bytes
             b'"kg": "70.0"',
             "expected kg 80.0000, computed from statements/GHGP-LB.jsonl, got 70.0",
         ),
+        ("report.json", b'"cost": "4.04"', b'"cost": "4.05"', "expected costs {"),
+        ("report.json", b'"price_per_t": "50.5"', b'"price_per_t": "60.5"', "expected costs {"),
         ("report.json", b'"kg_per_unit": "0.5"', b'"kg_per_unit": "0.4"', "no such factor"),
         ("report.json", b'"total_t": "0.0800000"', b'"total_t": "0.07"', "expected the roundings of these intervals"),
         ("intervals/GHGP-LB.jsonl", b'"energy_kwh":"20', b'"energy_kwh":"10', "expected 8 intervals with 80"),
