@@ -55,7 +55,7 @@ def _uj(text: str, scale: Decimal) -> int:
     return round(energy)
 
 
-def hourly_profile(table: Table, directory: Path, default_column: str, scale: float) -> IntervalEnergies | None:
+def hourly_profile(table: Table, directory: Path, default_column: str, scale_ratio: float) -> IntervalEnergies | None:
     """Reads the keys `file`, `column` and `first_row_local` of a table; None where one of them has a fault, which is noted."""
     file = table.text("file", None)
     column = table.text("column", default_column)
@@ -71,7 +71,7 @@ def hourly_profile(table: Table, directory: Path, default_column: str, scale: fl
     if not file:
         return None
     try:
-        return read_hourly(directory / file, column, first, Decimal(repr(scale)))
+        return read_hourly(directory / file, column, first, Decimal(repr(scale_ratio)))
     except ProfileFaults as error:
         table.fault("file", "an hourly profile without faults", str(error))
         return None
