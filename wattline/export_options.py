@@ -6,6 +6,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of `export`: the regime, the span and the company."""
+    parser.set_defaults(products=False)
     parser.add_argument("--profile", required=True, help="CN-GBT, CBAM, PACT or GHGP")
     _add_span(parser)
     parser.add_argument(
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_products_arguments(parser: argparse.ArgumentParser) -> None:
     """Of `products`."""
+    parser.set_defaults(products=True)
     parser.add_argument("--profile", default="GHGP-LB", help="whose factors count (default: %(default)s)")
     _add_span(parser)
 

@@ -4,9 +4,10 @@ import argparse
 import difflib
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from aggregator.emissions.formulas.carbon_price import priced
 from aggregator.emissions.formulas.declared import Formula
@@ -18,19 +19,19 @@ from aggregator.emissions.formulas.worked import Figure, Worked, shown
 BAD_USE: Final = 2
 
 
-def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
+def run(options: argparse.Namespace) -> int:
     """List the formulas, describe one, or work it out; the exit status: 0, 2 (unknown, missing or impossible input)."""
     if options.name is None:
-        _print(out, [_description(one) for one in FORMULAS.values()] if options.json else _list(), as_json=options.json)
+        _print([_description(one) for one in FORMULAS.values()] if options.json else _list(), as_json=options.json)
         return 0
     formula = FORMULAS.get(options.name)
     if formula is None:
         near = difflib.get_close_matches(options.name, FORMULAS, 1)
         hint = f"; did you mean {near[0]}?" if near else "; `wattline formula` lists them"
-        print(f"formula: expected the name of a formula, saw {options.name!r}{hint}", file=err)
+        print(f"formula: expected the name of a formula, saw {options.name!r}{hint}", file=sys.stderr)
         return BAD_USE
     if not options.values and options.file is None:
-        _print(out, _description(formula) if options.json else _needs(formula), as_json=options.json)
+        _print(_description(formula) if options.json else _needs(formula), as_json=options.json)
         return 0
     try:
         texts = {**({} if options.file is None else from_file(options.file)), **_pairs(options.values)}
@@ -40,10 +41,10 @@ def run(options: argparse.Namespace, out: TextIO, err: TextIO) -> int:
             worked = _priced(worked, options)
     except (Impossible, OSError) as error:
         for line in str(error).splitlines():
-            print(f"formula {formula.name}: {line}", file=err)
+            print(f"formula {formula.name}: {line}", file=sys.stderr)
         return BAD_USE
     answer = _answer(formula, texts, factors, worked) if options.json else _told(formula, factors, worked)
-    _print(out, answer, as_json=options.json)
+    _print(answer, as_json=options.json)
     return 0
 
 
@@ -153,5 +154,5 @@ def _answer(formula: Formula, texts: dict[str, str], factors: Sequence[str], wor
     }
 
 
-def _print(out: TextIO, content: Any, *, as_json: bool) -> None:
-    print(json.dumps(content, ensure_ascii=False, indent=2) if as_json else "\n".join(content), file=out)
+def _print(content: Any, *, as_json: bool) -> None:
+    print(json.dumps(content, ensure_ascii=False, indent=2) if as_json else "\n".join(content))

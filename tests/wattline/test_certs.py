@@ -147,6 +147,7 @@ def test_the_access_list_names_each_edges_own_topics_and_no_others() -> None:
         "topic read wattline/v1/works/gw-01/ack",
         "topic read wattline/v1/works/gw-01/command",
         "topic read wattline/v1/works/gw-01/factors",
+        "topic read wattline/v1/works/gw-01/schedule",
         "topic read wattline/v1/aggregator/status",
     ]
     aggregator = text.split("user aggregator\n")[1].split("\n\n")[0]
