@@ -19,6 +19,7 @@ from aggregator.flexibility.problem_file import LARGEST, plan_json, read_problem
 from aggregator.flexibility.record import Kept, decode_record, encode_record, replay
 from aggregator.flexibility.solve import Unsolved
 from wattline.file_errors import told
+from wattline.plan_compare import compare, counterfactuals, counterfactuals_json, pareto
 
 _BROKEN_SHOWN: Final = 20
 _DIFFERENCES_SHOWN: Final = 20
@@ -37,16 +38,24 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.verb == "offers":
             return _offers(problem, options)
+        if options.verb == "compare":
+            return compare(problem, options)
+        if options.verb == "pareto":
+            return pareto(problem, options)
         found = plan(problem, options.budget_s)
         if options.keep is not None:
             options.keep.write_bytes(encode_record(problem, found, options.budget_s) + b"\n")
-    except OSError as error:
+        if options.json:
+            said = json.dumps(plan_json(found) | {"counterfactuals": counterfactuals_json(problem, options.budget_s)})
+        else:
+            said = "\n".join([*_told(problem, found), *counterfactuals(problem, found, options.budget_s)])
+    except (OSError, ProblemFault) as error:
         print(f"wattline plan: {told(error)}", file=sys.stderr)
         return 2
     except Unsolved as error:
         print(f"wattline plan: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(plan_json(found)) if options.json else "\n".join(_told(problem, found)))
+    print(said)
     return 1 if found.broken else 0
 
 

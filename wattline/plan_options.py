@@ -3,11 +3,20 @@
 import argparse
 from pathlib import Path
 
-from wattline.numbers import above_zero
+from wattline.numbers import above_zero, not_negative
+
+_MOST_PRICES = 50
+
+
+def _prices(text: str) -> tuple[float, ...]:
+    found = tuple(not_negative(each) for each in text.split(","))
+    if len(found) > _MOST_PRICES:
+        raise argparse.ArgumentTypeError(f"expected at most {_MOST_PRICES} prices, got {len(found)}")
+    return found
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """solve, offers, replay."""
+    """solve, offers, compare, pareto, replay."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     solve = verbs.add_parser("solve", help="the best plan for a problem file, and what it cannot keep")
     solve.add_argument(
@@ -29,6 +38,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every-h", type=above_zero, default=1.0, help="hours between the windows' begins (default: %(default)s)"
     )
     firm.add_argument("--json", action="store_true", help="for programs")
+
+    modes = verbs.add_parser(
+        "compare",
+        help="the same day uncontrolled, by simple rules, one-way ordered and two-way ordered: cost, kg, peak, promises",
+    )
+    weighed = verbs.add_parser("pareto", help="cost against kg CO2e: the plan at a series of carbon prices")
+    weighed.add_argument(
+        "--prices",
+        type=_prices,
+        default=(0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+        metavar="A,B,...",
+        help="money per kg CO2e, at most 50 of them (default: 0,0.05,0.1,0.2,0.5,1,2,5)",
+    )
+    for each in (modes, weighed):
+        each.add_argument(
+            "file", type=Path, help="the problem (JSON), as docs/planning.md lays it out; - for standard input"
+        )
+        each.add_argument(
+            "--budget-s", type=above_zero, default=5.0, help="time for the solver, each plan (default: %(default)s s)"
+        )
+        each.add_argument("--json", action="store_true", help="for programs")
 
     again = verbs.add_parser("replay", help="solve the problem of a record again, and say what differs")
     again.add_argument("file", type=Path, help="a record that `wattline plan solve --keep` wrote; - for standard input")

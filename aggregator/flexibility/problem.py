@@ -140,7 +140,10 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A site over a horizon. `load_kw` cannot be moved; `pv_kw` is what the sun gives, curtailed only where `curtailable`."""
+    """A site over a horizon. `load_kw` cannot be moved; `pv_kw` is what the sun gives, curtailed only where `curtailable`.
+
+    `wind_kw`: what the grid's wind gives, for the measures alone (vehicle energy in windy hours); it is in no balance.
+    """
 
     step_h: Series
     load_kw: Series
@@ -158,6 +161,7 @@ class Problem:
     branches: Sequence[Branch] = ()
     carbon: Carbon | None = None
     curtailable: bool = True
+    wind_kw: Series | None = None
     ramp_price_per_kw: float = 0.0
     emergency_price_per_kwh: float = (
         1000.0  # per kWh beyond the connection, where even that cannot be kept: it is named, never silent
@@ -177,6 +181,7 @@ class Problem:
         series = {
             "load_kw": self.load_kw, "pv_kw": self.pv_kw, "import_price": self.import_price, "export_price": self.export_price,
             **({"carbon.kg_per_kwh": self.carbon.kg_per_kwh} if self.carbon else {}),
+            **({} if self.wind_kw is None else {"wind_kw": self.wind_kw}),
             **{f"responses.{one.name}.baseline_kw": one.baseline_kw for one in self.responses},
             **{f"responses.{one.name}.target_kw": one.target_kw for one in self.responses},
             **{f"contracts.{one.name}.limit_kw": one.limit_kw for one in self.contracts},

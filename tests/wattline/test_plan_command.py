@@ -83,3 +83,41 @@ def test_a_file_that_is_no_problem_is_refused(tmp_path: Path, capsys: pytest.Cap
         assert main(["plan", "solve", str(tmp_path / "x.json")]) == 2
         assert "wattline plan: problem" in capsys.readouterr().err
     assert main(["plan", "solve", str(tmp_path / "none.json")]) == 2
+
+
+def test_the_modes_of_a_day_stand_in_one_table(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "compare", str(day)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    named = ["uncontrolled", "simple rules", "one-way ordered", "two-way, rolling", "two-way ordered"]
+    assert [line[:17].strip() for line in lines[1:6]] == named
+    # uncontrolled: 0.33 x 111 + 0.33 x 110.505 + 1.2 x 300 + 0.75 x 100 for energy, 40 x 120 for the peak of 300 over 180
+    energy = 0.33 * 111 + 0.33 * (100 + 20 / 0.93 - 11) + 1.2 * 300 + 0.75 * 100
+    assert float(lines[1].split()[1]) == pytest.approx(energy + 4800, abs=0.01)
+    assert main(["plan", "compare", str(day), "--json"]) == 0
+    found = {one["mode"]: one for one in json.loads(capsys.readouterr().out)}
+    assert found["uncontrolled"]["measures"]["peak_kw"] == pytest.approx(300)
+    assert found["two_way"]["cost"] < found["rule_based"]["cost"] < found["uncontrolled"]["cost"]
+    assert main(["plan", "solve", str(day), "--json"]) == 0
+    beside = json.loads(capsys.readouterr().out)["counterfactuals"]
+    assert beside["uncontrolled"]["cost"] == pytest.approx(energy + 4800)
+    assert main(["plan", "solve", str(day)]) == 0
+    assert "against uncontrolled" in capsys.readouterr().out
+
+
+def test_cost_against_kg_needs_an_intensity_and_shows_where_hours_change_places(
+    day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "pareto", str(day)]) == 2
+    assert "carbon: expected the grid's intensity" in capsys.readouterr().err
+    problem = json.loads(day.read_text())
+    # dearer and cleaner: the third hour than the fourth (0.45 for 0.5 kg: 0.9 per kg) and than the first two (1.45), the fourth than those (4.2)
+    problem["carbon"] = {"kg_per_kwh": [0.8, 0.8, 0.2, 0.7], "price_per_kg": 0}
+    problem["demand"] = []
+    day.write_text(json.dumps(problem))
+    assert main(["plan", "pareto", str(day), "--prices", "0,1.4,1.5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["break_even_per_kg"] == pytest.approx([0.9, 1.45])
+    assert [one["price_per_kg"] for one in found["choices"]] == [0, 1.4, 1.5]
+    with pytest.raises(SystemExit):
+        main(["plan", "pareto", str(day), "--prices", "0,x"])
+    assert "expected a number, 0 or above, got 'x'" in capsys.readouterr().err

@@ -1,0 +1,189 @@
+"""What would have been: days whose powers are known by hand, balances of energy, and the order of the modes on random sites and on the shipped week."""
+
+import csv
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_site import random_site
+
+from aggregator.flexibility.modes import MODES, as_mode, judged, outcome
+from aggregator.flexibility.plan import Asset, Plan, plan
+from aggregator.flexibility.problem import Branch, Carbon, Contract, DemandCharge, Problem, Session, Shiftable, Storage
+from aggregator.flexibility.simple_rules import Course, rule_based, uncontrolled
+
+PROFILES = Path(__file__).parents[3] / "device_sim" / "profiles"
+
+
+def day(steps: int = 4, **changes: object) -> Problem:
+    made = Problem(
+        step_h=np.ones(steps), load_kw=np.full(steps, 10.0), pv_kw=np.zeros(steps), import_price=np.full(steps, 0.5),
+        export_price=np.zeros(steps), import_limit_kw=100.0, export_limit_kw=0.0,
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def car(name: str = "ev", **changes: object) -> Session:
+    made = Session(name, 0, 4, 0.0, 10.0, 50.0, 8.0, charge_ratio=1.0, discharge_ratio=1.0)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def course_of(found: Plan) -> Course:
+    return Course(
+        {name: one.charge_kw for name, one in found.assets.items()},
+        {name: one.discharge_kw for name, one in found.assets.items()},
+        found.shifted_kw,
+        found.curtailed_kw,
+    )
+
+
+def test_uncontrolled_is_full_power_from_plug_in_until_the_need_is_held() -> None:
+    found = uncontrolled(day(sessions=[car(arrival=1)]))
+    # 10 kWh at 8 kW: a whole hour and a quarter of one, as mean powers of the steps
+    assert found.charge_kw["ev"].tolist() == [0.0, 8.0, 2.0, 0.0]
+
+
+def test_uncontrolled_looks_at_no_limit_and_what_it_breaks_is_named_and_paid() -> None:
+    problem = day(sessions=[car(), car("ev2")], import_limit_kw=20.0, carbon=Carbon(np.full(4, 0.4), 0.0))
+    found = outcome(problem, "uncontrolled").plan
+    assert found.import_kw.tolist() == pytest.approx([26.0, 14.0, 10.0, 10.0])
+    (lack,) = found.broken
+    assert (lack.kind, lack.step, lack.amount) == ("connection", 0, pytest.approx(6.0))
+    # 60 kWh are bought and emitted, also the 6 that the connection forbids; those cost the emergency's 1000 each as well
+    assert found.money.energy == pytest.approx(30.0)
+    assert found.kg == pytest.approx(24.0)
+    assert found.money.promises == pytest.approx(6000.0)
+
+
+def test_the_rule_charges_who_has_least_time_left_first_and_within_the_connection() -> None:
+    late, soon = car("late"), car("soon", departure=2)
+    found = outcome(day(sessions=[late, soon], import_limit_kw=18.0), "rule_based").plan
+    # 8 kW of room: soon has 2 h for 1.25 h of charging, late 4 h
+    assert found.assets["soon"].charge_kw.tolist() == pytest.approx([8.0, 2.0, 0.0, 0.0])
+    assert found.assets["late"].charge_kw.tolist() == pytest.approx([0.0, 6.0, 4.0, 0.0])
+    assert found.broken == ()
+
+
+def test_the_rule_keeps_contracts_and_branches_and_chargers_their_least_power() -> None:
+    # 6 A of three phases are 4.14 kW; what a contract leaves is less than that in the first step
+    problem = day(
+        sessions=[car(least_kw=4.14)], contracts=[Contract("grid", np.array([14.0, 16.0, 100.0, 100.0]))],
+        branches=[Branch("feeder", 5.0 / np.cos(np.pi / 12), {"ev": 1 + 0j})],
+    )  # fmt: skip
+    assert rule_based(problem).charge_kw["ev"].tolist() == pytest.approx([0.0, 5.0, 5.0, 0.0])
+
+
+def test_the_rule_s_battery_takes_the_sun_that_is_left_and_gives_it_to_the_load() -> None:
+    battery = Storage("battery", 20.0, 5.0, 8.0, 8.0, 0.8, 0.5, end_kwh=5.0)
+    problem = day(pv_kw=np.array([16.0, 30.0, 0.0, 0.0]), storage=[battery], export_limit_kw=100.0)
+    found = outcome(problem, "rule_based").plan
+    # surplus of 6 and 20 kW: 6 and 8 taken, 0.8 x 14 = 11.2 kWh more held; 8 kW given take 16 kWh of it at 0.5, but 5 stay for the end: 5.6 kW
+    assert found.assets["battery"].charge_kw.tolist() == pytest.approx([6.0, 8.0, 0.0, 0.0])
+    assert found.assets["battery"].discharge_kw.tolist() == pytest.approx([0.0, 0.0, 5.6, 0.0])
+    assert found.export_kw.tolist() == pytest.approx([0.0, 12.0, 0.0, 0.0])
+    assert found.assets["battery"].energy_kwh[-1] == pytest.approx(5.0)
+
+
+def test_loads_that_could_wait_run_at_once_and_sun_beyond_the_connection_is_curtailed() -> None:
+    problem = day(pv_kw=np.array([0.0, 40.0, 0.0, 0.0]), shiftable=[Shiftable("oven", 1, 4, 9.0, 6.0)])
+    for made in (uncontrolled(problem), rule_based(problem)):
+        assert made.shifted_kw["oven"].tolist() == pytest.approx([0.0, 6.0, 3.0, 0.0])
+        assert made.curtailed_kw.tolist() == pytest.approx([0.0, 24.0, 0.0, 0.0])
+
+
+def test_one_way_charging_gives_nothing_back_where_two_way_charging_earns() -> None:
+    # 10 kWh at 0.1, back at 1.0: 9 earned by whoever may discharge
+    problem = day(
+        2, load_kw=np.full(2, 10.0), import_price=np.array([0.1, 1.0]),
+        sessions=[car(departure=2, start_kwh=10.0, charge_kw=10.0, discharge_kw=10.0)],
+    )  # fmt: skip
+    assert plan(as_mode(problem, "one_way")).money.total == pytest.approx(11.0)
+    assert plan(as_mode(problem, "two_way")).money.total == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_plan_costs_no_more_than_any_rule_and_any_mode_s_energy_is_conserved(seed: int) -> None:
+    problem = random_site(seed)
+    found = {mode: outcome(problem, mode) for mode in MODES}
+    least = found["two_way"].plan.money.total
+    for mode, one in found.items():
+        assert one.plan.money.total >= least - 1e-6, mode
+        _conserved(problem, one.plan)
+    assert found["one_way"].plan.money.total >= least - 1e-6
+
+
+def _conserved(problem: Problem, found: Plan) -> None:
+    """By hand from the powers: site = sum of parts, and each battery holds what it held, plus what came in, less what went out and was lost."""
+    net_kw = problem.load_kw - problem.pv_kw + found.curtailed_kw + sum(found.shifted_kw.values())
+    assets: dict[str, Asset] = dict(found.assets)
+    for one in assets.values():
+        net_kw = net_kw + one.charge_kw - one.discharge_kw
+    beyond = np.zeros(problem.steps)
+    for lack in found.broken:
+        if lack.kind == "connection" and found.import_kw[lack.step] <= problem.import_limit_kw + 1e-6:
+            beyond[lack.step] += lack.amount if lack.name == "import" else -lack.amount
+    assert found.import_kw - found.export_kw + beyond == pytest.approx(net_kw, abs=1e-5)
+    for storage in (*problem.storage, *problem.sessions):
+        held, powers = storage.start_kwh, assets[storage.name]
+        first, last = getattr(storage, "arrival", 0), getattr(storage, "departure", problem.steps)
+        for step in range(first, last):
+            step_h = problem.step_h[step]
+            held *= 1 - getattr(storage, "loss_per_h_ratio", 0.0) * step_h
+            held += powers.charge_kw[step] * storage.charge_ratio * step_h
+            held -= powers.discharge_kw[step] / storage.discharge_ratio * step_h
+            assert powers.energy_kwh[step] == pytest.approx(held, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plan_judged_by_its_own_powers_costs_what_it_says(seed: int) -> None:
+    problem = random_site(seed)
+    found = plan(problem)
+    again = judged(problem, course_of(found))
+    beyond = any(lack.kind == "connection" for lack in found.broken)
+    assert beyond or again.money.total == pytest.approx(found.money.total, abs=1e-5)
+
+
+@pytest.mark.parametrize("weekday", range(3))
+def test_on_the_shipped_week_foresight_costs_no_more_than_rolling_and_that_no_more_than_uncontrolled(
+    weekday: int,
+) -> None:
+    problem = shipped_day(weekday)
+    assert len(problem.sessions) >= 8
+    total = {mode: outcome(problem, mode).plan.money.total for mode in MODES}
+    assert total["two_way"] <= total["rolling"] + 1e-6
+    assert total["rolling"] < total["rule_based"] <= total["uncontrolled"] + 1e-6
+    assert total["two_way"] <= total["one_way"] + 1e-6
+
+
+def shipped_day(weekday: int) -> Problem:
+    """A day of the shipped measurements: sessions of a garage (their arrivals, stays and energies) beside a steel plant's load."""
+    hours = [
+        list(csv.DictReader(_rows(PROFILES / name))) for name in ("steel_plant_week.csv", "charging_sessions_week.csv")
+    ]
+    load = np.array([float(row["energy_kwh"]) * 4 for row in hours[0]])[weekday * 96 : weekday * 96 + 96]
+    begin_s = datetime(2021, 6, 14 + weekday, 7, tzinfo=UTC).timestamp()  # midnight of the garage
+    sessions = []
+    for number, row in enumerate(hours[1]):
+        come, gone = ((_instant_s(row[key]) - begin_s) / 900 for key in ("connected_utc", "disconnected_utc"))
+        arrival, departure = int(np.ceil(come)), int(gone)
+        if 0 <= arrival < departure <= 96:
+            need = min(float(row["energy_kwh"]) * 0.93, 7.0 * 0.93 * (departure - arrival) / 4)
+            sessions.append(Session(f"ev{number}", arrival, departure, 10.0, 10.0 + need, 80.0, 7.0, 7.0, reserve_kwh=8.0, wear_per_kwh=0.2))  # fmt: skip
+    hour = np.arange(96) / 4
+    price = np.where(((hour >= 10) & (hour < 15)) | ((hour >= 18) & (hour < 21)), 1.2, np.where(hour < 8, 0.33, 0.75))
+    battery = Storage("battery", 200.0, 100.0, 100.0, 100.0, wear_per_kwh=0.1, end_kwh=100.0)
+    return Problem(
+        step_h=np.full(96, 0.25), load_kw=load, pv_kw=150 * np.clip(np.sin((hour - 6) / 12 * np.pi), 0, None), import_price=price,
+        export_price=np.full(96, 0.3), import_limit_kw=1000.0, export_limit_kw=200.0, storage=[battery], sessions=sessions,
+        demand=[DemandCharge("month", 1.4, np.ones(96, dtype=bool), 50.0)], carbon=Carbon(0.5 + 0.2 * np.cos(hour / 24 * 2 * np.pi), 0.07),
+    )  # fmt: skip
+
+
+def _rows(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+
+
+def _instant_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
