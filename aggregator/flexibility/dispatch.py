@@ -32,7 +32,7 @@ class Flow:
 class Promise:
     """A soft target: its slack columns with the price of one unit of each, and what the unit is."""
 
-    kind: str  # departure, end, reserve, shift, response, contract, connection, branch
+    kind: str  # departure, end, reserve, shift, response, contract, held, connection, branch
     name: str
     steps: Index
     slack: Index
@@ -96,6 +96,7 @@ def dispatch(problem: Problem) -> Dispatch:
     _demand(made)
     _responses(made)
     _contracts(made)
+    _held(made)
     for branch in problem.branches:
         _branch(made, branch)
     if problem.ramp_price_per_kw:
@@ -220,9 +221,10 @@ def _responses(made: Dispatch) -> None:
         step_h = problem.step_h[steps]
         delivered = model.block(len(steps), -INFINITY, event.target_kw[steps], -event.pay_per_kwh * step_h)
         slack = model.block(len(steps), 0.0, INFINITY, event.shortfall_price_per_kwh * step_h)
-        below = model.row_block(len(steps), -INFINITY, event.baseline_kw[steps])
-        _net_import(made, below, steps)
-        model.terms(below, delivered, 1.0)
+        baseline = event.baseline_kw[steps]
+        reached = model.row_block(len(steps), baseline if event.up else -INFINITY, INFINITY if event.up else baseline)
+        _net_import(made, reached, steps)
+        model.terms(reached, delivered, -1.0 if event.up else 1.0)
         target = model.row_block(len(steps), event.target_kw[steps])
         model.terms(target, delivered, 1.0)
         model.terms(target, slack, 1.0)
@@ -241,6 +243,24 @@ def _contracts(made: Dispatch) -> None:
         model.terms(rows, slack, -1.0)
         made.promises.append(Promise("contract", contract.name, steps, slack, contract.price_per_kwh, "kW"))
         made.limits.append((f"contract {contract.name}", steps, rows))
+
+
+def _held(made: Dispatch) -> None:
+    """charge - discharge + under - over = kw, with a price on both."""
+    problem, model = made.problem, made.model
+    flows = {flow.name: flow for flow in made.flows}
+    for one in problem.held:
+        flow = flows[one.name]
+        there = np.flatnonzero((flow.steps >= one.first) & (flow.steps < one.last))
+        steps, count = flow.steps[there], len(there)
+        price = np.tile(problem.step_h[steps] * one.price_per_kwh, 2)
+        slack = model.block(2 * count, 0.0, INFINITY, price)
+        rows = model.row_block(count, one.kw, one.kw)
+        for columns, sign in ((flow.charge[there], 1.0), (flow.discharge[there], -1.0)):
+            model.terms(rows, columns, sign)
+        model.terms(rows, slack[:count], 1.0)
+        model.terms(rows, slack[count:], -1.0)
+        made.promises.append(Promise("held", one.name, np.tile(steps, 2), slack, one.price_per_kwh, "kW"))
 
 
 def _branch(made: Dispatch, branch: Branch) -> None:

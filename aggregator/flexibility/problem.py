@@ -102,9 +102,9 @@ class Shiftable:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A demand-response event: in `steps` net import is `target_kw` below `baseline_kw`, for `pay_per_kwh`; what lacks costs `shortfall_price_per_kwh` per kWh.
+    """A demand-response event: in `steps` net import is `target_kw` below `baseline_kw` (with `up` above it), for `pay_per_kwh`; what lacks costs its price.
 
-    Import above the baseline is a response below 0: it costs its pay as well.
+    Import on the other side of the baseline is a response below 0: it costs its pay as well.
     """
 
     name: str
@@ -113,6 +113,18 @@ class Response:
     target_kw: Series
     pay_per_kwh: float = 0.0
     shortfall_price_per_kwh: float = 5.0
+    up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Storage or a vehicle that somebody holds at `kw` (charging positive) in the steps [first, last), as far as it can; what differs costs its price."""
+
+    name: str
+    first: int
+    last: int
+    kw: float
+    price_per_kwh: float = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +171,7 @@ class Problem:
     responses: Sequence[Response] = ()
     contracts: Sequence[Contract] = ()
     branches: Sequence[Branch] = ()
+    held: Sequence[Held] = ()
     carbon: Carbon | None = None
     curtailable: bool = True
     wind_kw: Series | None = None
@@ -218,7 +231,17 @@ class Problem:
                 raise ProblemFault(
                     f"branch {branch.name}: expected members among the assets, got {', '.join(sorted(unknown))}"
                 )
+        _held(self)
         return self
+
+
+def _held(problem: Problem) -> None:
+    flows = {one.name for one in (*problem.storage, *problem.sessions)}
+    for one in problem.held:
+        if one.name not in flows or not 0 <= one.first < one.last <= problem.steps:
+            raise ProblemFault(
+                f"held {one.name}: expected a storage or session and steps within 0 to {problem.steps}, got {one.first} to {one.last}"
+            )
 
 
 def _storage(one: Storage) -> None:

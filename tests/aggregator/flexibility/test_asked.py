@@ -30,6 +30,6 @@ def test_the_last_quarter_of_a_baseline_holds_on() -> None:
     ],
 )
 def test_an_event_that_contradicts_itself_is_refused(changed: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match="expected") as refused:
         asked(**changed)
     assert str(refused.value) == said

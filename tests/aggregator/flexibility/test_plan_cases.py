@@ -11,6 +11,7 @@ from aggregator.flexibility.problem import (
     Carbon,
     Contract,
     DemandCharge,
+    Held,
     Problem,
     ProblemFault,
     Response,
@@ -213,3 +214,25 @@ def test_the_time_ends_with_a_word_not_with_zeros() -> None:
 def test_the_marginal_price_is_the_import_price_where_nothing_binds() -> None:
     found: Plan = plan(problem(3, [0.5, 0.1, 0.3], load_kw=10))
     assert found.marginal_price.tolist() == pytest.approx([0.5, 0.1, 0.3])
+
+
+def test_an_asset_that_is_held_does_as_it_is_told_as_far_as_it_can() -> None:
+    # 30 kW for 3 h into an empty, lossless battery of 50 kWh: 30, then 20; the third hour lacks 30 kW and the second 10, at 50 a kWh.
+    held = Held("battery", 0, 3, 30.0)
+    found = plan(problem(4, 1.0, export_price=0.0, storage=[battery(50.0, 50.0, 1.0)], held=[held]))
+    asset = found.assets["battery"]
+    assert (asset.charge_kw - asset.discharge_kw)[:3].sum() == pytest.approx(50.0)
+    assert sum(one.amount for one in found.broken) == pytest.approx(40.0)
+    assert {(one.kind, one.name, one.unit) for one in found.broken} == {("held", "battery", "kW")}
+    assert found.money.promises == pytest.approx(2000.0)
+
+
+def test_a_response_upwards_takes_more_than_the_baseline() -> None:
+    # Baseline 10 kW, 5 kW more asked for 1 h at 2 per kWh; the battery takes them at 0.5: pay 10, energy 7.5 for the load and the charge.
+    event = Response("up", np.array([True, False]), series(10, 2), series(5, 2), pay_per_kwh=2.0, up=True)
+    found = plan(
+        problem(2, 0.5, load_kw=10.0, export_price=0.0, storage=[battery(100.0, 50.0, 1.0)], responses=[event])
+    )
+    assert found.import_kw[0] == pytest.approx(15.0)
+    assert found.money.responses == pytest.approx(-10.0)
+    assert found.broken == ()
