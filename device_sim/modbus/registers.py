@@ -13,6 +13,13 @@ class Image:
         self._wide: list[tuple[int, int]] = []  # address and length of each value of several registers
         self._spans = [(first, bytearray(unused_word.to_bytes(2, "big") * count)) for first, count in spans]
 
+    @classmethod
+    def filled(cls, first: int, content: bytes) -> "Image":
+        """One stretch from an address on that holds `content` already."""
+        image = cls(())
+        image._spans.append((first, bytearray(content)))
+        return image
+
     def _place(self, address: int, count: int) -> tuple[bytearray, int] | None:
         for first, content in self._spans:
             offset = 2 * (address - first)

@@ -89,6 +89,7 @@ class Chain:
             if name in _WRITABLE.get(placed.model, frozenset())
         }
         self._sizes = {address: size(type_) for placed in self.models for address, type_ in placed.points.values()}
+        self._blank = bytes(self._without_values().read(base, self.end + 2 - base))
 
     def named(self, values: Mapping[int, int]) -> dict[str, int]:
         """Written words as point names with their unsigned numbers. Raises LookupError when one is not writable or half of a point."""
@@ -105,15 +106,22 @@ class Chain:
 
     def image(self, values: Mapping[int, Mapping[str, Value]]) -> Image:
         """Encodes raw values per model and point; a point without a value reads as not implemented."""
+        image = Image.filled(self.base, self._blank)
+        for placed in self.models:
+            for name, value in values.get(placed.model, {}).items():
+                address, type_ = placed.points[name]
+                _encode(image, address, type_, value)
+        return image
+
+    def _without_values(self) -> Image:
+        """What is the same at every instant: the chain's headers, and points without a value."""
         image = Image(((self.base, self.end + 2 - self.base),))
         image.text(self.base, "SunS", 2)
         for placed in self.models:
             image.uint16(placed.address, placed.model)
             image.uint16(placed.address + 1, placed.length)
-            given = values.get(placed.model, {})
-            assert given.keys() <= placed.points.keys(), f"model {placed.model}: {given.keys() - placed.points.keys()}"
-            for name, (address, type_) in placed.points.items():
-                _encode(image, address, type_, given.get(name))
+            for address, type_ in placed.points.values():
+                _encode(image, address, type_, None)
         image.uint16(self.end, 0xFFFF)
         image.uint16(self.end + 1, 0)
         return image

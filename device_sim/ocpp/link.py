@@ -30,6 +30,7 @@ _MOST_PASSING: Final = 200
 _OPEN_S: Final = 10.0
 _CLOSE_S: Final = 1.0
 _POLL_S: Final = 0.05
+_IDLE_S: Final = 30.0  # a call that is put wakes the line at once
 SUBPROTOCOLS: Final = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1", "2.1": "ocpp2.1"}
 
 Payload = Mapping[str, Any]
@@ -263,7 +264,7 @@ class Link:
         self._changed.set()
         while True:
             if not self._queue:
-                await self._change(0.5)
+                await self._change(_IDLE_S)
                 continue
             outgoing = self._queue[0]
             frame = await self._call(socket, outgoing)
