@@ -18,7 +18,10 @@ FACETS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The columns of one asset over its steps: `steps` of the horizon, charge and discharge (AC, kW), energy at the end of each step (kWh)."""
+    """The columns of one asset over its steps: `steps` of the horizon, charge and discharge (AC, kW), energy at the end of each step (kWh).
+
+    `full`: 1 at the steps at whose end it is full, for what is only asked of it until then.
+    """
 
     name: str
     steps: Index
@@ -26,6 +29,7 @@ class Flow:
     discharge: Index
     energy: Index
     least_kw: float = 0.0
+    full: Index | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,10 @@ class Promise:
 
 @dataclass(slots=True)
 class Dispatch:
-    """A problem's model, and where to find what in its solution. `constant`: money that is spent whatever is planned."""
+    """A problem's model, and where to find what in its solution. `constant`: money that is spent whatever is planned.
+
+    `pairs`: columns of which one must be 0 where the other is not; import and export are the first.
+    """
 
     problem: Problem
     model: SparseModel
@@ -56,6 +63,7 @@ class Dispatch:
     responses: dict[str, tuple[Index, Index]] = field(default_factory=dict)  # name -> steps, delivered kW
     promises: list[Promise] = field(default_factory=list)
     limits: list[tuple[str, Index, Index]] = field(default_factory=list)  # name, steps, rows: what may bind
+    pairs: list[tuple[Index, Index]] = field(default_factory=list)
     constant: Currency = 0.0
 
 
@@ -82,7 +90,9 @@ def dispatch(problem: Problem) -> Dispatch:
         (beyond[steps:], -1.0),
     ):
         model.terms(balance, columns, sign)
+    model.begin(imported, balance)
     made = Dispatch(problem, model, imported, exported, curtailed, balance)
+    made.pairs.append((imported, exported))
     made.promises += [
         Promise("connection", "import", at, beyond[:steps], problem.emergency_price_per_kwh, "kW"),
         Promise("connection", "export", at, beyond[steps:], problem.emergency_price_per_kwh, "kW"),
@@ -121,6 +131,7 @@ def _storage(made: Dispatch, one: Storage) -> None:
         rows = model.row_block(steps, one.least_kwh)
         model.terms(rows, flow.energy, 1.0)
         model.terms(rows, slack, 1.0)
+        model.begin(slack, rows)
         made.promises.append(Promise("reserve", one.name, flow.steps, slack, one.shortfall_price_per_kwh, "kWh"))
     if one.end_kwh is not None:
         _at_least(made, "end", one.name, flow.energy[-1:], one.end_kwh, one.shortfall_price_per_kwh, steps - 1)
@@ -157,12 +168,14 @@ def _energies(
     start = np.zeros(len(step_h))
     start[0] = start_kwh * kept[0]
     rows = model.row_block(len(step_h), start, start)
+    model.begin(flow.energy, rows)
     model.terms(rows, flow.energy, 1.0)
     model.terms(rows[1:], flow.energy[:-1], -kept[1:])
     model.terms(rows, flow.charge, -charge_ratio * step_h)
     model.terms(rows, flow.discharge, step_h / discharge_ratio)
     model.terms(made.balance[flow.steps], flow.charge, -1.0)
     model.terms(made.balance[flow.steps], flow.discharge, 1.0)
+    made.pairs.append((flow.charge, flow.discharge))
     made.flows.append(flow)
 
 
@@ -174,6 +187,7 @@ def _at_least(
     row = model.row_block(1, least_kwh)
     model.terms(row, column, 1.0)
     model.terms(row, slack, 1.0)
+    model.begin(slack, row)
     made.promises.append(Promise(kind, name, np.array([step]), slack, price, "kWh"))
 
 
@@ -185,6 +199,7 @@ def _shiftable(made: Dispatch, one: Shiftable) -> None:
     row = model.row_block(1, one.energy_kwh, one.energy_kwh)
     model.terms(np.broadcast_to(row, len(steps)), power, problem.step_h[steps])
     model.terms(row, slack, 1.0)
+    model.begin(slack, row)
     model.terms(made.balance[steps], power, -1.0)
     made.shifted[one.name] = steps, power
     made.promises.append(

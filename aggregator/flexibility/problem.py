@@ -154,6 +154,7 @@ class Branch:
 class Problem:
     """A site over a horizon. `load_kw` cannot be moved; `pv_kw` is what the sun gives, curtailed only where `curtailable`.
 
+    `exact_least`: least powers by branch and bound, proved, for a handful of chargers; else by a dive, for hundreds.
     `wind_kw`: what the grid's wind gives, for the measures alone (vehicle energy in windy hours); it is in no balance.
     """
 
@@ -179,6 +180,7 @@ class Problem:
     emergency_price_per_kwh: float = (
         1000.0  # per kWh beyond the connection, where even that cannot be kept: it is named, never silent
     )
+    exact_least: bool = False
 
     @property
     def steps(self) -> int:

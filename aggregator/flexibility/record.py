@@ -23,7 +23,7 @@ from aggregator.flexibility.problem_file import LARGEST, read_problem
 
 VERSION: Final = 1
 SAME: Final = 1e-9  # relative: another machine's sums may differ in the last bits
-MODULES: Final = ("problem", "sparse_model", "dispatch", "solve", "plan")
+MODULES: Final = ("problem", "sparse_model", "dispatch", "solver", "dive", "ties", "solve", "plan")
 NOT_NUMBERS: Final = ("made_by",)
 
 

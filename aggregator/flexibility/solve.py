@@ -2,33 +2,29 @@
 
 Charging and discharging at once, or importing and exporting, can pay where prices are below zero. The LP is solved first; only the steps in which it
 does so get a binary, until none is left: the optimum of the full integer model, with few binaries or none. Without overlap the LP's optimum is the
-integer model's too, which `Solved.certain` says.
+integer model's too, which `Solved.certain` says. Chargers' least powers get theirs in the same way where the problem asks for the proof.
 """
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import highspy
 import numpy as np
-import numpy.typing as npt
 
-from aggregator.flexibility.dispatch import Dispatch, Flow
+from aggregator.flexibility.dispatch import Dispatch
+from aggregator.flexibility.dive import dive, is_between
 from aggregator.flexibility.problem import Currency
-from aggregator.flexibility.sparse_model import Index, SparseModel, Values
+from aggregator.flexibility.solver import Deadline, bound, opened, run
+from aggregator.flexibility.solver import Unsolved as Unsolved
+from aggregator.flexibility.sparse_model import Index, Values
+from aggregator.flexibility.ties import sooner
 
 TOLERANCE: Final = 1e-6  # kW
-FREE: Final = 1e-9  # money per unit: a smaller dual is none
 MONEY_GAP: Final = 0.01
-ROUNDS: Final = 8
-DIVES: Final = 6
+ROUNDS: Final = 12
 
-Status = Literal["optimal", "feasible"]
-
-
-class Unsolved(Exception):
-    """No plan within the time, or none at all (which the slacks rule out, but for a fault of the model); the message has the solver's word."""
+Status = Literal["optimal", "feasible", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,67 +45,108 @@ class Solved:
     took_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two columns of which one is zero, with their greatest values."""
+class _Rules:
+    """What an LP does not know: which columns exclude one another, and which are 0 or at least so much. Each has a number."""
 
-    one: int
-    other: int
+    def __init__(self, made: Dispatch) -> None:
+        self._made = made
+        self.one = np.concatenate([one for one, _ in made.pairs])
+        self.other = np.concatenate([other for _, other in made.pairs])
+        self._chargers = [flow for flow in made.flows if flow.least_kw > 0] if made.problem.exact_least else []
+        self.charge = (
+            np.concatenate([flow.charge for flow in self._chargers]) if self._chargers else np.zeros(0, dtype=np.int64)
+        )
+        self.least_kw = np.repeat(
+            [flow.least_kw for flow in self._chargers], [len(flow.charge) for flow in self._chargers]
+        )
+        none = [np.full(len(flow.charge), -1) if flow.full is None else flow.full for flow in self._chargers]
+        self.full = np.concatenate(none) if none else self.charge
+        self.whole = np.concatenate(
+            [flow.full for flow in made.flows if flow.full is not None] or [np.zeros(0, dtype=np.int64)]
+        )
+
+    def broken(self, values: Values) -> set[int]:
+        overlap = np.minimum(values[self.one], values[self.other]) > TOLERANCE
+        between = [is_between(flow, values) for flow in self._chargers]
+        return set(np.flatnonzero(np.concatenate([overlap, *between])).tolist())
+
+    def fractions(self, values: Values) -> bool:
+        """Whether a column that must be whole is not."""
+        return bool((np.abs(values[self.whole] - np.round(values[self.whole])) > TOLERANCE).any())
+
+    def bind(self, solver: highspy.Highs, numbers: set[int]) -> Index:
+        """A binary for each: one <= M z and other <= M (1 - z), or least z <= charge <= M z (less where it becomes full)."""
+        upper, first = self._made.model.upper, self._made.model.columns
+        for column, number in enumerate(sorted(numbers), first):
+            solver.addVar(0.0, 1.0)
+            solver.changeColIntegrality(column, highspy.HighsVarType.kInteger)
+            if number < len(self.one):
+                one, other = int(self.one[number]), int(self.other[number])
+                _row(solver, -math.inf, 0.0, (one, 1.0), (column, -upper[one]))
+                _row(solver, -math.inf, upper[other], (other, 1.0), (column, upper[other]))
+            else:
+                at = number - len(self.one)
+                charge, least_kw, full = int(self.charge[at]), float(self.least_kw[at]), int(self.full[at])
+                _row(solver, -math.inf, 0.0, (charge, 1.0), (column, -upper[charge]))
+                _row(
+                    solver,
+                    0.0,
+                    math.inf,
+                    (charge, 1.0),
+                    (column, -least_kw),
+                    *([(full, least_kw)] if full >= 0 else []),
+                )
+        return np.arange(first, first + len(numbers))
 
 
-def solve(made: Dispatch, budget_s: float = 5.0, *, break_ties: bool = True) -> Solved:
-    """The plan of least money within the time. Raises Unsolved."""
-    begun_s = time.perf_counter()
+def _row(solver: highspy.Highs, low: float, high: float, *terms: tuple[int, float]) -> None:
+    columns, values = zip(*terms, strict=True)
+    solver.addRow(low, high, len(terms), np.array(columns, dtype=np.int32), np.array(values))
 
-    def left_s() -> float:
-        left = budget_s - (time.perf_counter() - begun_s)
-        if left <= 0:
-            raise Unsolved(f"expected a plan within {budget_s:g} s, the solver was not done")
-        return left
 
-    pairs = _pairs(made)
+def solve(made: Dispatch, budget_s: float = 5.0, *, break_ties: bool = True, money_gap: Currency = MONEY_GAP) -> Solved:
+    """The plan of least money within the time, to within `money_gap` where it has binaries. Raises Unsolved."""
+    deadline = Deadline(budget_s)
+    rules = _Rules(made)
     chosen: set[int] = set(_direction_pays(made))
-    rounds = 0
+    whole, rounds = False, 0
     while True:
         rounds += 1
-        solver, binaries = _passed(made.model, [pairs[number] for number in sorted(chosen)], left_s())
-        _run(solver)
-        values = np.array(solver.getSolution().col_value)
-        overlapping = {
-            number
-            for number, pair in enumerate(pairs)
-            if min(values[pair.one], values[pair.other]) > TOLERANCE and number not in chosen
-        }
-        if not overlapping or rounds == ROUNDS:
+        deadline.left_s()
+        solver = opened(made.model, money_gap)
+        binaries = rules.bind(solver, chosen)
+        if whole:
+            for column in rules.whole.tolist():
+                solver.changeColIntegrality(column, highspy.HighsVarType.kInteger)
+            binaries = np.concatenate([binaries, rules.whole])
+        timed_out = run(solver, deadline.left_s())
+        values = _netted(made, np.array(solver.getSolution().col_value))
+        broken = rules.broken(values) - chosen
+        whole, fraction = whole or rules.fractions(values), not whole and rules.fractions(values)
+        if not (broken or fraction) or rounds == ROUNDS:
             break
-        chosen |= overlapping
+        chosen |= broken
     info = solver.getInfo()
-    timed_out = solver.getModelStatus() == highspy.HighsModelStatus.kTimeLimit or bool(overlapping)
     gap = abs(info.objective_function_value - info.mip_dual_bound) if len(binaries) else 0.0
     if len(binaries):
         _fixed(solver, binaries, values)
-        _run(solver)
-    _dive(solver, made, left_s())
+        run(solver, deadline.left_s())
+    if not made.problem.exact_least:
+        dive(solver, made, deadline)
     money = solver.getInfo().objective_function_value
-    row_dual = np.array(solver.getSolution().row_dual)
-    values = np.array(solver.getSolution().col_value)
+    solution = solver.getSolution()
+    values, row_dual = np.array(solution.col_value), np.array(solution.row_dual)
     if break_ties and made.flows:
-        values = _sooner(solver, made, values)
+        values = sooner(solver, made, deadline)
+    values = _netted(made, values)
     return Solved(
-        "feasible" if timed_out or gap > MONEY_GAP else "optimal", values[: made.model.columns], money + made.constant, gap,
-        row_dual[: made.model.rows], len(binaries), rounds, not len(binaries), time.perf_counter() - begun_s,
+        "feasible" if timed_out or broken or fraction or gap > money_gap else "optimal", values[: made.model.columns], money + made.constant, gap,
+        row_dual[: made.model.rows], len(binaries), rounds, not len(binaries), deadline.took_s,
     )  # fmt: skip
 
 
-def _pairs(made: Dispatch) -> list[_Pair]:
-    found = [_Pair(int(one), int(other)) for one, other in zip(made.imported, made.exported, strict=True)]
-    for flow in made.flows:
-        found += [_Pair(int(one), int(other)) for one, other in zip(flow.charge, flow.discharge, strict=True)]
-    return found
-
-
 def _direction_pays(made: Dispatch) -> list[int]:
-    """Steps at which exporting what is imported would earn money: their direction is decided from the start."""
+    """Steps at which exporting what is imported would earn money: their direction, the first pairs of the model, is decided from the start."""
     problem = made.problem
     carbon = 0.0 if problem.carbon is None else problem.carbon.kg_per_kwh * problem.carbon.price_per_kg
     credit = 0.0 if problem.carbon is None else problem.carbon.export_credit_ratio
@@ -118,130 +155,22 @@ def _direction_pays(made: Dispatch) -> list[int]:
     return np.flatnonzero(pays).tolist() if both else []
 
 
-def _passed(model: SparseModel, pairs: list[_Pair], limit_s: float) -> tuple[highspy.Highs, Index]:
-    """A solver with the model, and a binary for each pair: one <= M z, other <= M (1 - z)."""
-    lp = model.arrays()
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]
-    for name, value in (
-        ("output_flag", False), ("threads", 1), ("time_limit", limit_s), ("mip_rel_gap", 0.0), ("mip_abs_gap", MONEY_GAP),
-        ("random_seed", 1),
-    ):  # fmt: skip
-        solver.setOptionValue(name, value)
-    if solver.passModel(lp) == highspy.HighsStatus.kError:
-        raise Unsolved("expected a model that the solver takes, it was refused")
-    upper = np.asarray(lp.col_upper_)
-    first = model.columns
-    for number, pair in enumerate(pairs):
-        column = first + number
-        solver.addVar(0.0, 1.0)
-        solver.changeColIntegrality(column, highspy.HighsVarType.kInteger)
-        for which, bound, low, high in (
-            (pair.one, upper[pair.one], -math.inf, 0.0),
-            (pair.other, upper[pair.other], -math.inf, upper[pair.other]),
-        ):
-            share = -bound if which == pair.one else bound
-            solver.addRow(low, high, 2, np.array([which, column], dtype=np.int32), np.array([1.0, share]))
-    return solver, np.arange(first, first + len(pairs))
-
-
-def _run(solver: highspy.Highs) -> None:
-    solver.run()
-    status = solver.getModelStatus()
-    if status == highspy.HighsModelStatus.kOptimal:
-        return
-    if status == highspy.HighsModelStatus.kTimeLimit and solver.getInfo().primal_solution_status == 2:
-        return  # a plan, if not proved the best
-    raise Unsolved(f"expected a plan, the solver says {solver.modelStatusToString(status)}")
+def _netted(made: Dispatch, values: Values) -> Values:
+    """Without what is imported and exported at once where that costs nothing: a tie of the LP, which needs no binary."""
+    problem = made.problem
+    free = problem.import_price == problem.export_price
+    if problem.carbon is not None and problem.carbon.export_credit_ratio != 1:
+        free &= problem.carbon.kg_per_kwh * problem.carbon.price_per_kg == 0
+    both = np.where(free, np.minimum(values[made.imported], values[made.exported]), 0.0)
+    if both.any():
+        values = values.copy()
+        values[made.imported] -= both
+        values[made.exported] -= both
+    return values
 
 
 def _fixed(solver: highspy.Highs, binaries: Index, values: Values) -> None:
+    at = np.round(values[binaries])
     for column in binaries.tolist():
-        at = round(values[column])
         solver.changeColIntegrality(column, highspy.HighsVarType.kContinuous)
-        solver.changeColBounds(column, at, at)
-
-
-def _dive(solver: highspy.Highs, made: Dispatch, limit_s: float) -> None:
-    """No charger between 0 and its least power: as many as the step's power feeds go up to it, the others to 0, and the rest is solved again."""
-    flows = [flow for flow in made.flows if flow.least_kw > 0]
-    solver.setOptionValue("time_limit", solver.getRunTime() + limit_s)
-    for _ in range(DIVES if flows else 0):
-        values = np.array(solver.getSolution().col_value)
-        up, down = _ends(made, flows, values)
-        if not up and not down:
-            return
-        for column, least_kw in up:
-            solver.changeColBounds(column, least_kw, max(least_kw, _upper(solver, column)))
-        for column in down:
-            solver.changeColBounds(column, 0.0, 0.0)
-        _run(solver)
-    values = np.array(solver.getSolution().col_value)
-    for flow in flows:  # what is still between is switched off: the last word is the charger's
-        for column in flow.charge[_between(flow, values)].tolist():
-            solver.changeColBounds(column, 0.0, 0.0)
-    if flows:
-        _run(solver)
-
-
-def _between(flow: Flow, values: Values) -> npt.NDArray[np.bool_]:
-    power = values[flow.charge]
-    return (power > TOLERANCE) & (power < flow.least_kw - TOLERANCE)
-
-
-def _ends(made: Dispatch, flows: list[Flow], values: Values) -> tuple[list[tuple[int, float]], list[int]]:
-    """Columns that go up to their least power, and columns that go to 0. Within a step the largest go up, while the step's own power lasts; one more
-    where the connection has room."""
-    at_step: dict[int, list[tuple[float, int, float]]] = {}
-    for flow in flows:
-        chosen = np.flatnonzero(_between(flow, values))
-        for step, column in zip(flow.steps[chosen].tolist(), flow.charge[chosen].tolist(), strict=True):
-            at_step.setdefault(step, []).append((float(values[column]), column, flow.least_kw))
-    up: list[tuple[int, float]] = []
-    down: list[int] = []
-    for step, candidates in at_step.items():
-        left_kw = sum(power for power, _, _ in candidates)
-        room_kw = made.problem.import_limit_kw - float(values[made.imported[step]])
-        for _, column, least_kw in sorted(candidates, reverse=True):
-            fed = left_kw >= least_kw - TOLERANCE
-            if fed or (left_kw * 2 >= least_kw and room_kw >= least_kw - left_kw):
-                room_kw -= max(least_kw - left_kw, 0.0)
-                left_kw = max(left_kw - least_kw, 0.0)
-                up.append((column, least_kw))
-            else:
-                down.append(column)
-    return up, down
-
-
-def _upper(solver: highspy.Highs, column: int) -> float:
-    return float(solver.getLp().col_upper_[column])
-
-
-def _sooner(solver: highspy.Highs, made: Dispatch, values: Values) -> Values:
-    """Among the plans of least money the one that charges sooner. Falls back to the plan at hand.
-
-    Whatever has a dual stays where it is: what is left are the plans of the same money, to the last digit.
-    """
-    solution = solver.getSolution()
-    column_dual, row_dual = np.array(solution.col_dual), np.array(solution.row_dual)
-    row_value = np.array(solution.row_value)
-    held = np.flatnonzero(np.abs(column_dual) > FREE)
-    solver.changeColsBounds(len(held), held.astype(np.int32), values[held], values[held])
-    for row in np.flatnonzero(np.abs(row_dual) > FREE).tolist():
-        solver.changeRowBounds(row, row_value[row], row_value[row])
-    for flow in made.flows:
-        if flow.least_kw:
-            for column in flow.charge.tolist():
-                on = values[column] > TOLERANCE
-                solver.changeColBounds(column, flow.least_kw if on else 0.0, _upper(solver, column) if on else 0.0)
-    later = np.zeros(len(column_dual))
-    for flow in made.flows:
-        later[flow.charge] = (1 + flow.steps) * made.problem.step_h[flow.steps]
-        later[flow.discharge] = made.problem.step_h[flow.steps]
-    for steps, power in made.shifted.values():
-        later[power] = (1 + steps) * made.problem.step_h[steps]
-    solver.changeColsCost(len(later), np.arange(len(later), dtype=np.int32), later)
-    try:
-        _run(solver)
-    except Unsolved:
-        return values
-    return np.array(solver.getSolution().col_value)
+    bound(solver, binaries, at, at)
