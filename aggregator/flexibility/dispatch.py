@@ -282,12 +282,13 @@ def _branch(made: Dispatch, branch: Branch) -> None:
     """limit cos(pi/12) >= Re(e^(-i theta) (background + sum of member x kW)) on twelve facets; one slack per step, for the case that nothing helps."""
     problem, model, steps = made.problem, made.model, made.problem.steps
     background = np.zeros(steps, dtype=np.complex128) if branch.background is None else branch.background
+    limit = branch.limit - (np.zeros(steps) if branch.scalar is None else branch.scalar)
     slack = model.block(steps, 0.0, INFINITY, problem.emergency_price_per_kwh * problem.step_h)
     names = {flow.name: flow for flow in made.flows}
     kept: list[Index] = []
     for facet in range(FACETS):
         turn = np.exp(-2j * math.pi * facet / FACETS)
-        rows = model.row_block(steps, -INFINITY, branch.limit * math.cos(math.pi / FACETS) - (turn * background).real)
+        rows = model.row_block(steps, -INFINITY, limit * math.cos(math.pi / FACETS) - (turn * background).real)
         model.terms(rows, slack, -1.0)
         for name, member in branch.members.items():
             share = (turn * member).real

@@ -141,13 +141,14 @@ class Branch:
     """A conductor or transformer: |background + sum of member x kW| <= limit at every step.
 
     In amperes per phase, members are A per kW with their angle; in kVA they are 1 and the background is P + jQ. `members` maps the names of
-    storage, sessions and shiftable loads; charging positive.
+    storage, sessions and shiftable loads; charging positive. `scalar`: background of which nobody knows the angle, and what is kept free: off the limit.
     """
 
     name: str
     limit: Norm
     members: dict[str, complex]
     background: Phasors | None = None
+    scalar: Series | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,8 @@ class _Facets:
     def begin(self, step: int) -> None:
         background = self._branch.background
         self._used = np.zeros(FACETS) if background is None else (self._turns * background[step]).real
+        if self._branch.scalar is not None:
+            self._used = self._used + self._branch.scalar[step] * math.cos(math.pi / FACETS)
 
     def room_kw(self, name: str, sign: Literal[1, -1]) -> float:
         """kW that an asset may still take (sign 1) or give (-1); 0 where the branch is overloaded in its direction already."""

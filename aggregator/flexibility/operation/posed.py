@@ -1,0 +1,216 @@
+"""The planner's problem of a facility's state: pure. Not the state itself (see `state`), nor the solving."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregator.flexibility.asked import Asked, Overridden
+from aggregator.flexibility.operation.demand import charges
+from aggregator.flexibility.operation.network import Background, branches
+from aggregator.flexibility.operation.state import HOUR_MS, State, Stay
+from aggregator.flexibility.operation.tariff import Tariff, prices
+from aggregator.flexibility.problem import (
+    Carbon,
+    Contract,
+    Held,
+    Problem,
+    Response,
+    Session,
+    Storage,
+)
+from wire.circuit import Asset, Circuit
+
+LEGAL_PRICE_PER_KWH: Final = 1000.0  # of what is above a legal limit: it is said, and an alarm
+FREE_KW: Final = 1e6  # a contract's limit at times when it does not hold
+
+
+@dataclass(frozen=True, slots=True)
+class Posed:
+    """A problem, what it stands for, and what is to be said about it. `cautious`: the same with more load and less sun, to try departures on.
+
+    `asset_of`: the circuit's asset of each storage and session. `left_out`: assets that get no wish.
+    """
+
+    problem: Problem
+    cautious: Problem
+    asset_of: Mapping[str, str]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -> Posed:
+    """What the planner is asked. Raises ProblemFault where the state contradicts itself."""
+    edges_ms, outlook = state.edges_ms, state.outlook
+    step_h = np.diff(np.array(edges_ms, dtype=np.float64)) / HOUR_MS
+    bought, sold = prices(tariff, state.told_prices, edges_ms, zone)
+    left_out = sorted({*state.silent, *_left_out(circuit, state)})
+    notes = list(state.notes)
+    assets = {asset.name: asset for asset in circuit.asset}
+    storage = [_storage(assets[one.asset], one.kwh) for one in state.held if one.asset not in left_out]
+    stays = [one for one in state.stays if one.asset not in left_out and one.departs_ms > edges_ms[0]]
+    sessions = [_session(assets[one.asset], one, state, tariff) for one in stays]
+    demand, said = charges(tariff, dict(state.peaks_kw), edges_ms, zone)
+    notes += said
+    carbon, said = _carbon(tariff, state)
+    notes += said
+    imported_kw, exported_kw = _connection(circuit, state)
+    names = {one.name: one.name for one in storage} | {one.session: one.asset for one in stays}
+    members: dict[str, list[str]] = {}
+    for name, asset in names.items():
+        members.setdefault(asset, []).append(name)
+    root = circuit.connection.name
+    background = {root: Background(outlook.load_kw - outlook.sun_kw), **_spared(state.background, root)}
+    if root in state.background:
+        background[root] = replace(background[root], kvar=state.background[root].kvar, spare_kva=state.background[root].spare_kva)  # fmt: skip
+    problem = Problem(
+        step_h=step_h, load_kw=outlook.load_kw, pv_kw=outlook.sun_kw, import_price=np.array(bought), export_price=np.array(sold),
+        import_limit_kw=imported_kw, export_limit_kw=exported_kw, storage=tuple(storage), sessions=tuple(sessions), demand=tuple(demand),
+        responses=tuple(_response(one, state) for one in state.asked if _steps(state, one.from_ms, one.until_ms).any()),
+        contracts=(*_contracts(tariff, state, zone), *_legal(circuit, state)),
+        branches=tuple(branches(circuit, background, members, state.steps)),
+        held=tuple(_held(state, names, sessions)), carbon=carbon, ramp_price_per_kw=tariff.ramp_per_kw,
+        curtailable=any(asset.kind == "pv" for asset in circuit.asset),
+    ).checked()  # fmt: skip
+    return Posed(problem, _cautious(problem, state, stays), names, tuple(left_out), tuple(notes))
+
+
+def _left_out(circuit: Circuit, state: State) -> set[str]:
+    """Assets that an operator has taken out of the plan by now."""
+    out = [one.asset for one in state.overridden if one.kw is None and one.from_ms <= state.now_ms]
+    return {asset.name for asset in circuit.asset if asset.name in out or "" in out}
+
+
+def _storage(asset: Asset, held_kwh: float) -> Storage:
+    """It shall end with what it begins with, or what it is worth is lost."""
+    assert asset.capacity_kwh is not None
+    held_kwh = min(max(held_kwh, 0.0), asset.capacity_kwh)
+    least_kwh = asset.capacity_kwh * asset.least_percent / 100
+    return Storage(
+        asset.name, asset.capacity_kwh, held_kwh, asset.charge_kw, asset.discharge_kw, asset.charge_ratio, asset.discharge_ratio,
+        least_kwh, wear_per_kwh=asset.wear_per_kwh, end_kwh=max(held_kwh, least_kwh),
+    )  # fmt: skip
+
+
+def _session(asset: Asset, stay: Stay, state: State, tariff: Tariff) -> Session:
+    departure = int(np.searchsorted(np.array(state.edges_ms[1:-1]), stay.departs_ms, side="right"))
+    # A departure within a step is met at the step's begin, so that the vehicle is never waited for; in the first step it has what is left of it.
+    departure = max(departure, 1) if stay.departs_ms < state.edges_ms[-1] else state.steps
+    gives_kw = asset.discharge_kw if stay.gives_back else 0.0
+    capacity_kwh = max(stay.capacity_kwh, stay.held_kwh)
+    return Session(
+        stay.session, 0, departure, stay.held_kwh, min(stay.need_kwh, capacity_kwh), capacity_kwh, asset.charge_kw, gives_kw,
+        asset.charge_ratio, asset.discharge_ratio, stay.reserve_kwh, min(least_kw(asset), asset.charge_kw), asset.wear_per_kwh,
+        tariff.unserved_per_kwh,
+    )  # fmt: skip
+
+
+def least_kw(asset: Asset, nominal_v: float = 400.0) -> float:
+    """The power of a charger's smallest current other than 0."""
+    lines = len(asset.phases) // 2
+    volts = nominal_v if lines == 2 else nominal_v / math.sqrt(3) * lines
+    return asset.least_a * volts / 1000 if asset.kind == "charger" else 0.0
+
+
+def _connection(circuit: Circuit, state: State) -> tuple[float, float]:
+    """The most that may be imported and exported, kW; a legal limit of export holds through the whole horizon."""
+    branch = circuit.connection
+    most_kw = branch.limit_kva
+    if most_kw is None:
+        assert branch.limit_a is not None
+        most_kw = branch.limit_a * branch.nominal_v * math.sqrt(3) / 1000
+    exported_kw = most_kw if branch.export_limit_kw is None else branch.export_limit_kw
+    told = [one.kw for one in state.limits if one.branch == branch.name and one.direction == "export"]
+    return most_kw, min([exported_kw, *told])
+
+
+def _carbon(tariff: Tariff, state: State) -> tuple[Carbon | None, list[str]]:
+    signal = next((one for one in state.signals if one.name == tariff.carbon_signal), None)
+    if signal is None:
+        known = ", ".join(one.name for one in state.signals) or "none"
+        return None, [f"carbon: no {tariff.carbon_signal} intensity is known ({known}); the plan goes by money alone"]
+    said = []
+    if signal.constant and tariff.carbon_price_per_kg:
+        said = [
+            f"carbon: the {signal.name} intensity is {signal.kg_per_kwh[0]:g} kg/kWh throughout: its price cannot move load"
+        ]
+    return Carbon(signal.kg_per_kwh, tariff.carbon_price_per_kg, f"{signal.name} ({signal.source})"), said
+
+
+def _steps(state: State, from_ms: int, until_ms: int) -> npt.NDArray[np.bool_]:
+    """Steps that lie in [from_ms, until_ms) for the better half."""
+    begins, ends = np.array(state.edges_ms[:-1]), np.array(state.edges_ms[1:])
+    inside = np.minimum(ends, until_ms) - np.maximum(begins, from_ms)
+    return np.asarray(2 * inside >= ends - begins)
+
+
+def _response(event: Asked, state: State) -> Response:
+    steps = _steps(state, event.from_ms, event.until_ms)
+    baseline = np.array([event.baseline_at(at_ms) for at_ms in state.edges_ms[:-1]])
+    return Response(
+        event.event_id, steps, baseline, np.full(state.steps, event.target_kw), event.pay_per_kwh,
+        event.shortfall_price_per_kwh, up=event.direction == "up",
+    )  # fmt: skip
+
+
+def _contracts(tariff: Tariff, state: State, zone: ZoneInfo) -> list[Contract]:
+    found = []
+    for one in tariff.limits:
+        holds = [
+            one.when.fits(datetime.fromtimestamp(at_ms / 1000, zone), tariff.holidays) for at_ms in state.edges_ms[:-1]
+        ]
+        found.append(Contract(one.name, np.where(holds, one.limit_kw, FREE_KW), one.price_per_kwh))
+    return found
+
+
+def _legal(circuit: Circuit, state: State) -> list[Contract]:
+    return [
+        Contract(f"legal limit of {one.branch}", np.full(state.steps, one.kw), LEGAL_PRICE_PER_KWH)
+        for one in state.limits
+        if one.branch == circuit.connection.name and one.direction == "import"
+    ]
+
+
+def _spared(background: Mapping[str, Background], root: str) -> dict[str, Background]:
+    return {name: one for name, one in background.items() if name != root}
+
+
+def _held(state: State, names: Mapping[str, str], sessions: Sequence[Session]) -> list[Held]:
+    """What an operator holds, of a whole facility each asset at an equal part. What is left out later on does nothing by then."""
+    until = {one.name: one.departure for one in sessions}
+    found = []
+    for one in state.overridden:
+        steps = np.flatnonzero(_steps(state, one.from_ms, one.until_ms))
+        if not len(steps) or (one.kw is None and one.from_ms <= state.now_ms):
+            continue
+        for name, asset in names.items():
+            if one.asset in ("", asset):
+                last = min(int(steps[-1]) + 1, until.get(name, state.steps))
+                if steps[0] < last:
+                    found.append(Held(name, int(steps[0]), last, _share_kw(one, names)))
+    return found
+
+
+def _share_kw(one: Overridden, names: Mapping[str, str]) -> float:
+    if one.kw is None:
+        return 0.0
+    return one.kw if one.asset else one.kw / max(len(names), 1)
+
+
+def _cautious(problem: Problem, state: State, stays: Sequence[Stay]) -> Problem:
+    """The 90th percentile of load and of assumed needs, the 10th of sun."""
+    likely = {one.session: one.likely_need_kwh for one in stays if one.likely_need_kwh is not None}
+    sessions = tuple(
+        replace(
+            one,
+            need_kwh=max(likely.get(one.name, 0.0), one.need_kwh),
+            capacity_kwh=max(one.capacity_kwh, likely.get(one.name, 0.0)),
+        )
+        for one in problem.sessions
+    )
+    return replace(problem, load_kw=state.outlook.high_load_kw, pv_kw=state.outlook.low_sun_kw, sessions=sessions)

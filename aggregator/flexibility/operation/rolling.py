@@ -1,0 +1,231 @@
+"""Plans of one facility that follow each other: when a new one is due, what it is, and what stands where none comes in time. Knows no clock and no store.
+
+A plan is due when something that it was made of is no longer so, or when the next quarter has begun. What came as the plan said is no change.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from aggregator.flexibility.operation.posed import Posed, problem_of
+from aggregator.flexibility.operation.schedules import Draft, drafts
+from aggregator.flexibility.operation.state import QUARTER_MS, State, Stay
+from aggregator.flexibility.operation.tariff import Tariff
+from aggregator.flexibility.plan import Plan, plan
+from aggregator.flexibility.problem import Problem
+from aggregator.flexibility.solve import Unsolved
+from wire.circuit import Circuit
+
+BUDGET_S: Final = 5.0
+OFF_PERCENT: Final = 2.0  # of its capacity, by which an asset may be off its plan before that is news
+FORECAST_PERCENT: Final = 5.0  # of the connection: a forecast that has moved by more is news
+LOOK_H: Final = 4.0  # how far ahead a forecast is compared
+SOON_MS: Final = 60_000  # by which a departure may move before that is news
+
+Status = Literal["optimal", "feasible", "stale"]
+Solver: TypeAlias = Callable[[Problem, float], Plan]
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A vehicle that will not have what it needs when it leaves, kWh (battery). `likely`: only if there is more load and less sun than expected."""
+
+    session: str
+    asset: str
+    departs_ms: int
+    kwh: float
+    likely: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with all that it came from. `status` stale: none was found in time, for `why`; then `plan` is the one before, made of `made_of`.
+
+    `state` is the newest. `trigger`: what had changed. `new_sessions`: vehicles that no plan knew before.
+    """
+
+    facility: str
+    made_ms: int
+    trigger: tuple[str, ...]
+    status: Status
+    plan: Plan
+    posed: Posed
+    made_of: State
+    state: State
+    lacking: tuple[Lacking, ...] = ()
+    new_sessions: tuple[str, ...] = ()
+    why: str = ""
+
+    @property
+    def announced(self) -> tuple[Lacking, ...]:
+        """What has to be said at once: of vehicles that have just come, what they will lack."""
+        return tuple(one for one in self.lacking if one.session in self.new_sessions)
+
+
+class NoPlan(Exception):
+    """The first plan of a facility was not found; there is none before it to go on with."""
+
+
+class Rolling:
+    """The plans of one facility. Not for two threads at once."""
+
+    def __init__(
+        self, circuit: Circuit, tariff: Tariff, zone: ZoneInfo, *, budget_s: float = BUDGET_S, solver: Solver = plan
+    ) -> None:
+        self.circuit = circuit
+        self.tariff = tariff
+        self.zone = zone
+        self.budget_s = budget_s
+        self._solver = solver
+        self.last: Planned | None = None
+        self.solved = 0
+        self.unchanged = 0
+        self.stale = 0
+
+    def due(self, state: State) -> tuple[str, ...]:
+        """What is no longer as the last plan has it; nothing: no plan is needed, which is counted."""
+        found = ("first",) if self.last is None else changes(self.last, state, self.circuit)
+        self.unchanged += not found
+        return found
+
+    def replan(self, state: State, trigger: Sequence[str] = ()) -> tuple[Planned, dict[str, Draft]]:
+        """The plan of this state and what each edge is told. Raises NoPlan, ProblemFault (the state contradicts itself)."""
+        trigger = tuple(trigger) or self.due(state) or ("asked for",)
+        posed = problem_of(self.circuit, self.tariff, state, self.zone)
+        known = set() if self.last is None else {one.session for one in self.last.state.stays}
+        fresh = tuple(one.session for one in state.stays if one.session not in known)
+        try:
+            found = self._solver(posed.problem, self.budget_s)
+        except Unsolved as error:
+            return self._go_on(state, trigger, fresh, str(error))
+        self.solved += 1
+        lacking = _lacking(found, state, posed)
+        lacking += self._at_risk(posed, state, {one.session for one in lacking})
+        self.last = Planned(
+            state.facility, state.now_ms, trigger, found.status, found, posed, state, state, tuple(lacking), fresh
+        )
+        return self.last, self.told(self.last)
+
+    def told(self, planned: Planned) -> dict[str, Draft]:
+        """What each edge is told of a plan."""
+        return drafts(self.circuit, self.tariff, planned.posed, planned.plan, planned.made_of, planned.state)
+
+    def _go_on(
+        self, state: State, trigger: tuple[str, ...], fresh: tuple[str, ...], why: str
+    ) -> tuple[Planned, dict[str, Draft]]:
+        """The plan before, from now on: its steps stand at their own times, with the stays and limits of now."""
+        if self.last is None:
+            raise NoPlan(why)
+        self.stale += 1
+        self.last = replace(
+            self.last,
+            made_ms=state.now_ms,
+            trigger=trigger,
+            status="stale",
+            state=state,
+            why=why,
+            new_sessions=fresh,
+            lacking=(),
+        )
+        return self.last, self.told(self.last)
+
+    def _at_risk(self, posed: Posed, state: State, sure: set[str]) -> list[Lacking]:
+        """Departures that the 90th percentile of load and need and the 10th of sun do not let be kept, beside those that fail anyhow."""
+        if not posed.problem.sessions:
+            return []
+        try:
+            tried = self._solver(posed.cautious, self.budget_s)
+        except Unsolved:
+            return []
+        return [
+            replace(one, likely=True)
+            for one in _lacking(tried, state, posed, posed.cautious)
+            if one.session not in sure
+        ]
+
+
+def _lacking(found: Plan, state: State, posed: Posed, problem: Problem | None = None) -> list[Lacking]:
+    problem = problem or posed.problem
+    departs = {one.session: one.departs_ms for one in state.stays}
+    return [
+        Lacking(one.name, posed.asset_of[one.name], departs[one.name], round(one.amount, 3))
+        for one in found.broken
+        if one.kind == "departure" and one.amount > 0.01
+    ]
+
+
+def changes(last: Planned, state: State, circuit: Circuit) -> tuple[str, ...]:
+    """What of the state is not as the last plan has it, in words of one or two."""
+    before = last.state
+    found = []
+    ours, theirs = ({one.session: one for one in each.stays} for each in (before, state))
+    if ours.keys() - theirs.keys():
+        found.append("unplug")
+    if theirs.keys() - ours.keys():
+        found.append("plug-in")
+    if any(_moved(ours[name], theirs[name]) for name in ours.keys() & theirs.keys()):
+        found.append("departure")
+    for word, one, other in (
+        ("event", before.asked, state.asked), ("override", before.overridden, state.overridden), ("limit", before.limits, state.limits),
+        ("silent", sorted(before.silent), sorted(state.silent)),
+    ):  # fmt: skip
+        if tuple(one) != tuple(other):
+            found.append(word)
+    told = [None if each.told_prices is None else each.told_prices.version for each in (before, state)]
+    if told[0] != told[1]:
+        found.append("price")
+    if any(kw > before.peaks_kw.get(name, 0.0) + 1.0 for name, kw in state.peaks_kw.items()):
+        found.append("peak")
+    if _off_plan(last, state, circuit):
+        found.append("energy")
+    if _off_forecast(last, state):
+        found.append("forecast")
+    if state.now_ms // QUARTER_MS != last.made_ms // QUARTER_MS or last.status == "stale":
+        found.append("time")
+    return tuple(found)
+
+
+def _moved(one: Stay, other: Stay) -> bool:
+    return (
+        abs(one.departs_ms - other.departs_ms) >= SOON_MS
+        or abs(one.need_kwh - other.need_kwh) > 0.1
+        or (one.gives_back, one.reserve_kwh) != (other.gives_back, other.reserve_kwh)
+    )
+
+
+def _off_plan(last: Planned, state: State, circuit: Circuit) -> bool:
+    """Whether an asset holds clearly more or less than the plan has it by now."""
+    sizes = {asset.name: asset.capacity_kwh or 0.0 for asset in circuit.asset}
+    now = [(one.asset, one.kwh, sizes[one.asset]) for one in state.held]
+    now += [(one.session, one.held_kwh, max(one.capacity_kwh, 20.0)) for one in state.stays]
+    for name, kwh, size_kwh in now:
+        if name not in last.plan.assets:
+            continue
+        if abs(kwh - expected_kwh(last, name, state.now_ms)) > size_kwh * OFF_PERCENT / 100:
+            return True
+    return False
+
+
+def expected_kwh(planned: Planned, name: str, at_ms: int) -> float:
+    """What a storage or a vehicle holds at an instant if all goes by the plan, kWh."""
+    problem, edges_ms = planned.posed.problem, planned.made_of.edges_ms
+    stored = {one.name: one.start_kwh for one in problem.storage}
+    start = (stored | {one.name: one.start_kwh for one in problem.sessions})[name]
+    ends = planned.plan.assets[name].energy_kwh
+    there = np.arange(len(ends)) if name in stored else np.flatnonzero(ends)
+    last = int(there[-1]) + 1 if len(there) else 0
+    return float(np.interp(at_ms, edges_ms[: last + 1], [start, *ends[:last]]))
+
+
+def _off_forecast(last: Planned, state: State) -> bool:
+    """Whether the outlook of the next hours has moved by more than its bound, in the mean over them."""
+    bound_kw = last.posed.problem.import_limit_kw * FORECAST_PERCENT / 100
+    begins = np.array(state.edges_ms[:-1])
+    soon = (begins < state.now_ms + LOOK_H * 3_600_000) & (begins < last.made_of.edges_ms[-1])
+    at = np.clip(np.searchsorted(np.array(last.made_of.edges_ms), begins[soon], side="right") - 1, 0, last.made_of.steps - 1)  # fmt: skip
+    then, now = last.made_of.outlook, state.outlook
+    moved = (now.load_kw - now.sun_kw)[soon] - (then.load_kw - then.sun_kw)[at]
+    return bool(len(moved)) and abs(float(moved.mean())) > bound_kw

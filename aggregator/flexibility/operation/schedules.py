@@ -1,0 +1,168 @@
+"""A plan as what each edge shall do: wishes, limits and stays, ahead of time. Not numbered, signed or sent here."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from aggregator.flexibility.operation.posed import Posed
+from aggregator.flexibility.operation.state import State
+from aggregator.flexibility.operation.tariff import Tariff
+from aggregator.flexibility.plan import Asset as Course
+from aggregator.flexibility.plan import Plan
+from wire import circuit as network
+from wire.circuit import Circuit
+from wire.schedule import Authority, BranchLimit, Schedule, Stay, Wish
+
+SMALL_KW: Final = 0.01
+AFTER_MS: Final = 900_000  # a schedule is good for so long after its last step: then the edge goes by its own rules
+
+
+@dataclass(slots=True)
+class Draft:
+    """What one edge is told."""
+
+    wishes: list[Wish] = field(default_factory=list)
+    limits: list[BranchLimit] = field(default_factory=list)
+    stays: list[Stay] = field(default_factory=list)
+
+    def schedule(
+        self, schedule_id: str, issuer: str, number: int, now_ms: int, until_ms: int, circuit: str
+    ) -> Schedule:
+        """The schedule on its way."""
+        return Schedule(schedule_id, issuer, number, now_ms, until_ms + AFTER_MS, circuit, self.wishes, self.limits, self.stays)  # fmt: skip
+
+
+def drafts(circuit: Circuit, tariff: Tariff, posed: Posed, planned: Plan, made_of: State, now: State) -> dict[str, Draft]:  # fmt: skip
+    """What each edge of the circuit is told. `made_of`: the state of the plan; `now`: the newest, from which stays and legal limits are taken."""
+    found = {edge: Draft() for edge in _edges(circuit)}
+    assets = {asset.name: asset for asset in circuit.asset}
+    for name, course in planned.assets.items():
+        asset = assets[posed.asset_of[name]]
+        found[asset.edge].wishes += _wishes(asset, course, _authorities(name, posed, planned), made_of, now)
+    for asset in circuit.asset:
+        if asset.kind == "pv" and asset.name not in posed.left_out:
+            found[asset.edge].wishes += _curtailed(asset, circuit, planned, made_of)
+    for branch, limit in _limits(circuit, tariff, posed, planned, made_of, now):
+        if branch.edge:
+            found[branch.edge].limits.append(limit)
+    for stay in now.stays:
+        asset = assets[stay.asset]
+        lacking_kwh = max(stay.need_kwh - stay.held_kwh, 0.0) / asset.charge_ratio
+        gives_back = stay.gives_back and stay.held_kwh > stay.reserve_kwh
+        found[asset.edge].stays.append(
+            Stay(stay.asset, stay.departs_ms, round(lacking_kwh, 3), _word(stay.session), gives_back)
+        )
+    return found
+
+
+def _edges(circuit: Circuit) -> list[str]:
+    names = {asset.edge for asset in circuit.asset} | {branch.edge for branch in circuit.branch if branch.edge}
+    return sorted(names)
+
+
+def _word(session: str) -> str:
+    return session[:64]
+
+
+def _authorities(name: str, posed: Posed, planned: Plan) -> list[Authority]:
+    """Who decides over an asset in each step: an operator who holds it, an event that is answered, or the plan."""
+    problem = posed.problem
+    found: list[Authority] = ["plan"] * problem.steps
+    for event in problem.responses:
+        for step in np.flatnonzero(event.steps).tolist():
+            if planned.responses_kw[event.name][step] > SMALL_KW:
+                found[step] = "event"
+    for one in problem.held:
+        if one.name == name:
+            found[one.first : one.last] = ["override"] * (one.last - one.first)
+    return found
+
+
+def _wishes(
+    asset: network.Asset, course: Course, authorities: list[Authority], made_of: State, now: State
+) -> Iterator[Wish]:
+    """Steps of the same word are told as one."""
+    there = _present(asset, made_of)
+    last: Wish | None = None
+    for step in range(there):
+        from_ms, until_ms = made_of.edges_ms[step], made_of.edges_ms[step + 1]
+        if until_ms <= now.now_ms or _out_of_plan(asset, from_ms, until_ms, now):
+            continue
+        kw = round(float(course.charge_kw[step] - course.discharge_kw[step]), 3) + 0.0
+        reason = _reason(asset, from_ms, now) if authorities[step] == "override" else ""
+        wish = Wish(asset.name, kw, from_ms, until_ms, authorities[step], asset.kind == "charger" and kw >= 0, reason)
+        if last is not None and last.until_ms == from_ms and _same(last, wish):
+            last = Wish(last.asset, last.kw, last.from_ms, until_ms, last.authority, last.cap, last.reason)
+            continue
+        if last is not None:
+            yield last
+        last = wish
+    if last is not None:
+        yield last
+
+
+def _same(one: Wish, other: Wish) -> bool:
+    return abs(one.kw - other.kw) < SMALL_KW and (one.authority, one.cap, one.reason) == (
+        other.authority,
+        other.cap,
+        other.reason,
+    )
+
+
+def _present(asset: network.Asset, made_of: State) -> int:
+    """How many steps the asset is there: a vehicle until it leaves."""
+    for stay in made_of.stays:
+        if stay.asset == asset.name:
+            inside = int(np.searchsorted(np.array(made_of.edges_ms[1:-1]), stay.departs_ms, side="right"))
+            return max(inside, 1) if stay.departs_ms < made_of.edges_ms[-1] else made_of.steps
+    return made_of.steps
+
+
+def _out_of_plan(asset: network.Asset, from_ms: int, until_ms: int, now: State) -> bool:
+    return any(
+        one.kw is None and one.asset in ("", asset.name) and one.from_ms < until_ms and from_ms < one.until_ms
+        for one in now.overridden
+    )
+
+
+def _reason(asset: network.Asset, from_ms: int, now: State) -> str:
+    for one in now.overridden:
+        if one.asset in ("", asset.name) and one.from_ms <= from_ms < one.until_ms:
+            return f"{one.reason} ({one.by})"[:300]
+    return ""
+
+
+def _curtailed(asset: network.Asset, circuit: Circuit, planned: Plan, made_of: State) -> Iterator[Wish]:
+    """Where the plan throws sun away, each plant keeps its part by its size."""
+    whole_kw = sum(one.discharge_kw for one in circuit.asset if one.kind == "pv")
+    for step in np.flatnonzero(planned.curtailed_kw > SMALL_KW).tolist():
+        kept_kw = float(made_of.outlook.sun_kw[step] - planned.curtailed_kw[step]) * asset.discharge_kw / whole_kw
+        yield Wish(
+            asset.name, -round(max(kept_kw, 0.0), 3), made_of.edges_ms[step], made_of.edges_ms[step + 1], cap=True
+        )
+
+
+def _limits(
+    circuit: Circuit, tariff: Tariff, posed: Posed, planned: Plan, made_of: State, now: State
+) -> Iterable[tuple[network.Branch, BranchLimit]]:
+    """Legal limits from now on, and the peaks that the plan pays for, as means over their windows."""
+    until_ms = made_of.edges_ms[-1]
+    named: Mapping[str, network.Branch] = {branch.name: branch for branch in circuit.branch}
+    for one in now.limits:
+        imported = one.kw if one.direction == "import" else None
+        exported = one.kw if one.direction == "export" else None
+        yield named[one.branch], BranchLimit(one.branch, now.now_ms, until_ms, imported, exported, "legal")
+    rules = {rule.name: rule for rule in tariff.demand}
+    for charge in posed.problem.demand:
+        rule = rules[charge.name.split(" ")[0]] if charge.name not in rules else rules[charge.name]
+        steps = np.flatnonzero(charge.steps)
+        peak_kw = max(charge.so_far_kw, float(planned.import_kw[steps].max()))
+        begin_ms, end_ms = made_of.edges_ms[int(steps[0])], made_of.edges_ms[int(steps[-1]) + 1]
+        yield (
+            circuit.connection,
+            BranchLimit(
+                circuit.connection.name, begin_ms, end_ms, round(peak_kw, 3), authority="plan", window_s=rule.window_min * 60
+            ),
+        )  # fmt: skip

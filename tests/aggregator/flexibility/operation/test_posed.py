@@ -1,0 +1,105 @@
+"""A facility's state as the planner's problem. Expected numbers by hand."""
+
+import math
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from planned_works import CHEAP, CIRCUIT, DEAR, HOUR_MS, NOON_MS, QUARTER_MS, TARIFF, ZONE, outlook, state, vehicle
+
+from aggregator.flexibility.asked import Asked, Overridden
+from aggregator.flexibility.operation.posed import problem_of
+from aggregator.flexibility.operation.state import LegalLimit, Signal, edges_from
+from aggregator.flexibility.plan import plan
+
+
+def test_steps_begin_now_go_on_by_quarters_and_end_by_hours() -> None:
+    edges = edges_from(NOON_MS + 300_000)
+    assert edges[:3] == (NOON_MS + 300_000, NOON_MS + QUARTER_MS, NOON_MS + 2 * QUARTER_MS)
+    assert len(edges) == 1 + 96 + 12
+    assert edges[-1] - edges[-2] == HOUR_MS
+    assert edges_from(NOON_MS + QUARTER_MS - 59_000)[0] == NOON_MS + QUARTER_MS  # a minute's rest is no step
+
+
+def test_the_problem_has_the_tariffs_prices_the_peak_so_far_and_the_batterys_energy() -> None:
+    problem = problem_of(CIRCUIT, TARIFF, state(), ZONE).problem
+    assert problem.import_price[:16] == pytest.approx([CHEAP] * 16)
+    assert problem.import_price[16:32] == pytest.approx([DEAR] * 16)
+    assert (problem.import_limit_kw, problem.export_limit_kw) == (400, 0)
+    (battery,), (month,) = problem.storage, problem.demand
+    assert (battery.start_kwh, battery.least_kwh, battery.end_kwh) == (50.0, 10.0, 50.0)
+    assert (month.price_per_kw, month.so_far_kw) == (40.0, 200.0)
+
+
+def test_a_constant_intensity_is_said_to_move_nothing() -> None:
+    posed = problem_of(CIRCUIT, TARIFF, state(), ZONE)
+    assert posed.notes == ("carbon: the accounting intensity is 0.5 kg/kWh throughout: its price cannot move load",)
+    assert posed.problem.carbon is not None
+    assert posed.problem.carbon.price_per_kg == 0.1
+    steps = posed.problem.steps
+    moving = state(signals=(Signal("accounting", np.linspace(0.3, 0.6, steps), "hours"),))
+    assert problem_of(CIRCUIT, TARIFF, moving, ZONE).notes == ()
+
+
+def test_without_the_signal_that_is_asked_for_the_plan_goes_by_money_and_says_so() -> None:
+    posed = problem_of(CIRCUIT, replace(TARIFF, carbon_signal="marginal"), state(), ZONE)
+    assert posed.problem.carbon is None
+    assert posed.notes == (
+        "carbon: no marginal intensity is known (accounting); the plan goes by money alone",
+    )  # fmt: skip
+
+
+def test_a_vehicle_that_has_agreed_to_nothing_never_gives_back() -> None:
+    one = vehicle(gives_back=False)
+    (session,) = problem_of(CIRCUIT, TARIFF, state(stays=(one,)), ZONE).problem.sessions
+    assert (session.discharge_kw, session.charge_kw, session.departure) == (0.0, 11.0, 16)
+    assert session.least_kw == pytest.approx(6 * 3 * 400 / math.sqrt(3) / 1000)  # 6 A on three phases: 4.157 kW
+    agreed = vehicle(gives_back=True, reserve_kwh=5.0)
+    (session,) = problem_of(CIRCUIT, TARIFF, state(stays=(agreed,)), ZONE).problem.sessions
+    assert (session.discharge_kw, session.reserve_kwh) == (11.0, 5.0)
+
+
+def test_a_departure_within_a_quarter_counts_from_its_begin() -> None:
+    for minutes, steps in ((60, 4), (74, 4), (75, 5), (5, 1)):
+        posed = problem_of(CIRCUIT, TARIFF, state(stays=(vehicle(minutes / 60),)), ZONE)
+        assert posed.problem.sessions[0].departure == steps
+
+
+def test_an_event_is_a_response_in_its_steps_and_an_override_holds_its_asset() -> None:
+    event = Asked("e1", "works", NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, 30.0, "down", 2.0, (100.0, 120.0))
+    word = Overridden("o1", "works", "battery", -20.0, NOON_MS, NOON_MS + HOUR_MS, "anna", "test of the battery")
+    posed = problem_of(CIRCUIT, TARIFF, state(asked=(event,), overridden=(word,)), ZONE)
+    (response,), (held,) = posed.problem.responses, posed.problem.held
+    assert np.flatnonzero(response.steps).tolist() == [4, 5, 6, 7]
+    assert response.baseline_kw[4:6].tolist() == [100.0, 120.0]
+    assert (held.first, held.last, held.kw) == (0, 4, -20.0)
+    course = plan(posed.problem).assets["battery"]
+    assert (course.charge_kw - course.discharge_kw)[:4] == pytest.approx([-20.0] * 4)
+
+
+def test_what_an_operator_leaves_out_is_not_planned() -> None:
+    word = Overridden("o1", "works", "battery", None, NOON_MS, NOON_MS + HOUR_MS, "anna", "maintenance")
+    posed = problem_of(CIRCUIT, TARIFF, state(overridden=(word,)), ZONE)
+    assert (posed.left_out, posed.problem.storage) == (("battery",), ())
+
+
+def test_legal_limits_bind_what_is_imported_and_exported() -> None:
+    limits = (LegalLimit("transformer", "import", 110.0), LegalLimit("transformer", "export", 10.0))
+    wide = msgspec.structs.replace(CIRCUIT.connection, export_limit_kw=None)
+    circuit = type(CIRCUIT)(CIRCUIT.facility, [wide, CIRCUIT.branch[1]], CIRCUIT.asset)
+    seen = outlook(len(edges_from(NOON_MS)) - 1)
+    seen.load_kw[:4] = 130.0  # for an hour, of which the battery takes 20 kW
+    problem = problem_of(circuit, TARIFF, state(limits=limits, outlook=seen), ZONE).problem
+    assert problem.export_limit_kw == 10.0
+    assert [(one.limit_kw[0], one.price_per_kwh) for one in problem.contracts] == [(110.0, 1000.0)]
+    assert plan(problem).import_kw.max() == pytest.approx(110.0)
+
+
+def test_the_cautious_problem_has_more_load_less_sun_and_the_likely_need() -> None:
+    steps = len(edges_from(NOON_MS)) - 1
+    seen = outlook(steps, sun_kw=30.0, high_load_kw=np.full(steps, 130.0), low_sun_kw=np.full(steps, 5.0))
+    guessed = vehicle(basis="assumed", likely_need_kwh=33.0)
+    posed = problem_of(CIRCUIT, TARIFF, state(outlook=seen, stays=(guessed,)), ZONE)
+    assert (posed.problem.load_kw[0], posed.problem.pv_kw[0], posed.problem.sessions[0].need_kwh) == (100, 30, 22)
+    assert (posed.cautious.load_kw[0], posed.cautious.pv_kw[0], posed.cautious.sessions[0].need_kwh) == (130, 5, 33)

@@ -1,0 +1,154 @@
+"""Plans that follow each other: when one is due, what stands where none comes, and what edges are told. Expected numbers by hand."""
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from planned_works import CIRCUIT, HOUR_MS, NOON_MS, QUARTER_MS, TARIFF, ZONE, outlook, state, vehicle
+
+from aggregator.flexibility.asked import Asked, Overridden
+from aggregator.flexibility.operation.rolling import NoPlan, Rolling, expected_kwh
+from aggregator.flexibility.operation.state import Held, LegalLimit, State, edges_from
+from aggregator.flexibility.plan import Plan, plan
+from aggregator.flexibility.problem import Problem
+from aggregator.flexibility.solve import Unsolved
+
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def rolling() -> Rolling:
+    return Rolling(CIRCUIT, TARIFF, ZONE)
+
+
+def on_plan(rolling: Rolling, now_ms: int, **said: Any) -> State:
+    """A state in which the battery holds what the plan has it hold."""
+    assert rolling.last is not None
+    kwh = expected_kwh(rolling.last, "battery", now_ms)
+    given: dict[str, Any] = {"held": (Held("battery", kwh, now_ms),)}
+    return state(now_ms, **(given | said))
+
+
+def test_what_goes_by_the_plan_needs_no_new_one_within_the_quarter(rolling: Rolling) -> None:
+    assert rolling.due(state()) == ("first",)
+    rolling.replan(state())
+    for minutes in (5, 10):
+        assert rolling.due(on_plan(rolling, NOON_MS + minutes * MINUTE_MS)) == ()
+    assert (rolling.solved, rolling.unchanged) == (1, 2)
+    assert rolling.due(on_plan(rolling, NOON_MS + QUARTER_MS)) == ("time",)
+
+
+def test_each_change_is_named(rolling: Rolling) -> None:
+    rolling.replan(state(stays=(vehicle(),)))
+    now_ms = NOON_MS + MINUTE_MS
+    event = Asked("e1", "works", NOON_MS, NOON_MS + HOUR_MS, 30.0, "down", 2.0, (100.0,))
+    word = Overridden("o1", "works", "battery", None, NOON_MS, NOON_MS + HOUR_MS, "anna", "maintenance")
+    there = rolling.last.plan.assets["pile-1-7"].charge_kw[0] / 60 if rolling.last else 0.0
+    same = {"stays": (vehicle(held_kwh=there),)}
+    for changed, word_said in (
+        ({"stays": ()}, "unplug"),
+        ({"stays": (*same["stays"], vehicle(session="pile-2-1", asset="pile-2"))}, "plug-in"),
+        ({"stays": (replace(same["stays"][0], departs_ms=NOON_MS + HOUR_MS),)}, "departure"),
+        (same | {"asked": (event,)}, "event"),
+        (same | {"overridden": (word,)}, "override"),
+        (same | {"limits": (LegalLimit("transformer", "import", 300.0),)}, "limit"),
+        (same | {"peaks_kw": {"month": 230.0}}, "peak"),
+        (same | {"held": (Held("battery", 20.0, now_ms),)}, "energy"),
+        (same | {"outlook": outlook(len(edges_from(now_ms)) - 1, 130.0)}, "forecast"),
+    ):
+        assert rolling.due(on_plan(rolling, now_ms, **changed)) == (word_said,)
+    assert rolling.due(on_plan(rolling, now_ms, **same)) == ()
+
+
+def test_a_departure_that_cannot_be_met_is_announced_at_plug_in_and_not_again(rolling: Rolling) -> None:
+    # 22 kWh in one hour at 11 kW: half of it is lacking.
+    hurried = vehicle(hours=1.0, need_kwh=22.0)
+    planned, _ = rolling.replan(state(stays=(hurried,)))
+    (lacking,) = planned.announced
+    assert (lacking.session, lacking.asset, lacking.likely) == ("pile-1-7", "pile-1", False)
+    assert lacking.kwh == pytest.approx(11.0)
+    again, _ = rolling.replan(state(NOON_MS + QUARTER_MS, stays=(replace(hurried, held_kwh=2.75),)))
+    assert again.lacking
+    assert not again.announced
+
+
+def test_a_departure_that_only_more_load_would_break_is_told_as_likely(rolling: Rolling) -> None:
+    # The connection has 400 kW: with 100 kW of load the vehicle gets all, with 396 kW only 4 of 11 kW for two hours.
+    steps = len(edges_from(NOON_MS)) - 1
+    seen = outlook(steps, 100.0, high_load_kw=np.full(steps, 396.0))
+    planned, _ = rolling.replan(
+        state(outlook=seen, stays=(vehicle(hours=2.0),), held=(Held("battery", 10.0, NOON_MS),))
+    )
+    assert [one.likely for one in planned.lacking] == [True]
+    assert not planned.plan.broken
+
+
+def test_without_a_plan_in_time_the_one_before_goes_on_and_is_called_stale() -> None:
+    answers: list[bool] = [True, False]
+
+    def solver(problem: Problem, budget_s: float) -> Plan:
+        if not answers.pop(0):
+            raise Unsolved("expected a plan within 5 s, the solver was not done")
+        return plan(problem, budget_s)
+
+    rolling = Rolling(CIRCUIT, TARIFF, ZONE, solver=solver)
+    first, told = rolling.replan(state())
+    later = state(NOON_MS + 20 * MINUTE_MS, stays=(vehicle(),))
+    second, still = rolling.replan(later)
+    assert (first.status, second.status, second.why) == (
+        "optimal",
+        "stale",
+        "expected a plan within 5 s, the solver was not done",
+    )
+    assert second.plan is first.plan
+    ahead = [(wish.kw, wish.until_ms) for wish in told["gw-01"].wishes if wish.until_ms > later.now_ms]
+    assert [(wish.kw, wish.until_ms) for wish in still["gw-01"].wishes] == ahead
+    assert [stay.asset for stay in still["gw-02"].stays] == [
+        "pile-1"
+    ]  # the vehicle that no plan knows charges by the edge's own rules
+    assert "time" in rolling.due(later)  # it is tried again
+
+
+def test_the_first_plan_that_fails_is_no_plan() -> None:
+    def solver(_problem: Problem, _budget_s: float) -> Plan:
+        raise Unsolved("expected a plan, the solver says infeasible")
+
+    with pytest.raises(NoPlan, match="infeasible"):
+        Rolling(CIRCUIT, TARIFF, ZONE, solver=solver).replan(state())
+
+
+def test_edges_are_told_set_points_of_batteries_limits_of_chargers_and_the_peak_to_keep(rolling: Rolling) -> None:
+    planned, told = rolling.replan(state(stays=(vehicle(hours=2.0, need_kwh=22.0),)))
+    assert set(told) == {"gw-01", "gw-02"}
+    battery = told["gw-01"].wishes
+    assert battery[0].from_ms == NOON_MS
+    assert all(one.until_ms == two.from_ms for one, two in itertools.pairwise(battery))
+    assert battery[-1].until_ms == planned.made_of.edges_ms[-1]
+    assert not any(wish.cap for wish in battery)
+    (pile,) = [
+        wish for wish in told["gw-02"].wishes if wish.asset == "pile-1"
+    ]  # 22 kWh in 2 h: 11 kW throughout, told as one
+    assert (pile.kw, pile.cap, pile.from_ms, pile.until_ms) == (11.0, True, NOON_MS, NOON_MS + 2 * HOUR_MS)
+    (stay,) = told["gw-02"].stays
+    assert (stay.departs_ms, stay.need_kwh, stay.gives_back) == (NOON_MS + 2 * HOUR_MS, 22.0, False)
+    month = [limit for limit in told["gw-01"].limits if limit.window_s]
+    assert next((limit.import_kw, limit.window_s) for limit in month) == (
+        200.0,
+        900,
+    )  # the month's peak so far is never passed
+    schedule = told["gw-01"].schedule("s-1", "store-1", 1, NOON_MS, planned.made_of.edges_ms[-1], CIRCUIT.sha256)
+    assert schedule.valid_until_ms > planned.made_of.edges_ms[-1]
+
+
+def test_authority_reason_and_gaps_tell_who_decides(rolling: Rolling) -> None:
+    event = Asked("e1", "works", NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, 30.0, "down", 2.0, (100.0,))
+    hold = Overridden("o1", "works", "battery", -5.0, NOON_MS, NOON_MS + QUARTER_MS, "anna", "trial")
+    out = Overridden("o2", "works", "battery", None, NOON_MS + 4 * HOUR_MS, NOON_MS + 5 * HOUR_MS, "ben", "cleaning")
+    _, told = rolling.replan(state(asked=(event,), overridden=(hold, out)))
+    wishes = told["gw-01"].wishes
+    assert (wishes[0].kw, wishes[0].authority, wishes[0].reason) == (-5.0, "override", "trial (anna)")
+    inside = [wish for wish in wishes if wish.authority == "event"]
+    assert (inside[0].from_ms, inside[-1].until_ms, inside[0].kw) == (NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, -30.0)
+    assert not [wish for wish in wishes if wish.from_ms < out.until_ms and wish.until_ms > out.from_ms]
