@@ -14,6 +14,7 @@ from aggregator.flexibility.problem import Branch, Currency, Problem, Session, S
 from aggregator.flexibility.sparse_model import INFINITY, Index, SparseModel
 
 FACETS: Final = 12
+LITTLE_KWH: Final = 5.0  # lacking in a vehicle; below it a kWh is not dearer still
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,9 @@ def _session(made: Dispatch, one: Session) -> None:
         model.block(count, min(one.reserve_kwh, one.start_kwh), one.capacity_kwh), one.least_kw,
     )  # fmt: skip
     _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, 0.0)
-    _at_least(
-        made, "departure", one.name, flow.energy[-1:], one.need_kwh, one.shortfall_price_per_kwh, one.departure - 1
-    )
+    lacks_kwh = max(one.need_kwh - one.start_kwh, LITTLE_KWH)
+    price = one.shortfall_price_per_kwh * (1 + problem.few_short_ratio * LITTLE_KWH / lacks_kwh)
+    _at_least(made, "departure", one.name, flow.energy[-1:], one.need_kwh, price, one.departure - 1)
 
 
 def _energies(

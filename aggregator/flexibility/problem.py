@@ -156,7 +156,8 @@ class Problem:
     """A site over a horizon. `load_kw` cannot be moved; `pv_kw` is what the sun gives, curtailed only where `curtailable`.
 
     `exact_least`: least powers by branch and bound, proved, for a handful of chargers; else by a dive, for hundreds.
-    `wind_kw`: what the grid's wind gives, for the measures alone (vehicle energy in windy hours); it is in no balance.
+    `few_short_ratio`: how much dearer a kWh is that a vehicle lacks which lacks little (at most 5 kWh; less for those that lack more): where there is not
+    enough for all, a few vehicles leave short rather than most of them. `wind_kw`: what the grid's wind gives, for the measures alone (vehicle energy in windy hours); it is in no balance.
     """
 
     step_h: Series
@@ -177,6 +178,7 @@ class Problem:
     carbon: Carbon | None = None
     curtailable: bool = True
     wind_kw: Series | None = None
+    few_short_ratio: float = 0.0
     ramp_price_per_kw: float = 0.0
     emergency_price_per_kwh: float = (
         1000.0  # per kWh beyond the connection, where even that cannot be kept: it is named, never silent

@@ -187,3 +187,13 @@ def _rows(path: Path) -> list[str]:
 
 def _instant_s(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
+
+
+def test_where_there_is_not_enough_for_all_a_few_leave_short_rather_than_most() -> None:
+    # 12 kWh for needs of 16, 6 and 6: without a preference any split lacks 16; with it the two small ones are served whole
+    cars = [car("large", need_kwh=16.0), car("small", need_kwh=6.0), car("other", need_kwh=6.0)]
+    found = plan(day(sessions=cars, import_limit_kw=13.0, few_short_ratio=0.2))
+    (lack,) = found.broken
+    assert (lack.name, lack.amount) == ("large", pytest.approx(16.0))
+    # 5 per kWh, and 0.2 x 5 kWh / 16 kWh dearer
+    assert lack.cost == pytest.approx(16 * 5 * (1 + 0.2 * 5 / 16))
