@@ -17,6 +17,7 @@ from aggregator.intervals.carrier_use import use_faults
 from aggregator.meter_tree import tree_faults
 from aggregator.person import Person
 from aggregator.settings_tables import FileTable, expected_and_seen
+from aggregator.steered import Steered, steered_of
 from wire.keys import KeyUnusable, PublicKey
 from wire.mqtt import Broker, Tls
 
@@ -107,6 +108,7 @@ class Settings:
     catalogue: Catalogue = field(default_factory=Catalogue)
     boosting: bool = False  # whether gradient-boosted trees are a candidate for forecasts
     machine: OwnMachine | None = None  # what the aggregator runs on, for its own footprint
+    steered: Mapping[str, Steered] = field(default_factory=dict)  # by facility
 
     def facility(self, facility_id: str) -> Facility | None:
         """The facility with this id."""
@@ -159,7 +161,12 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         raise SettingsFaults(faults) from error
     faults = [Fault(name, *fault) for fault in _contradictions(parsed, path.parent, environment)]
     facilities = []
+    steered: dict[str, Steered] = {}
     for at, entry in enumerate(parsed.facility):
+        found, wrong = steered_of(entry, path.parent, {edge.edge for edge in parsed.edge if edge.facility == entry.id})
+        faults += [Fault(name, f"facility[{at}].{key}", expected, seen) for key, expected, seen in wrong]
+        if found is not None:
+            steered[entry.id] = found
         try:
             facility = entry.facility()
             said_of = (*tree_faults(facility), *use_faults(facility.meters))
@@ -193,6 +200,7 @@ def from_table(table: Mapping[str, Any], path: Path, environment: Mapping[str, s
         significance_percent=parsed.accounts.significance_percent,
         boosting=parsed.forecast.gradient_boosting,
         machine=None if parsed.footprint is None else parsed.footprint.machine(),
+        steered=steered,
         persons=tuple(Person(one.name, one.token_sha256, one.entity, tuple(one.may)) for one in parsed.person),
         catalogue=_catalogue(parsed),
     )

@@ -15,6 +15,7 @@ from aggregator.facility import CarbonPrice, Cell, Facility, FactorOverride, Met
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
 from aggregator.process import Process
+from aggregator.tariff_table import TariffTable
 
 
 def _decimal(value: Any) -> Decimal:
@@ -388,6 +389,8 @@ class FacilityTable(_Table):
     process: list[ProcessTable] = Field(default=[], max_length=1000)
     carbon_price: list[CarbonPriceTable] = Field(default=[], max_length=1000)
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
+    circuit: Text | None = None
+    tariff: TariffTable | None = None
 
     def facility(self) -> Facility:
         """The facility. Raises ValueError where its entries contradict each other."""
