@@ -44,6 +44,7 @@ PRIORITIES: Final[dict[str, int]] = {
     "published_moved": 3,  # a published total would change enough to be published again
     "counter_reset": 3,
     "overload_expected": 2,  # the upper edge of the load's forecast lies above the connection
+    "response_short": 2,  # a demand-response event is expected to deliver more than 10 % less than asked
     "edge_carbon": 2,  # the gateway worked out other kg from the same readings
     "batch_refused": 3,
     "store_unavailable": 1,

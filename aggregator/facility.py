@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aggregator.accounts.pools.pool import Cell
 from aggregator.accounts.price import CarbonPrice, overlap
 from aggregator.emissions.place import FactorOverride, Place
+from aggregator.flexibility.events.policy import ResponsePolicy
 from aggregator.intervals.meter import MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.process import Process, contradictions
 
@@ -50,6 +51,7 @@ class Facility:
     pv_certificates_sold: bool = False
     processes: tuple[Process, ...] = ()
     carbon_prices: tuple[CarbonPrice, ...] = ()  # of statements, shown beside them
+    demand_response: ResponsePolicy = ResponsePolicy()
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:

@@ -32,6 +32,12 @@ from aggregator.commands import Commands, command_key
 from aggregator.edge_carbon import EdgeCarbon
 from aggregator.factor_packs import FactorPacks
 from aggregator.feed import Feed
+from aggregator.flexibility.events.conduct import Conduct
+from aggregator.flexibility.events.logged import take_up_events
+from aggregator.flexibility.events.record import FILE_NAME as EVENTS_NAME
+from aggregator.flexibility.events.record import EventRecord
+from aggregator.flexibility.events.rounds import EventRounds
+from aggregator.footprint.clean_hours import CleanHours
 from aggregator.footprint.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
 from aggregator.forecast_rounds import ForecastRounds
 from aggregator.forecasting import Forecasting
@@ -97,6 +103,7 @@ class Aggregator:
                 self.ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
             )
             self.own_records = OwnRecords(settings.data_directory / ACCOUNTS_NAME)
+            self.event_record = EventRecord(settings.data_directory / EVENTS_NAME)
             self.newest = NewestReadings(self.store.keys)
             self.newest.prime(self.store)
             key = command_key(settings.command_key, settings.data_directory)
@@ -122,6 +129,13 @@ class Aggregator:
             speed=clock.speed,
             alarms=self.alarms.open_as_json,
         )
+        self.conduct = Conduct(
+            self.event_record,
+            Accounts(self.ledger, settings.facilities, settings.data_directory, clock),
+            self.store,
+            self.alarms,
+            clock,
+        )
         self.feed = Feed(self.live.frame, viewers_max=settings.http.viewers_max)
         self.trust = trust_of(settings)
         self.settler = Settler(self.store, self.ledger, settings.facilities, clock, self.alarms, self.books, self.hand)
@@ -141,7 +155,8 @@ class Aggregator:
             clock,
             settings.significance_percent,
         )
-        self.sealing = SealRounds(self.ledger, settings.facilities, settings.data_directory, clock)
+        self.clean = CleanHours(settings.machine, settings.data_directory, self.own_records, clock)
+        self.sealing = SealRounds(self.ledger, settings.facilities, settings.data_directory, clock, self.clean)
         self.tree_watch = TreeWatch(self.ledger, self.alarms, settings.facilities, clock)
         self.own_use = OwnUse(
             self.own_records,
@@ -192,6 +207,7 @@ class Aggregator:
             catalogue=self.settings.catalogue,
             forecasting=self.forecasting,
             own_records=self.own_records,
+            conduct=self.conduct,
         )
 
     # Called from the committer's thread.
@@ -262,7 +278,10 @@ class Aggregator:
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
                         asyncio.create_task(self.own_use.run(), name="own-use"),
                         asyncio.create_task(
-                            ForecastRounds(self.forecasting, self.clock, self.alarms).run(), name="forecasts"
+                            EventRounds(self.conduct, self.audit, self.clock).run(), name="demand response"
+                        ),
+                        asyncio.create_task(
+                            ForecastRounds(self.forecasting, self.clock, self.alarms, self.clean).run(), name="forecasts"
                         ),
                     ]
                     try:
@@ -285,6 +304,7 @@ class Aggregator:
             await asyncio.sleep(SIGN_PERIOD_S)
 
     def _close(self) -> None:
+        take_up_events(self.event_record, self.audit)
         take_up(self.runs, self.audit)
         take_up_bindings(self.bindings, self.audit)
         self.audit.close()
@@ -293,6 +313,7 @@ class Aggregator:
         self.forecasting.close()
         self.own_use.record()
         self.own_records.close()
+        self.event_record.close()
         self.store.close()
         self.ledger.close()
         self.hand.close()

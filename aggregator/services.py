@@ -19,6 +19,7 @@ from aggregator.commands import Commands
 from aggregator.edge_carbon import EdgeCarbon
 from aggregator.facility import Facility
 from aggregator.feed import Feed
+from aggregator.flexibility.events.conduct import Conduct
 from aggregator.footprint.own_use import OwnRecords
 from aggregator.forecasting import Forecasting
 from aggregator.ingest_figures import IngestFigures
@@ -62,3 +63,4 @@ class Services:
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None
     own_records: OwnRecords | None = None
+    conduct: Conduct | None = None

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from aggregator.catalogue import Retention, SeriesRule
 from aggregator.emissions.lint import plausible_range
 from aggregator.facility import CarbonPrice, Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
+from aggregator.flexibility.events.policy import ResponsePolicy
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
 from aggregator.process import Process
@@ -324,6 +325,29 @@ class CarbonPriceTable(_Table):
         )
 
 
+class DemandResponseTable(_Table):
+    """`[facility.demand_response]`: how events are answered, and what holds where an event does not say otherwise."""
+
+    accept: Literal["automatic", "person"] = "person"
+    answer_within_s: Annotated[int, Field(ge=1, le=86_400)] = 900
+    rules: Literal["ten_of_ten", "high_five_of_ten", "last_five", "quarter_before"] = "ten_of_ten"
+    meters: Annotated[list[Text], Field(max_length=50)] = []
+    holidays: Annotated[list[date], Field(max_length=1000)] = []
+    pay_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    penalty_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    dead_band_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    cap_percent: Annotated[float, Field(ge=0, le=1000)] = 100.0
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "CNY"
+
+    def policy(self) -> ResponsePolicy:
+        """The same as a policy."""
+        given = self.model_dump() | {
+            "meters": tuple(self.meters),
+            "holidays": tuple(day.isoformat() for day in self.holidays),
+        }
+        return ResponsePolicy(**given)
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
@@ -388,6 +412,7 @@ class FacilityTable(_Table):
     pv_certificates_sold: bool = False
     process: list[ProcessTable] = Field(default=[], max_length=1000)
     carbon_price: list[CarbonPriceTable] = Field(default=[], max_length=1000)
+    demand_response: DemandResponseTable = DemandResponseTable()
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
     circuit: Text | None = None
     tariff: TariffTable | None = None
@@ -412,6 +437,7 @@ class FacilityTable(_Table):
             pv_certificates_sold=self.pv_certificates_sold,
             processes=tuple(process.process() for process in self.process),
             carbon_prices=tuple(price.price(zone) for price in self.carbon_price),
+            demand_response=self.demand_response.policy(),
         )
 
 

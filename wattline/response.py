@@ -5,32 +5,20 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
-from aggregator.accounts.compile import Accounts, CannotCompile, Span
+from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.accounts.record_file import RecordsBusy, RecordsUnusable
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.facility import Facility
-from aggregator.flexibility.baseline import (
-    LOOK_BACK_DAYS,
-    Accuracy,
-    Baseline,
-    Event,
-    NoBaseline,
-    Series,
-    accuracy,
-    baseline,
-    preset,
-    weekday_type,
-)
-from aggregator.flexibility.settlement import REBOUND_H, Settlement, Terms, settle
+from aggregator.flexibility.baseline import LOOK_BACK_DAYS, Event, NoBaseline, Rules, Series, preset
+from aggregator.flexibility.events.saved_kg import SavedKg, saved_kg
+from aggregator.flexibility.response import Outcome, Question, outcome
+from aggregator.flexibility.settlement import REBOUND_H, Terms
 from aggregator.ledger import LedgerError
 from aggregator.measured_load import HOUR_MS, days_of, place, start_ms
 from aggregator.settings import SettingsFaults, load
@@ -39,13 +27,10 @@ from wattline.statement import chosen, instant_ms, opened
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """Everything that is shown. kg by profile: None where a factor is missing."""
+    """Everything that is shown."""
 
-    made: Baseline
-    metered_kw: Series
-    settled: Settlement
-    accurate: Accuracy | None
-    saved_kg: dict[str, Decimal | None]
+    found: Outcome
+    saved: Sequence[SavedKg]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,56 +83,21 @@ def _settled(options: argparse.Namespace, facility: Facility, accounts: Accounts
     loads = days_of(
         accounts.ledger, facility, devices, start_ms(from_day, facility), start_ms(day + timedelta(days=2), facility)
     )
-    event, rules = Event(day, first, last + 1, notice), _rules(options.rules)
-    event_days = {_day("--event-day", text) for text in options.event_day}
-    holidays = {_day("--holiday", text) for text in options.holiday}
-    interval_h = facility.interval_ms / HOUR_MS
-
-    def kind(one: date) -> str:
-        return "holiday" if one in holidays else weekday_type(one)
-
-    made = baseline(loads, event, rules, interval_h, event_days, kind, moved=options.moved)
-    today = loads.get(day)
-    if today is None:
-        raise ValueError(f"metered load: expected intervals of {day}, there are none of {', '.join(devices)}")
-    after = Event(day, event.last, min(event.last + round(REBOUND_H / interval_h), len(today)), notice)
-    later = _after(loads, after, options, interval_h, event_days, kind)
-    metered = today[event.first : event.last]
-    terms = Terms(options.pay_per_kwh, options.penalty_per_kwh, options.dead_band_percent, options.cap_percent)
-    target = np.full(len(metered), options.target_kw)
-    settled = settle(made.settled_kw, metered, target, interval_h, terms, later, today[after.first : after.last])
-    accurate = accuracy(loads, event, rules, interval_h, event_days, kind)
-    return _Told(made, metered, settled, accurate, _saved(accounts, facility, begin_ms, settled))
+    asked = Question(
+        Event(day, first, last + 1, notice),
+        _rules(options.rules),
+        facility.interval_ms / HOUR_MS,
+        options.target_kw,
+        Terms(options.pay_per_kwh, options.penalty_per_kwh, options.dead_band_percent, options.cap_percent),
+        event_days={_day("--event-day", text) for text in options.event_day},
+        holidays={_day("--holiday", text) for text in options.holiday},
+        moved=options.moved,
+    )
+    found = outcome(loads, asked)
+    return _Told(found, saved_kg(accounts, facility, begin_ms, found.settled.delivered_kwh.tolist()))
 
 
-def _after(
-    loads: Any, after: Event, options: argparse.Namespace, interval_h: float, event_days: set[date], kind: Any
-) -> Series | None:
-    """The unadjusted baseline of the hours after the event; None where there is none."""
-    if after.first >= after.last:
-        return None
-    try:
-        return baseline(loads, after, _rules(options.rules), interval_h, event_days, kind).unadjusted_kw
-    except NoBaseline:
-        return None
-
-
-def _saved(accounts: Accounts, facility: Facility, begin_ms: int, settled: Settlement) -> dict[str, Decimal | None]:
-    """Delivered kWh x the factor of each interval, under the accounting's profile and the marginal one, apart."""
-    saved: dict[str, Decimal | None] = {}
-    for profile_name in ("OPS", "MARGINAL"):
-        total: Decimal | None = Decimal(0)
-        end_ms = begin_ms + len(settled.delivered_kwh) * facility.interval_ms
-        span = Span(begin_ms, end_ms, accounts.clock())
-        with accounts.opened(facility, accounts.profile(profile_name), span) as (period, _):
-            for number, kwh in enumerate(settled.delivered_kwh.tolist()):
-                factor = period.resolve(begin_ms + number * facility.interval_ms).kg_per_kwh
-                total = None if factor is None or total is None else total + Decimal(repr(round(kwh, 9))) * factor
-        saved[profile_name] = total
-    return saved
-
-
-def _rules(name: str) -> Any:
+def _rules(name: str) -> Rules:
     try:
         return preset(name)
     except ValueError as error:
@@ -162,7 +112,7 @@ def _day(name: str, text: str) -> date:
 
 
 def _lines(told: _Told, facility: Facility) -> Iterator[str]:
-    made, settled = told.made, told.settled
+    made, settled, accurate = told.found.made, told.found.settled, told.found.accurate
     zone: ZoneInfo = facility.zone
     yield f"{facility.id}, {made.event.day} ({zone.key}), rules {made.rules.name}: {made.rules.source}"
     yield f"  days        {', '.join(day.isoformat() for day in made.days) or 'none: the time before the event'}"
@@ -172,17 +122,17 @@ def _lines(told: _Told, facility: Facility) -> Iterator[str]:
     yield f"  baseline kW {_series(made.settled_kw)}"
     if made.adjusted_kw is not None:
         yield f"  unadjusted  {_series(made.unadjusted_kw)}"
-    yield f"  metered kW  {_series(told.metered_kw)}"
+    yield f"  metered kW  {_series(told.found.metered_kw)}"
     asked = "" if settled.response_ratio is None else f", {settled.response_ratio:.3f} of what was asked"
     yield f"  delivered   {settled.delivered_kwh.sum():.3f} kWh{asked}"
     yield f"  money       {settled.money:.2f}"
     yield f"  rebound     {'not measured' if settled.rebound_kwh is None else f'{settled.rebound_kwh:.3f} kWh within {REBOUND_H:g} h'}"
-    for name, kg in told.saved_kg.items():
-        yield f"  {name:<11} {'no factor' if kg is None else f'{kg:.3f} kg CO2e less'}"
-    if told.accurate is None:
+    for each in told.saved:
+        yield f"  {each.profile:<11} {'no factor' if each.kg is None else f'{each.kg:.3f} kg CO2e less'}"
+    if accurate is None:
         yield "  accuracy    not known: no earlier day has a baseline"
     else:
-        yield f"  accuracy    bias {told.accurate.bias_percent:+.2f} %, RRMSE {told.accurate.rrmse_percent:.2f} % on {told.accurate.days} days without an event"
+        yield f"  accuracy    bias {accurate.bias_percent:+.2f} %, RRMSE {accurate.rrmse_percent:.2f} % on {accurate.days} days without an event"
 
 
 def _series(values: Series) -> str:
@@ -190,13 +140,13 @@ def _series(values: Series) -> str:
 
 
 def _json(told: _Told) -> dict[str, Any]:
-    made, settled, accurate = told.made, told.settled, told.accurate
+    made, settled, accurate = told.found.made, told.found.settled, told.found.accurate
     return {
         "day": made.event.day.isoformat(), "rules": made.rules.name, "source": made.rules.source, "days": [day.isoformat() for day in made.days],
         "factor": made.factor, "added_kw": made.added_kw, "said": list(made.said), "baseline_kw": made.settled_kw.tolist(),
-        "unadjusted_kw": made.unadjusted_kw.tolist(), "metered_kw": told.metered_kw.tolist(),
+        "unadjusted_kw": made.unadjusted_kw.tolist(), "metered_kw": told.found.metered_kw.tolist(),
         "delivered_kwh": settled.delivered_kwh.tolist(), "paid_kwh": settled.paid_kwh.tolist(), "response_ratio": settled.response_ratio,
         "money": settled.money, "rebound_kwh": settled.rebound_kwh,
-        "saved_kg": {name: None if kg is None else str(kg) for name, kg in told.saved_kg.items()},
+        "saved_kg": {each.profile: None if each.kg is None else str(each.kg) for each in told.saved},
         "accuracy": None if accurate is None else {"days": accurate.days, "bias_percent": accurate.bias_percent, "rrmse_percent": accurate.rrmse_percent},
     }  # fmt: skip

@@ -32,9 +32,9 @@ class RecordsRefused(Exception):
 
 
 class RecordFile:
-    """One file. `path` may be ":memory:". `tables`: the .sql file of this package with CREATE ... IF NOT EXISTS only."""
+    """One file. `path` may be ":memory:". `tables`: the .sql file of a package with CREATE ... IF NOT EXISTS only."""
 
-    def __init__(self, path: Path | str, tables: str) -> None:
+    def __init__(self, path: Path | str, tables: str, package: str = "aggregator.accounts") -> None:
         """Raises RecordsUnusable."""
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ class RecordFile:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(resources.files("aggregator.accounts").joinpath(tables).read_text(encoding="utf-8"))
+            self._db.executescript(resources.files(package).joinpath(tables).read_text(encoding="utf-8"))
         except sqlite3.Error as error:
             self._db.close()
             raise RecordsUnusable(f"{path}: expected a file of records, SQLite says {error}") from error

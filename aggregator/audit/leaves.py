@@ -16,6 +16,8 @@ RECORDS: Final = (
     "run",
     "publication",
     "binding",
+    "commitment",  # of a demand-response event, at its notice
+    "settlement",
 )  # leaves that are no batches: the canonical bytes of a record, more than 32
 
 

@@ -32,6 +32,8 @@ class InclusionParameters(Parameters):
     run: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     publication: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     binding: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
+    commitment: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
+    settlement: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     size: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
 
 
@@ -135,7 +137,7 @@ def _entry(kept: AuditLog, wanted: InclusionParameters) -> Entry:
     batch = any(name is not None for name in (*names, wanted.seq))
     single = [name for name in ("index", *RECORDS) if getattr(wanted, name) is not None]
     if single and (batch or len(single) > 1):
-        expected = "index, run, publication or binding alone, or facility, edge, epoch and seq"
+        expected = "index, run, publication, binding, commitment or settlement alone, or facility, edge, epoch and seq"
         raise Problem(422, "bad query", single[0], expected, getattr(wanted, single[0]))
     if wanted.index is not None:
         return kept.entry(wanted.index)

@@ -1,0 +1,257 @@
+"""An event over HTTP from notice to settlement on a flat load, by hand: fixed before it begins, answered, watched, opted out of, settled, proven offline."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from live_plant import LivePlant, Server, works
+
+from aggregator.accounts.compile import Accounts
+from aggregator.audit.log import AuditLog
+from aggregator.flexibility.events.conduct import Conduct, Planner
+from aggregator.flexibility.events.event import Firm
+from aggregator.flexibility.events.policy import ResponsePolicy
+from aggregator.flexibility.events.record import EventRecord
+from aggregator.flexibility.events.rounds import EventRounds
+from aggregator.intervals.boundaries import GOOD
+from aggregator.ledger import IntervalRow
+from aggregator.person import Person, new_token
+from wire.clock import Clock
+
+HOUR_MS, QUARTER_MS = 3_600_000, 900_000
+ANN, ANN_SHA = new_token()
+EVE, EVE_SHA = new_token()
+
+
+def ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000)
+
+
+NOTICE_MS, BEGIN_MS, END_MS = ms("2026-06-17T10:00"), ms("2026-06-17T14:00"), ms("2026-06-17T16:00")
+
+
+class Response:
+    """A works with thirty days of 400 kW, its events, its log and its clock."""
+
+    def __init__(self, directory: Path) -> None:
+        policy = ResponsePolicy("automatic", 900, pay_per_kwh=1.0, penalty_per_kwh=0.5)
+        self.plant = LivePlant(directory, facility=works(demand_response=policy, place="CN"))
+        self.plant.now_ms = NOTICE_MS
+        self.put(ms("2026-05-18"), NOTICE_MS, 400)
+        self.log = AuditLog(directory, self.plant.store, "test", self.plant.clock)
+        self.record = EventRecord(directory / "events.sqlite")
+        self.firm_kw: float | None = 300.0
+        self.anew: list[str] = []
+        accounts = Accounts(self.plant.ledger, [self.plant.facility], directory, self.plant.clock)
+        planner = Planner(
+            firm=lambda _: None if self.firm_kw is None else Firm(self.firm_kw, None, self.plant.now_ms, "P-1"),
+            asked_anew=self.anew.append,
+        )
+        self.conduct = Conduct(self.record, accounts, self.plant.store, self.plant.alarms, self.plant.clock, planner)
+        self.rounds = EventRounds(self.conduct, self.log, Clock())
+        persons = (Person("Ann", ANN_SHA, may=("operate",)), Person("Eve", EVE_SHA, may=("enter",)))
+        self.services = replace(self.plant.services, conduct=self.conduct, audit=self.log, persons=persons)
+
+    def put(self, from_ms: int, to_ms: int, kw: float) -> None:
+        rows = [
+            IntervalRow("works", "incomer", "energy_import_kwh", at, at + QUARTER_MS, Decimal(kw) / 4, GOOD, True, "measured")
+            for at in range(from_ms, to_ms, QUARTER_MS)
+        ]  # fmt: skip
+        self.plant.ledger.put_intervals(rows, self.plant.now_ms)
+
+    def pass_to(self, now_ms: int, kw: float = 400.0) -> None:
+        """Time goes on: the intervals that are over are measured at `kw`, and a round is made."""
+        self.put(self.plant.now_ms // QUARTER_MS * QUARTER_MS, now_ms // QUARTER_MS * QUARTER_MS, kw)
+        self.plant.now_ms = now_ms
+        self.plant.put("incomer", kw, at_ms=now_ms - 1000)
+        self.rounds.look()
+
+    def close(self) -> None:
+        self.record.close()
+        self.log.close()
+        self.plant.close()
+
+
+@pytest.fixture
+def response(tmp_path: Path) -> Iterator[Response]:
+    made = Response(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(response: Response) -> Iterator[httpx.Client]:
+    headers = {"X-Wattline-Write": "1", "Authorization": f"Bearer {ANN}"}
+    with Server(response.services) as server, httpx.Client(base_url=server.url, timeout=20, headers=headers) as made:
+        yield made
+
+
+PATH = "/api/v1/facilities/works/demand-response"
+EVENT = {"from_ms": BEGIN_MS, "to_ms": END_MS, "target_kw": 250}
+
+
+def ask(client: httpx.Client, **changes: Any) -> Any:
+    answer = client.post(PATH, json=EVENT | changes)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_an_event_within_the_firm_power_is_accepted_at_once_and_settled_against_what_was_fixed_at_its_notice(
+    response: Response, client: httpx.Client
+) -> None:
+    """400 - 100 kW over 2 h: 600 kWh delivered, 500 paid; 0.5306 kg/kWh (2023, the latest known) make 318.36 kg; 20 kW more for an hour after.
+
+    Of the 22 workdays before, twelve have ten before them.
+    """
+    made = ask(client)
+    assert (made["id"], made["state"], made["firm_kw"]) == ("DR-1", "accepted", 300)
+    assert [(step["state"], step["by"]) for step in made["steps"]] == [("received", "Ann"), ("accepted", "policy")]
+    assert response.anew == ["works", "works"]
+    found = client.get(f"{PATH}/DR-1").json()
+    assert found["commitment"]["index"] == 0
+    assert found["commitment"]["leaf"]["baseline_kw"] == [400] * 8
+    assert (len(found["commitment"]["leaf"]["days"]), found["commitment"]["leaf"]["firm"]["plan"]) == (10, "P-1")
+    asked, _ = response.conduct.of("works", BEGIN_MS, END_MS)
+    assert [(one.event_id, one.target_kw, one.baseline_kw) for one in asked] == [("DR-1", 250, (400.0,) * 8)]
+
+    response.pass_to(BEGIN_MS)
+    response.pass_to(BEGIN_MS + HOUR_MS, 100)
+    delivery = client.get(f"{PATH}/DR-1").json()["delivery"]
+    assert (delivery["delivered_kwh"], delivery["due_kwh"], delivery["expected_kwh"]) == (300, 250, 600)
+    response.pass_to(END_MS, 100)
+    response.pass_to(END_MS + HOUR_MS, 420)
+    response.pass_to(END_MS + 5 * HOUR_MS)
+    found = client.get(f"{PATH}/DR-1").json()
+    assert [step["state"] for step in found["steps"]] == ["received", "accepted", "ended", "settled", "settled"]
+    result = found["settlements"][-1]["result"]
+    assert sum(result["delivered_kwh"]) == pytest.approx(600)
+    assert (result["money"], result["rebound_kwh"]) == (pytest.approx(500), pytest.approx(20))
+    assert found["settlements"][0]["result"]["rebound_kwh"] is None
+    kg = {each["profile"]: each["kg"] for each in result["saved_kg"]}
+    assert (Decimal(kg["OPS"]), kg["MARGINAL"]) == (Decimal("318.36"), None)
+    assert result["accuracy"] == {"days": 12, "bias_percent": 0, "rrmse_percent": 0}
+    assert [each["index"] for each in found["settlements"]] == [1, 2]
+
+
+def test_what_the_firm_power_does_not_cover_waits_for_a_person_until_its_deadline(
+    response: Response, client: httpx.Client
+) -> None:
+    response.firm_kw = 100
+    assert ask(client)["state"] == "received"
+    answer = client.post(f"{PATH}/DR-1/accept", json={"reason": "the furnace is off"})
+    assert (answer.json()["state"], answer.json()["steps"][-1]["by"]) == ("accepted", "Ann")
+    late = ask(client, from_ms=BEGIN_MS + 4 * HOUR_MS, to_ms=END_MS + 4 * HOUR_MS)
+    response.pass_to(NOTICE_MS + QUARTER_MS)
+    found = client.get(f"{PATH}/{late['id']}").json()
+    assert (found["state"], found["steps"][-1]["reason"]) == ("declined", "nobody has answered until the deadline")
+    refused = client.post(f"{PATH}/{late['id']}/accept", json={})
+    assert (refused.status_code, refused.json()["seen"]) == (422, "it is declined")
+    assert client.post(f"{PATH}/DR-1/decline", json={}, headers={"Authorization": f"Bearer {EVE}"}).status_code == 403
+
+
+def test_an_expected_shortfall_above_ten_percent_is_an_alarm_and_an_opt_out_has_a_reason(
+    response: Response, client: httpx.Client
+) -> None:
+    """From 14:00 to 15:00 only 100 of 250 kW: 100 kWh now, 200 of 500 kWh at the end."""
+    ask(client)
+    response.pass_to(BEGIN_MS)
+    response.pass_to(BEGIN_MS + HOUR_MS, 300)
+    (alarm,) = response.plant.alarms.open("works")
+    assert (alarm.code, alarm.source, alarm.arguments) == ("response_short", "DR-1", ("200.0", "500.0", "60"))
+    unsaid = client.post(f"{PATH}/DR-1/opt-out", json={})
+    assert (unsaid.status_code, unsaid.json()["thing"]) == (422, "reason")
+    left = client.post(f"{PATH}/DR-1/opt-out", json={"reason": "a customer's order"}).json()
+    assert (left["state"], left["opt_out"], left["until_ms"]) == ("opted_out", "from", BEGIN_MS + HOUR_MS)
+    assert response.conduct.of("works", BEGIN_MS + HOUR_MS, END_MS)[0] == []
+    response.pass_to(END_MS + QUARTER_MS, 400)
+    found = client.get(f"{PATH}/DR-1").json()
+    assert found["state"] == "settled"
+    assert sum(found["settlements"][-1]["result"]["delivered_kwh"]) == pytest.approx(100)
+    assert found["money"] == pytest.approx(100 - 0.5 * 400)  # what lacks costs its penalty, also what was opted out of
+
+
+def test_a_modification_is_answered_and_fixed_anew_and_a_more_urgent_event_takes_the_place_of_another(
+    response: Response, client: httpx.Client
+) -> None:
+    first = ask(client, source="vtn", external_id="e1", priority=2)
+    again = ask(client, source="vtn", external_id="e1", priority=2, target_kw=200)
+    assert (again["id"], again["version"], again["state"], again["target_kw"]) == (first["id"], 2, "accepted", 200)
+    assert len(response.record.commitments()) == 2
+    urgent = ask(client, source="vtn", external_id="e2", priority=0)
+    assert urgent["state"] == "accepted"
+    assert client.get(f"{PATH}/DR-1").json()["steps"][-1]["reason"] == "DR-2 is more urgent"
+    beside = ask(client, source="vtn", external_id="e3", priority=1)
+    assert beside["state"] == "received"
+    assert client.post(f"{PATH}/DR-2/cancel", json={}).json()["state"] == "cancelled"
+
+
+def test_an_event_that_cannot_be_is_refused_with_its_key(response: Response, client: httpx.Client) -> None:
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"from_ms": NOTICE_MS - QUARTER_MS}, "from_ms"),
+        ({"to_ms": END_MS + 1}, "to_ms"),
+        ({"to_ms": ms("2026-06-18T01:00")}, "to_ms"),
+        ({"meters": ["moon"]}, "meters"),
+        ({"rules": "best"}, "preset"),
+    ]
+    for changes, thing in refused:
+        answer = client.post(PATH, json=EVENT | changes)
+        assert (answer.status_code, answer.json()["thing"]) == (422, thing)
+    assert client.get(PATH).json()["events"] == []
+
+
+def test_an_override_has_scope_reason_and_expiry_and_one_of_the_whole_facility_opts_out(
+    response: Response, client: httpx.Client
+) -> None:
+    ask(client)
+    path = "/api/v1/facilities/works/overrides"
+    wanted = {
+        "scope": "asset",
+        "name": "battery",
+        "what": "hold",
+        "kw": -20,
+        "until_ms": END_MS,
+        "reason": "test of the inverter",
+    }
+    made = client.post(path, json=wanted)
+    assert (made.status_code, made.json()["id"], made.json()["by"]) == (201, "OV-1", "Ann")
+    _, (held,) = response.conduct.of("works", BEGIN_MS, END_MS)
+    assert (held.asset, held.kw, held.until_ms, held.reason) == ("battery", -20, END_MS, "test of the inverter")
+    for changes, thing in (({"reason": " "}, "reason"), ({"until_ms": NOTICE_MS}, "until_ms"), ({"kw": None}, "kw")):
+        answer = client.post(path, json=wanted | changes)
+        assert (answer.status_code, answer.json()["thing"]) == (422, thing)
+    assert client.post(f"{path}/OV-1/end", json={"reason": "done"}).json()["ended_by"] == "Ann"
+    assert response.conduct.of("works", BEGIN_MS, END_MS)[1] == []
+    assert (
+        client.post(
+            path, json={"scope": "facility", "what": "stop", "until_ms": END_MS, "reason": "fire drill"}
+        ).status_code
+        == 201
+    )
+    found = client.get(f"{PATH}/DR-1").json()
+    assert (found["state"], found["opt_out"], found["steps"][-1]["reason"]) == (
+        "opted_out",
+        "whole",
+        "OV-2: fire drill",
+    )
+    (stopped,) = response.conduct.of("works", BEGIN_MS, END_MS)[1]
+    assert (stopped.asset, stopped.kw) == ("", 0)
+    assert [one["id"] for one in client.get(path).json()["overrides"]] == ["OV-2"]
+
+
+def test_nothing_on_record_can_be_edited(response: Response, client: httpx.Client) -> None:
+    ask(client)
+    for statement in (
+        "UPDATE response_event SET said = ''",
+        "DELETE FROM response_step",
+        "UPDATE response_commitment SET leaf = ''",
+    ):
+        with pytest.raises(Exception, match="never"), response.record.file.transaction() as db:
+            db.execute(statement)
+    assert json.loads(response.record.commitments()[0].leaf)["event"] == "DR-1"
