@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from aggregator.flexibility.problem import Branch, Currency, Problem, Session, Shiftable, Storage
-from aggregator.flexibility.sparse_model import INFINITY, Index, SparseModel
+from aggregator.flexibility.problem import Branch, Currency, Problem, Session, Shiftable, Storage, Wanted
+from aggregator.flexibility.sparse_model import INFINITY, Index, SparseModel, Values
 
 FACETS: Final = 12
 LITTLE_KWH: Final = 5.0  # lacking in a vehicle; below it a kWh is not dearer still
@@ -37,11 +37,11 @@ class Flow:
 class Promise:
     """A soft target: its slack columns with the price of one unit of each, and what the unit is."""
 
-    kind: str  # departure, end, reserve, shift, response, contract, held, connection, branch
+    kind: str  # departure, end, goal, wanted, reserve, shift, response, contract, held, connection, branch
     name: str
     steps: Index
     slack: Index
-    price: Currency
+    price: Currency | Values  # of each, where they differ
     unit: str  # kWh, kW, A or kVA
 
 
@@ -79,7 +79,8 @@ def dispatch(problem: Problem) -> Dispatch:
     exported = model.block(
         steps, 0.0, problem.export_limit_kw, -problem.step_h * (problem.export_price + credit * carbon)
     )
-    curtailed = model.block(steps, 0.0, problem.pv_kw if problem.curtailable else 0.0)
+    lost = 0.0 if problem.curtailment_price is None else problem.step_h * problem.curtailment_price
+    curtailed = model.block(steps, 0.0, problem.pv_kw if problem.curtailable else 0.0, lost)
     beyond = model.block(2 * steps, 0.0, INFINITY, np.tile(problem.step_h * problem.emergency_price_per_kwh, 2))
     residual = problem.load_kw - problem.pv_kw
     balance = model.row_block(steps, residual, residual)
@@ -94,6 +95,13 @@ def dispatch(problem: Problem) -> Dispatch:
     model.begin(imported, balance)
     made = Dispatch(problem, model, imported, exported, curtailed, balance)
     made.pairs.append((imported, exported))
+    if problem.curtailed_at_limit:
+        spare = model.block(steps, 0.0, problem.export_limit_kw)
+        filled = model.row_block(steps, problem.export_limit_kw, problem.export_limit_kw)
+        model.terms(filled, exported, 1.0)
+        model.terms(filled, spare, 1.0)
+        model.begin(spare, filled)
+        made.pairs.append((curtailed, spare))
     made.promises += [
         Promise("connection", "import", at, beyond[:steps], problem.emergency_price_per_kwh, "kW"),
         Promise("connection", "export", at, beyond[steps:], problem.emergency_price_per_kwh, "kW"),
@@ -119,14 +127,17 @@ def _storage(made: Dispatch, one: Storage) -> None:
     problem, model, steps = made.problem, made.model, made.problem.steps
     left = np.cumprod(1 - one.loss_per_h_ratio * problem.step_h)
     lower = np.minimum(one.least_kwh, one.start_kwh * left)  # a start below the least is a fact, not a fault
-    wear = problem.step_h * one.wear_per_kwh
+    use = np.zeros(steps) if one.use_price is None else problem.step_h * one.use_price
     worth = np.zeros(steps)
     worth[-1] = -one.end_value_per_kwh
     flow = Flow(
-        one.name, np.arange(steps), model.block(steps, 0.0, one.charge_kw), model.block(steps, 0.0, one.discharge_kw, wear),
-        model.block(steps, lower, max(one.capacity_kwh, one.start_kwh), worth),
+        one.name, np.arange(steps), model.block(steps, 0.0, one.charge_kw, use),
+        model.block(steps, 0.0, one.discharge_kw, use + problem.step_h * one.wear_per_kwh),
+        model.block(steps, lower, max(one.capacity_kwh, one.start_kwh), worth), one.least_kw,
+        None if one.wanted is None else model.block(steps, 0.0, 1.0),
     )  # fmt: skip
     _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, one.loss_per_h_ratio)
+    _one_way(made, flow, one)
     if one.start_kwh < one.least_kwh:
         slack = model.block(steps, 0.0, INFINITY, problem.step_h * one.shortfall_price_per_kwh)
         rows = model.row_block(steps, one.least_kwh)
@@ -136,6 +147,12 @@ def _storage(made: Dispatch, one: Storage) -> None:
         made.promises.append(Promise("reserve", one.name, flow.steps, slack, one.shortfall_price_per_kwh, "kWh"))
     if one.end_kwh is not None:
         _at_least(made, "end", one.name, flow.energy[-1:], one.end_kwh, one.shortfall_price_per_kwh, steps - 1)
+    for goal in one.goals:
+        _at_least(
+            made, "goal", one.name, flow.energy[goal.step : goal.step + 1], goal.kwh, goal.price_per_kwh, goal.step
+        )
+    if one.wanted is not None and flow.full is not None:
+        _wanted(made, one, one.wanted, flow, flow.full)
     for (from_kwh, from_kw), (to_kwh, to_kw) in zip(one.taper, one.taper[1:], strict=False):
         slope = (to_kw - from_kw) / (to_kwh - from_kwh)
         rows = model.row_block(steps - 1, -INFINITY, from_kw - slope * from_kwh)
@@ -143,6 +160,30 @@ def _storage(made: Dispatch, one: Storage) -> None:
         model.terms(rows, flow.energy[:-1], -slope)
         first = model.row_block(1, -INFINITY, from_kw + slope * (one.start_kwh - from_kwh))
         model.terms(first, flow.charge[:1], 1.0)
+
+
+def _one_way(made: Dispatch, flow: Flow, one: Storage | Session) -> None:
+    if not one.from_grid:
+        made.pairs.append((flow.charge, made.imported[flow.steps]))
+    if not one.to_grid:
+        made.pairs.append((flow.discharge, made.exported[flow.steps]))
+
+
+def _wanted(made: Dispatch, one: Storage, wanted: Wanted, flow: Flow, full: Index) -> None:
+    """charge + lack >= wanted (1 - full), and energy >= capacity full."""
+    problem, model = made.problem, made.model
+    held = model.row_block(problem.steps, 0.0)
+    model.terms(held, flow.energy, 1.0)
+    model.terms(held, full, -one.capacity_kwh)
+    steps = np.flatnonzero(wanted.charge_kw > 0)
+    kw = np.minimum(wanted.charge_kw[steps], one.charge_kw)
+    slack = model.block(len(steps), 0.0, INFINITY, problem.step_h[steps] * wanted.price[steps])
+    rows = model.row_block(len(steps), kw)
+    model.terms(rows, flow.charge[steps], 1.0)
+    model.terms(rows, full[steps], kw)
+    model.terms(rows, slack, 1.0)
+    model.begin(slack, rows)
+    made.promises.append(Promise("wanted", one.name, steps, slack, wanted.price[steps], "kW"))
 
 
 def _session(made: Dispatch, one: Session) -> None:
@@ -155,6 +196,7 @@ def _session(made: Dispatch, one: Session) -> None:
         model.block(count, min(one.reserve_kwh, one.start_kwh), one.capacity_kwh), one.least_kw,
     )  # fmt: skip
     _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, 0.0)
+    _one_way(made, flow, one)
     lacks_kwh = max(one.need_kwh - one.start_kwh, LITTLE_KWH)
     price = one.shortfall_price_per_kwh * (1 + problem.few_short_ratio * LITTLE_KWH / lacks_kwh)
     _at_least(made, "departure", one.name, flow.energy[-1:], one.need_kwh, price, one.departure - 1)
@@ -217,14 +259,14 @@ def _net_import(made: Dispatch, rows: Index, steps: Index) -> None:
 
 def _demand(made: Dispatch) -> None:
     model = made.model
-    over = made.promises[0].slack
+    over, under = (promise.slack for promise in made.promises[:2])
     for charge in made.problem.demand:
         peak = model.block(1, charge.so_far_kw, INFINITY, charge.price_per_kw)
         made.constant -= charge.price_per_kw * charge.so_far_kw
         steps = np.flatnonzero(charge.steps)
         rows = model.row_block(len(steps), -INFINITY, 0.0)
-        model.terms(rows, made.imported[steps], 1.0)
-        model.terms(rows, over[steps], 1.0)
+        for column in (made.imported, over) if charge.of == "import" else (made.exported, under):
+            model.terms(rows, column[steps], 1.0)
         model.terms(rows, np.broadcast_to(peak, len(steps)), -1.0)
         made.peaks[charge.name] = peak
         made.limits.append((f"demand {charge.name}", steps, rows))

@@ -1,7 +1,7 @@
 """A plan: what each asset does when, what it costs in money and kg, and which promises it could not keep. Not how it was found (see `solve`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -56,19 +56,13 @@ class Money:
     end_value: Currency
     promises: Currency
     ramps: Currency
+    curtailment: Currency
+    use: Currency
 
     @property
     def total(self) -> Currency:
-        return (
-            self.energy
-            + self.demand
-            + self.carbon
-            + self.wear
-            + self.responses
-            + self.end_value
-            + self.promises
-            + self.ramps
-        )
+        parts: list[Currency] = [getattr(self, part.name) for part in fields(self)]
+        return sum(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +110,9 @@ def told(made: Dispatch, solved: Solved) -> Plan:
             kept[flow.steps] = values[columns]
         assets[flow.name] = Asset(*series)
     broken = tuple(
-        Broken(promise.kind, promise.name, int(step), float(lack), promise.unit, float(lack) * _unit_cost(promise.price, promise.unit, problem, int(step)))
+        Broken(promise.kind, promise.name, int(step), float(lack), promise.unit, float(lack) * _unit_cost(float(price), promise.unit, problem, int(step)))
         for promise in made.promises
-        for step, lack in zip(promise.steps, values[promise.slack], strict=True)
+        for step, lack, price in zip(promise.steps, values[promise.slack], np.broadcast_to(promise.price, len(promise.steps)), strict=True)
         if lack > 1e-5
     )  # fmt: skip
     money = _money(made, values, broken)
@@ -163,6 +157,13 @@ def _money(made: Dispatch, values: Series, broken: tuple[Broken, ...]) -> Money:
         ramps = problem.ramp_price_per_kw * sum(
             float(np.abs(np.diff(values[flow.charge] - values[flow.discharge])).sum()) for flow in made.flows
         )
+    use = 0.0
+    flows = {flow.name: flow for flow in made.flows}
+    for storage in problem.storage:
+        if storage.use_price is not None:
+            flow = flows[storage.name]
+            use += float(((values[flow.charge] + values[flow.discharge]) * storage.use_price * step_h).sum())
+    lost = np.zeros(problem.steps) if problem.curtailment_price is None else problem.curtailment_price
     return Money(
         energy=float(((imported * problem.import_price - exported * problem.export_price) * step_h).sum()),
         demand=demand,
@@ -175,6 +176,8 @@ def _money(made: Dispatch, values: Series, broken: tuple[Broken, ...]) -> Money:
         end_value=-sum(float(values[flow.energy][-1]) * ends.get(flow.name, 0.0) for flow in made.flows),
         promises=sum(one.cost for one in broken),
         ramps=ramps,
+        curtailment=float((values[made.curtailed] * lost * step_h).sum()),
+        use=use,
     )
 
 

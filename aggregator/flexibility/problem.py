@@ -6,7 +6,7 @@ Every service promise (departure, demand response, contract) is soft with a pric
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,13 @@ class ProblemFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DemandCharge:
-    """Money per kW of the highest mean import of a step among `steps` (true where they count), beyond `so_far_kw` of the period."""
+    """Money per kW of the highest mean import (or export: `of`) of a step among `steps` (true where they count), beyond `so_far_kw` of the period."""
 
     name: str
     price_per_kw: float
     steps: npt.NDArray[np.bool_]
     so_far_kw: float = 0.0
+    of: Literal["import", "export"] = "import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,33 @@ class Carbon:
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What a storage is to hold at the end of a step; what lacks costs its price."""
+
+    step: int
+    kwh: float
+    price_per_kwh: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Charging at no less than `charge_kw` in each step (0: as it likes) until it is full; what lacks costs `price` of the step, per kWh.
+
+    The step in which it becomes full may take less, also less than the storage's least power.
+    """
+
+    charge_kw: Series
+    price: Series
+
+
+@dataclass(frozen=True, slots=True)
 class Storage:
     """A battery. Energies at its DC side, powers at the AC side. `loss_per_h_ratio`: standing loss. `wear_per_kwh`: money per kWh discharged (AC).
 
     At the end it holds at least `end_kwh`, or `shortfall_price_per_kwh` per kWh is paid; what it holds is worth `end_value_per_kwh`.
-    `taper`: (kWh, kW) points from which on charging is limited linearly, for the constant-voltage phase.
+    `taper`: (kWh, kW) points from which on charging is limited linearly, for the constant-voltage phase. `least_kw`: the smallest charging power but 0.
+    Without `from_grid` it charges only while the site imports nothing; without `to_grid` it discharges only while the site exports nothing.
+    `use_price`: money per kWh charged and per kWh discharged in each step, a fee or, below 0, a preference.
     """
 
     name: str
@@ -63,6 +86,12 @@ class Storage:
     end_value_per_kwh: float = 0.0
     shortfall_price_per_kwh: float = 5.0
     taper: tuple[tuple[float, float], ...] = ()
+    least_kw: float = 0.0
+    from_grid: bool = True
+    to_grid: bool = True
+    goals: tuple[Goal, ...] = ()
+    wanted: Wanted | None = None
+    use_price: Series | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +99,7 @@ class Session:
     """A vehicle at its charger in the steps [arrival, departure), with `need_kwh` in its battery wished at departure.
 
     Without consent `discharge_kw` is 0. `reserve_kwh` is never discharged below. `least_kw`: the charger's smallest power other than 0 (6 A).
+    `from_grid`, `to_grid`: as a storage's.
     """
 
     name: str
@@ -86,6 +116,8 @@ class Session:
     least_kw: float = 0.0
     wear_per_kwh: float = 0.0
     shortfall_price_per_kwh: float = 5.0
+    from_grid: bool = True
+    to_grid: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +185,8 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A site over a horizon. `load_kw` cannot be moved; `pv_kw` is what the sun gives, curtailed only where `curtailable`.
+    """A site over a horizon. `load_kw` cannot be moved; `pv_kw` is what the sun gives, curtailed only where `curtailable`, at `curtailment_price`
+    per kWh (0 without); with `curtailed_at_limit` only while the export is at its limit, as an inverter's own feed-in limit does.
 
     `exact_least`: least powers by branch and bound, proved, for a handful of chargers; else by a dive, for hundreds.
     `few_short_ratio`: how much dearer a kWh is that a vehicle lacks which lacks little (at most 5 kWh; less for those that lack more): where there is not
@@ -184,6 +217,8 @@ class Problem:
         1000.0  # per kWh beyond the connection, where even that cannot be kept: it is named, never silent
     )
     exact_least: bool = False
+    curtailment_price: Series | None = None
+    curtailed_at_limit: bool = False
 
     @property
     def steps(self) -> int:
@@ -203,6 +238,10 @@ class Problem:
             **{f"responses.{one.name}.baseline_kw": one.baseline_kw for one in self.responses},
             **{f"responses.{one.name}.target_kw": one.target_kw for one in self.responses},
             **{f"contracts.{one.name}.limit_kw": one.limit_kw for one in self.contracts},
+            **({} if self.curtailment_price is None else {"curtailment_price": self.curtailment_price}),
+            **{f"{one.name}.use_price": one.use_price for one in self.storage if one.use_price is not None},
+            **{f"{one.name}.wanted.charge_kw": one.wanted.charge_kw for one in self.storage if one.wanted is not None},
+            **{f"{one.name}.wanted.price": one.wanted.price for one in self.storage if one.wanted is not None},
         }  # fmt: skip
         for name, values in series.items():
             if len(values) != steps or not bool(np.isfinite(values).all()):
@@ -215,7 +254,7 @@ class Problem:
             if not 0 <= value < 1e6:
                 raise ProblemFault(f"{name}: expected a limit from 0 to 1e6 kW (a connection has one), got {value}")
         for one in self.storage:
-            _storage(one)
+            _storage(one, steps)
         for session in self.sessions:
             _session(session, steps)
         for load in self.shiftable:
@@ -249,7 +288,7 @@ def _held(problem: Problem) -> None:
             )
 
 
-def _storage(one: Storage) -> None:
+def _storage(one: Storage, steps: int) -> None:
     if not (0 < one.charge_ratio <= 1 and 0 < one.discharge_ratio <= 1):
         raise ProblemFault(
             f"{one.name}: expected efficiencies above 0 and at most 1, got {one.charge_ratio} and {one.discharge_ratio}"
@@ -260,6 +299,11 @@ def _storage(one: Storage) -> None:
         )
     if one.charge_kw < 0 or one.discharge_kw < 0:
         raise ProblemFault(f"{one.name}: expected powers of 0 kW or above, got {one.charge_kw} and {one.discharge_kw}")
+    if not 0 <= one.least_kw <= one.charge_kw:
+        raise ProblemFault(f"{one.name}: expected 0 <= least_kw <= charge_kw, got {one.least_kw} and {one.charge_kw}")
+    for goal in one.goals:
+        if not 0 <= goal.step < steps:
+            raise ProblemFault(f"{one.name}: expected a goal's step from 0 to {steps - 1}, got {goal.step}")
 
 
 def _session(one: Session, steps: int) -> None:

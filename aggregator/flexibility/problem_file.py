@@ -6,7 +6,7 @@ Keys are the fields of `problem`; series are lists of numbers, one per step; com
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -33,6 +33,9 @@ def _made(kind: Any, given: Any, path: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _record(kind, given, path)
+    if origin is Literal:
+        _expect(given in arguments, path, " or ".join(map(repr, arguments)), given)
+        return given
     if type(None) in arguments:
         (inner,) = (one for one in arguments if one is not type(None))
         return None if given is None else _made(inner, given, path)
