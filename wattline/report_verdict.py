@@ -83,6 +83,8 @@ def _statement(seen: StatementSeen) -> Iterator[str]:
         f"  {counted(seen.summed, 'line')} {are(seen.summed)} summed from {counted(seen.intervals, 'interval')}; {seen.covered} of {seen.expected} expected"
         f" with a figure, {seen.substituted} not measured well, {seen.provisional} not final"
     )
+    if seen.recorded:
+        yield f"  {counted(seen.recorded, 'line')} {are(seen.recorded)} amounts of {counted(seen.records, 'activity record')}"
     if seen.traced.from_counters:
         found = seen.traced
         yield (

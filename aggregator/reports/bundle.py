@@ -8,6 +8,7 @@ report.en.html             the page for people
 statements/GHGP-LB.jsonl   a statement's canonical lines: a head, then a line each
 intervals/GHGP-LB.jsonl    the interval energies behind the lines; each line is a leaf of a run's input list
 boundaries/GHGP-LB.jsonl   the counters' values at the instants where intervals meet
+activities/GHGP-LB.jsonl   the activity records of the span; each line is a leaf of a run's list of them; where there are any
 meters/GHGP-LB.jsonl       the facility's meters: roles, multipliers
 runs/GHGP-LB.jsonl         the run, and its publication, with their proofs; where the statement is a run's
 evidence.zip               the sealed batches with the counter readings (docs/audit.md); where the archive has them
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 import msgspec
 
+from aggregator.accounts.activities.kept import Kept
 from aggregator.accounts.statement import plain
 from aggregator.audit import tree
 from aggregator.audit.evidence import CHECKPOINT, CONTENTS, BundleUnreadable
@@ -37,13 +39,14 @@ INTERVALS: Final = "intervals"
 BOUNDARIES: Final = "boundaries"
 RUNS: Final = "runs"
 METERS: Final = "meters"
+ACTIVITIES: Final = "activities"
 EVIDENCE: Final = "evidence.zip"
 SINCE: Final = "since.json"
 MOST_INTERVALS: Final = 500_000
 _DIGITS: Final = EXACT.prec
 NAMES: Final = re.compile(
     rf"{re.escape(CONTENTS)}|{re.escape(CHECKPOINT)}|report\.json|report\.(en|zh)\.html"
-    r"|(statements|intervals|boundaries|meters|runs)/[A-Za-z0-9-]{1,64}\.jsonl|evidence\.zip|since\.json"
+    r"|(statements|intervals|boundaries|activities|meters|runs)/[A-Za-z0-9-]{1,64}\.jsonl|evidence\.zip|since\.json"
 )
 
 
@@ -135,13 +138,19 @@ def decimals_of(row: Any) -> Iterator[object]:
             yield from decimals_of(each)
 
 
-def input_root(series: Iterable[tuple[tuple[str, str], Sequence[Interval]]]) -> str:
-    """The root over all series of intervals (device, quantity), in hex, as a run's input list has it (aggregator/accounts/runs/inputs.py)."""
+def input_root(series: Iterable[tuple[tuple[str, str], Sequence[Interval | Kept]]]) -> str:
+    """The root over all series of intervals (device, quantity) and of records, in hex, as a run's input list has it (aggregator/accounts/runs/inputs.py)."""
     leaves = []
     for (device, quantity), rows in series:
-        root = _root([canonical({name: getattr(row, name) for name in row.__struct_fields__}) for row in rows])
+        root = _root([_leaf(row) for row in rows])
         leaves.append(canonical({"device": device, "intervals": len(rows), "quantity": quantity, "root": root}))
     return _root(leaves)
+
+
+def _leaf(row: Interval | Kept) -> bytes:
+    return (
+        row.leaf() if isinstance(row, Kept) else canonical({name: getattr(row, name) for name in row.__struct_fields__})
+    )
 
 
 def _root(leaves: Sequence[bytes]) -> str:

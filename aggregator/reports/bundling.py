@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from aggregator.accounts.activities.kept import lines_of_records
 from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.runs.logged import take_up
@@ -20,6 +21,7 @@ from aggregator.audit.record_proof import RecordProof, record_proof
 from aggregator.intervals.meter import MeterSpec
 from aggregator.ledger import STANDING, Ledger
 from aggregator.reports.bundle import (
+    ACTIVITIES,
     BOUNDARIES,
     EVIDENCE,
     FORMAT,
@@ -93,6 +95,8 @@ def bundle(
         files[of_profile(STATEMENTS, profile)] = statement.encoded()
         files[of_profile(INTERVALS, profile)] = lines_of(rows)
         files[of_profile(BOUNDARIES, profile)] = lines_of(boundaries(reporter.accounts.ledger, statement))
+        if records := reporter.records(report, statement):
+            files[of_profile(ACTIVITIES, profile)] = lines_of_records(records)
         files[of_profile(METERS, profile)] = meter_lines(reporter.facility(report, profile).meters)
     files |= {
         of_profile(RUNS, profile): canonical(msgspec.to_builtins(file)) + b"\n" for profile, file in proven.items()

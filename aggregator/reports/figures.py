@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aggregator.accounts.activities.kept import RECORDS, Kept, lines_of_records
 from aggregator.accounts.cost import costs_in
 from aggregator.accounts.price import CarbonPrice
 from aggregator.accounts.runs.frozen import NotAsFrozen, statement_of
@@ -28,6 +29,7 @@ from aggregator.reports.backing import (
     unclaimed,
 )
 from aggregator.reports.bundle import (
+    ACTIVITIES,
     BOUNDARIES,
     EVIDENCE,
     INTERVALS,
@@ -45,6 +47,7 @@ from aggregator.reports.bundle import (
     of_profile,
     rows_of,
 )  # fmt: skip
+from aggregator.reports.recorded import SOURCE, differences
 from aggregator.reports.rounding import rounding
 from aggregator.reports.summary import summary
 from aggregator.reports.tracing import sealed_readings, traced
@@ -64,7 +67,7 @@ def check_figures(
     named = {
         of_profile(folder, profile)
         for profile in stated
-        for folder in (STATEMENTS, INTERVALS, BOUNDARIES, METERS, RUNS)
+        for folder in (STATEMENTS, INTERVALS, BOUNDARIES, ACTIVITIES, METERS, RUNS)
     }
     for name in sorted(name for name in files if "/" in name and name not in named):
         verdict.fault(name, "files of the statements in report.json only", "one more")
@@ -149,8 +152,11 @@ class _Figures:
         rows: list[Interval] = self._lines(INTERVALS, Interval)
         meters: list[MeterSpec] = self._lines(METERS, MeterSpec)
         self._sums(statement, rows, meters, seen)
+        recorded = of_profile(ACTIVITIES, self._profile) in self._files
+        records: list[Kept] = self._lines(ACTIVITIES, Kept) if recorded else []
+        self._records(statement, records, seen)
         self._roundings(statement, rows, meters)
-        self._run(statement, rows, seen)
+        self._run(statement, rows, records, seen)
         seen.traced = traced(rows, self._lines(BOUNDARIES, KeptBoundary), meters, readings)
         for folder, expected, found, of in seen.traced.differences:
             self._verdict.fault(of_profile(folder, self._profile), expected, found, of)
@@ -234,17 +240,25 @@ class _Figures:
                 if {**said, "column": None} != {**again, "column": None}:
                     self._verdict.fault(REPORT, f"the roundings of these intervals, {again}", said, statement.profile)
 
-    def _run(self, statement: Statement, rows: list[Interval], seen: StatementSeen) -> None:
-        """The statement is the run's that is in the log, and the intervals are those that the run has read."""
+    def _records(self, statement: Statement, records: list[Kept], seen: StatementSeen) -> None:
+        """Lines of activity records are the amounts of the bundle's records, and none of these is left out."""
+        for found in differences(statement, records):
+            folder = ACTIVITIES if found.in_records else STATEMENTS
+            self._verdict.fault(of_profile(folder, self._profile), found.expected, found.seen, found.of)
+        seen.recorded = sum(line.source.startswith(SOURCE) for line in statement.lines)
+        seen.records = len(records)
+
+    def _run(self, statement: Statement, rows: list[Interval], records: list[Kept], seen: StatementSeen) -> None:
+        """The statement is the run's that is in the log, and intervals and records are those that the run has read."""
         name = of_profile(RUNS, statement.profile)
         stated = [each for each in _objects(self._said.get("runs")) if each.get("profile") == self._profile]
         if name not in self._files and not stated:
             return
-        records: list[RunFile] = self._lines(RUNS, RunFile)
-        if len(records) != 1:
-            self._verdict.fault(name, "one run", len(records))
+        files: list[RunFile] = self._lines(RUNS, RunFile)
+        if len(files) != 1:
+            self._verdict.fault(name, "one run", len(files))
             return
-        found = records[0]
+        found = files[0]
         numbers = {"profile": self._profile, "run": found.run.number, "publication": found.publication.number}
         if stated != [numbers]:
             self._verdict.fault(REPORT, f"the run of {name}, {numbers}", stated, self._profile)
@@ -259,9 +273,11 @@ class _Figures:
                     f"run {found.run.number}",
                 )
         read = by_start(rows)
-        root = input_root((pair, read.get(pair, [])) for pair in found.series)
+        root = input_root((pair, records if pair == RECORDS else read.get(pair, [])) for pair in found.series)
+        if records and RECORDS not in found.series:
+            self._verdict.fault(name, "activity records among what the run has read", "none")
         if leaf.get("input_root") != root:
-            expected = f"the intervals that run {found.run.number} has read, root {leaf.get('input_root')}"
+            expected = f"the intervals{' and records' if records else ''} that run {found.run.number} has read, root {leaf.get('input_root')}"
             self._verdict.fault(of_profile(INTERVALS, statement.profile), expected, root)
         seen.run, seen.leaf = found.run.number, found.run.index
         published = self._leaf(name, found.publication)
@@ -294,7 +310,8 @@ class _Figures:
         name = of_profile(folder, self._profile)
         try:
             rows = rows_of(self._files[name], kind)
-            if folder in (INTERVALS, BOUNDARIES) and lines_of(rows) != self._files[name]:
+            spelt = {INTERVALS: lines_of, BOUNDARIES: lines_of, ACTIVITIES: lines_of_records}.get(folder)
+            if spelt is not None and spelt(rows) != self._files[name]:
                 self._verdict.fault(name, "canonical lines", "another spelling")
             return rows
         except KeyError:

@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from aggregator.accounts.activities.kept import RECORDS, Kept
+from aggregator.accounts.activities.kept_of_span import kept_of_span
 from aggregator.accounts.compile import REGISTRY_NAME, Accounts, CannotCompile
 from aggregator.accounts.cost import Costs, costs_of
 from aggregator.accounts.price import CarbonPrice
@@ -111,6 +113,12 @@ class Reporter:
                     return runs.rules(behind.run).facility
         return self.accounts.facility(report.facility)
 
+    def records(self, report: Report, statement: Statement) -> list[Kept]:
+        """The activity records of a statement, as they stood at its knowledge time. Raises CannotCompile, RecordsRefused, RecordsUnusable, RecordsBusy."""
+        facility, rules = self.facility(report, statement.profile), self.accounts.profile(statement.profile)
+        span = (statement.from_ms, statement.to_ms, statement.as_of_ms)
+        return kept_of_span(self.accounts.data_directory, facility, rules, *span)
+
     def entries(self, as_of_ms: int) -> Sequence[Entry]:
         """Every factor that was known then. Raises RegistryRefused, sqlite3.Error."""
         path = self.accounts.data_directory / REGISTRY_NAME
@@ -125,7 +133,7 @@ class Reporter:
         meters = self.accounts.facility(statement.facility).meters
         counted = {(meter.device, quantity) for meter in meters for quantity in COUNTERS.get(meter.carrier, ())}
         found: list[Interval] = []
-        for device, quantity in sorted(counted | set(series)):
+        for device, quantity in sorted((counted | set(series)) - {RECORDS}):
             rows = self.accounts.ledger.intervals(
                 statement.facility, device, quantity, statement.from_ms, statement.to_ms, statement.as_of_ms
             )

@@ -25,6 +25,8 @@ class StatementSeen:
     covered: int = 0
     substituted: int = 0
     provisional: int = 0
+    recorded: int = 0  # lines of activity records
+    records: int = 0  # of them in the bundle
     run: int | None = None
     leaf: int | None = None
     publication: int | None = None

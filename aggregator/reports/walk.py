@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from aggregator.accounts.activities.activity import STOCK
+from aggregator.accounts.activities.kept import Kept
 from aggregator.accounts.line import Line
 from aggregator.accounts.runs.frozen import NotAsFrozen, statement_of
 from aggregator.accounts.statement import Statement, plain
@@ -21,6 +23,7 @@ from aggregator.audit.evidence import BundleUnreadable, Evidence, frame_name, un
 from aggregator.intervals.meter import MeterSpec
 from aggregator.reports.backing import Interval, backed
 from aggregator.reports.bundle import (
+    ACTIVITIES,
     BOUNDARIES,
     EVIDENCE,
     INTERVALS,
@@ -34,6 +37,7 @@ from aggregator.reports.bundle import (
     of_profile,
     rows_of,
 )  # fmt: skip
+from aggregator.reports.recorded import record_of
 from aggregator.reports.tracing import READING
 from wire.batch import peek
 from wire.quantities import QUANTITIES
@@ -99,6 +103,7 @@ class _Walk:
         figure = f"no figure: {line.why}" if line.kg is None else f"{line.kg:f} kg"
         yield f"line {self._number}  {line.counts}  {line.source}  {line.carrier}  {quantity} x {factor} = {figure}  {grade}"
         yield from self._factor(line)
+        yield from self._record(line)
         rows = self._behind()
         yield f"  {len(rows)} intervals behind it in {of_profile(INTERVALS, statement.profile)}"
         boundaries: list[KeptBoundary] = self._rows(BOUNDARIES, KeptBoundary)
@@ -125,6 +130,22 @@ class _Walk:
             )
             yield f"      {entry['table_ref']}, SHA-256 {entry['table_sha256']} of the table as transcribed"
         yield from (f"    {name}: {value:f}" for name, value in line.figures)
+
+    def _record(self, line: Line) -> Iterator[str]:
+        recorded = of_profile(ACTIVITIES, self._statement.profile) in self._files
+        for one in self._rows(ACTIVITIES, Kept) if recorded else []:
+            record = one.activity
+            if (record.no, record.version) != record_of(line):
+                continue
+            amount = f"{record.amount:f} {record.unit}"
+            if record.stock is not None:
+                amount += " = " + " ".join(
+                    f"{sign}{value:f} {name}" for sign, name, value in zip(("", "+ ", "- ", "- "), STOCK, record.stock, strict=True)
+                )  # fmt: skip
+            given = "; ".join(f"{name}={value}" for name, value in record.parameters)
+            yield f"  record {record.no} version {record.version} in {of_profile(ACTIVITIES, self._statement.profile)}: {record.source} {record.kind} {record.subject}"
+            yield f"    {record.from_day} to {record.to_day}, {amount}{f'; {given}' if given else ''}"
+            yield f"    evidence: {record.evidence}; recorded by {record.by}, approved by {one.approved_by or 'nobody'}"
 
     def _behind(self) -> list[Interval]:
         """The intervals of the line; of lines that share time with others those of all of them."""

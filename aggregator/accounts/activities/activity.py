@@ -23,6 +23,7 @@ TEXT_MAX: Final = 200
 LONGEST_DAYS: Final = 366
 FIRST_YEAR, LAST_YEAR = 1990, 2099
 LABORATORY: Final = "laboratory"
+SHARE: Final = Decimal("1e-9")  # of a unit: parts of a record that is cut sum to it exactly
 _KEPT_DECIMALS: Final = Decimal("1e-12")
 
 
@@ -115,6 +116,13 @@ class Activity:
         unit = {**kind.needs, **kind.may}[name]
         text = dict(self.parameters).get(name, "")
         return [number(part.strip(), unit.removesuffix(",")) for part in text.split(",")] if text else []
+
+    def until(self, at_ms: int, from_ms: int, to_ms: int) -> Decimal:
+        """What of the counted amount lies before an instant of [from_ms, to_ms), its days: by time, cut to 1e-9 of the unit, and at the end all of it."""
+        amount, _ = self.counted()
+        if at_ms == to_ms:
+            return amount
+        return exact_or_rounded(Fraction(amount) * Fraction(at_ms - from_ms, to_ms - from_ms), SHARE)
 
     def span_ms(self, zone: ZoneInfo) -> tuple[int, int]:
         return start_of_day_ms(self.from_day, zone), start_of_day_ms(self.to_day, zone)

@@ -7,10 +7,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import Final
 
-from aggregator.accounts.activities.activity import Activity, exact_or_rounded
+from aggregator.accounts.activities.activity import Activity
 from aggregator.accounts.activities.rates import Ask, Rate, rates
 from aggregator.accounts.activities.record import InForce
 from aggregator.accounts.line import Counts, Line
@@ -24,7 +23,6 @@ from aggregator.emissions.market import Use, market_based
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import local_year, year_span_ms
 
-SHARE: Final = Decimal("1e-9")  # of a unit: parts of a record that is cut sum to it exactly
 _PREFIX: Final = {"heat": "heat.", "material": "process.", "gas": "gwp."}
 
 
@@ -88,17 +86,12 @@ def _parts(record: Activity, period: Period) -> Iterator[_Part]:
     start_ms, end_ms = max(from_ms, period.from_ms), min(to_ms, period.to_ms)
     if start_ms >= end_ms:
         return
-    amount, unit = record.counted()
+    _, unit = record.counted()
     inside = sorted(
         {start_ms, end_ms, *(edge for edge in _edges(record, period, start_ms, end_ms) if start_ms < edge < end_ms)}
     )
-
-    def up_to(at_ms: int) -> Decimal:
-        share = exact_or_rounded(Fraction(amount) * Fraction(at_ms - from_ms, to_ms - from_ms), SHARE)
-        return amount if at_ms == to_ms else share
-
     for begin_ms, until_ms in itertools.pairwise(inside):
-        part = EXACT.subtract(up_to(until_ms), up_to(begin_ms))
+        part = EXACT.subtract(record.until(until_ms, from_ms, to_ms), record.until(begin_ms, from_ms, to_ms))
         yield _Part(begin_ms, until_ms, part, unit, (begin_ms, until_ms) != (from_ms, to_ms))
 
 

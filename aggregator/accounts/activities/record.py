@@ -23,6 +23,7 @@ from aggregator.emissions.csv_table import TableRefused, table
 from aggregator.emissions.sheet import lines_of
 
 ROWS_MAX: Final = 100_000
+DRAFT: Final = "(draft)"
 State = Literal["draft", "approved", "withdrawn"]
 _COLUMNS: Final = (
     "no", "facility", "source", "kind", "subject", "variant", "from_day", "version", "to_day", "class", "sub_class", "process", "unit",
@@ -44,11 +45,15 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """What counts of one record. `approved` False: nobody has approved any version yet. `waiting`: a newer one waits for a second person."""
+    """What counts of one record. `approved` False: nobody has approved any version yet. `waiting`: a newer one waits for a second person.
+
+    `approved_by`: who approved it; "(draft)" where drafts count as if somebody had.
+    """
 
     activity: Activity
     approved: bool
     waiting: bool = False
+    approved_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +251,12 @@ class Activities:
                 by_key.setdefault(standing.activity.key, []).append(standing)
         found: list[InForce] = []
         for versions in by_key.values():
-            approved = [standing.activity for standing in versions if drafts or standing.state == "approved"]
+            approved = [standing for standing in versions if drafts or standing.state == "approved"]
             newest = versions[-1].activity
             if approved:
-                found.append(InForce(approved[-1], True, waiting=newest.version > approved[-1].version))
+                one = approved[-1].activity
+                by = approved[-1].decided_by or DRAFT
+                found.append(InForce(one, True, waiting=newest.version > one.version, approved_by=by))
             else:
                 found.append(InForce(newest, False))
         return found

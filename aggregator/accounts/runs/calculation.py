@@ -9,9 +9,11 @@ from importlib.resources.abc import Traversable
 from itertools import zip_longest
 from typing import Final
 
+from aggregator.accounts.activities.kept import RECORDS
+from aggregator.accounts.activities.kept_of_span import kept_of_span
 from aggregator.accounts.compile import Accounts, Span, compile_statement
 from aggregator.accounts.runs.frozen import Rules
-from aggregator.accounts.runs.inputs import InputList, InputProof, input_proof
+from aggregator.accounts.runs.inputs import InputList, InputProof, input_proof, series_of_records
 from aggregator.accounts.runs.record import Runs
 from aggregator.accounts.runs.run import Calculation, Run
 from aggregator.emissions.entry import Entry, as_json
@@ -31,6 +33,12 @@ def calculated(accounts: Accounts, rules: Rules, span: Span) -> Calculation:
         statement = compile_statement(asked.watched(period), makers)
         factors = factor_set_sha256(period.entries)
         series = asked.series(read)  # again, one series at a time, so that they are not all in memory
+    records = kept_of_span(
+        accounts.data_directory, rules.facility, rules.profile, span.from_ms, span.to_ms, span.as_of_ms,
+        drafts=span.draft_activities,
+    )  # fmt: skip
+    if records:
+        series = (*series, series_of_records(records, span.to_ms))
     return Calculation(statement, rules, span.factors_ms, factors, series, code_version())
 
 
@@ -53,8 +61,10 @@ def differences(accounts: Accounts, runs: Runs, no: int) -> list[str]:
     if again.factor_set_sha256 != run.factor_set_sha256:
         found.append(f"factors: expected the set {run.factor_set_sha256}, got {again.factor_set_sha256}")
     was, now = ({each.name: each for each in series} for series in (run.series, again.series))
+    if RECORDS not in was:  # a run of a program that did not list them
+        now.pop(RECORDS, None)
     others = [name for name in sorted(was.keys() | now.keys()) if was.get(name) != now.get(name)]
-    found += [f"inputs: expected the intervals of {' '.join(name)} that the run read, got others" for name in others]
+    found += [f"inputs: expected the {_named(name)} that the run read, got others" for name in others]
     made = again.statement.encoded()
     if made != frozen:
         old, new = frozen.split(b"\n"), made.split(b"\n")
@@ -62,6 +72,10 @@ def differences(accounts: Accounts, runs: Runs, no: int) -> list[str]:
         at, one, other = next((at, one, other) for at, (one, other) in pairs if one != other)
         found.append(f"statement, line {at}: expected {_short(one)}, got {_short(other)}")
     return found
+
+
+def _named(name: tuple[str, str]) -> str:
+    return "activity records" if name == RECORDS else f"intervals of {' '.join(name)}"
 
 
 def proof_of_interval(accounts: Accounts, runs: Runs, no: int, device: str, quantity: str, start_ms: int) -> InputProof:

@@ -140,7 +140,9 @@ def _multipliers(facility: Facility) -> dict[str, object]:
 def _boundary(facility: Facility) -> Facility:
     """The facility without what belongs to another cause, or to none."""
     meters = tuple(replace(meter, multipliers=(Multiplier(ONE),)) for meter in facility.meters)
-    return replace(facility, meters=meters, name="", place="", overrides=(), grid_zone="", connection_kw=None)
+    return replace(
+        facility, meters=meters, name="", place="", overrides=(), grid_zone="", connection_kw=None, carbon_prices=()
+    )
 
 
 def _times(row: IntervalRow, had: MeterSpec, has: MeterSpec) -> IntervalRow:

@@ -1,10 +1,11 @@
-"""The interval energies that a run has read, as one hash that any single interval can be proven under. Not the run (see `runs`).
+"""The interval energies and activity records that a run has read, as one hash that any single one can be proven under. Not the run (see `runs`).
 
 input root
 ├── series incomer energy_import_kwh, 2976 intervals, root ...
 │   ├── [00:00, 00:15) 12.5 kWh ...        a leaf: the interval's canonical JSON
 │   └── ...
-└── series ...                              a leaf: the series' canonical JSON
+├── series ...                              a leaf: the series' canonical JSON
+└── series * activity_record, 9 records ...  a leaf for each record, where there are any (see `activities.kept`)
 
 Both levels are trees of RFC 6962 (aggregator/audit/tree.py) over leaves in the order of device, quantity and time. A proof therefore needs the
 intervals of one series and the list of series, not every interval of a facility.
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from aggregator.accounts.activities.kept import RECORDS, Kept
 from aggregator.accounts.period import Intervals, Period
 from aggregator.audit import tree
 from aggregator.intervals.written_time import written
@@ -23,7 +25,7 @@ from aggregator.ledger import IntervalRow
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The intervals of one device and quantity that a run read: how many, up to where all are final, and their root (hex)."""
+    """The intervals of one device and quantity that a run read: how many, up to where all are final, and their root (hex). Under `RECORDS` its activity records."""
 
     device: str
     quantity: str
@@ -125,6 +127,12 @@ def series_of(device: str, quantity: str, rows: Sequence[IntervalRow]) -> Series
     open_ms = next((row.start_ms for row in ordered if not row.final), None)
     final_to_ms = ordered[-1].end_ms if ordered and open_ms is None else open_ms
     return Series(device, quantity, len(ordered), final_to_ms, _root(map(interval_leaf, ordered)))
+
+
+def series_of_records(records: Sequence[Kept], to_ms: int) -> Series:
+    """What a run keeps of the activity records that it read for a span up to `to_ms`: final up to the first that nobody has approved."""
+    open_ms = min((record.from_ms for record in records if not record.approved), default=to_ms)
+    return Series(*RECORDS, len(records), open_ms, _root(record.leaf() for record in records))
 
 
 def input_root(series: Sequence[Series]) -> str:

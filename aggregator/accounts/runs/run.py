@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from aggregator.accounts.activities.kept import RECORDS
 from aggregator.accounts.runs.bridge import Bridge
 from aggregator.accounts.runs.frozen import Rules
 from aggregator.accounts.runs.inputs import Series, input_root
@@ -80,6 +81,16 @@ class Run:
     state: str
     settled: bool
     approver: str
+
+    @property
+    def interval_series(self) -> tuple[Series, ...]:
+        """Of `series` those of intervals."""
+        return tuple(each for each in self.series if each.name != RECORDS)
+
+    @property
+    def activity_records(self) -> int:
+        """How many activity records it read."""
+        return sum(each.intervals for each in self.series if each.name == RECORDS)
 
     @property
     def reissued(self) -> bool:

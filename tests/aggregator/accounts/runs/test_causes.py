@@ -1,7 +1,10 @@
 """Causes of recorded activities: a laboratory value, a corrected record, another set of potentials, another method. Figures by hand."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,11 @@ import pytest
 from recorded_site import YEAR, Site
 
 from aggregator.accounts.compile import Span
+from aggregator.accounts.price import CarbonPrice
+from aggregator.accounts.record_file import ACCOUNTS_NAME
 from aggregator.accounts.runs.bridge import Bridge
-from aggregator.accounts.runs.calculation import calculated, rules_now
+from aggregator.accounts.runs.calculation import calculated, differences, rules_now
+from aggregator.accounts.runs.record import Runs
 from aggregator.accounts.runs.restatement import Known, bridge_between
 
 F = Fraction
@@ -68,3 +74,24 @@ def test_what_a_profile_counts_otherwise_is_the_last_line(site: Site) -> None:
     (line,) = bridge_between(site.accounts(), old, new).shares
     assert line.cause == "code and method"
     assert line.kg == F(new[2] or 0) - F(old[2] or 0) > 0
+
+
+def test_a_carbon_price_restates_nothing(site: Site) -> None:
+    site.records("truck,fuel,diesel,mobile,SPAN,t,10,,")
+    rules, span, kg = known(site)
+    priced = replace(rules.facility, carbon_prices=(CarbonPrice(Decimal(60), "CNY", "exchange A"),))
+    assert bridge_between(site.accounts(), (rules, span, kg), (replace(rules, facility=priced), span, kg)).shares == ()
+
+
+def test_an_activity_record_that_is_no_longer_what_the_run_has_read_is_found(site: Site) -> None:
+    site.records("truck,fuel,diesel,mobile,SPAN,t,10,,")
+    rules, span, _ = known(site)
+    with Runs(site.directory / ACCOUNTS_NAME) as runs:
+        run = runs.add(calculated(site.accounts(), rules, span), "ann", "", site.now_ms)
+        assert (run.activity_records, run.interval_series, run.watermark_ms) == (1, (), YEAR[1])
+        assert differences(site.accounts(), runs, run.no) == []
+        with contextlib.closing(sqlite3.connect(site.directory / ACCOUNTS_NAME)) as db, db:  # past the triggers
+            db.execute("DROP TRIGGER activity_is_not_edited")
+            db.execute("UPDATE activity SET evidence = 'another paper'")
+        said = differences(site.accounts(), runs, run.no)
+    assert said[0] == "inputs: expected the activity records that the run read, got others"
