@@ -28,8 +28,8 @@ from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
 from aggregator.intervals.meter import MeterSpec
 from aggregator.ledger import ESTIMATE, IntervalRow, Ledger
+from aggregator.measured_readings import IMPORT_EDGE
 from aggregator.series_line import DAY_MS
-from aggregator.settle import IMPORT_EDGE
 from aggregator.stores.store import Rows, SeriesKey, Store
 from wire.reading import REASON_CODES, Quality
 
@@ -42,7 +42,6 @@ __all__ = [
     "RowFault",
     "import_csv",
     "import_of",
-    "imported_as_such",
 ]
 
 ROWS_AT_ONCE: Final = 10_000
@@ -137,15 +136,7 @@ def import_of(ledger: Ledger, row: IntervalRow, recorded_at_ms: int) -> ImportRu
         " AND at_ms >= ? ORDER BY id LIMIT 1",
         (row.facility, row.device, row.quantity, recorded_at_ms),
     )
-    return ImportRun(*found[0]) if found and imported_as_such(ledger, row) else None
-
-
-def imported_as_such(ledger: Ledger, row: IntervalRow) -> bool:
-    """Whether an energy was imported, not settled from imported counter readings (whose first interval is graded alike)."""
-    if row.source != "import" or row.grade != IMPORTED:
-        return False
-    counter = SeriesKey(row.facility, IMPORT_EDGE, row.device, row.quantity)
-    return not ledger.boundaries(counter, row.start_ms, row.start_ms + 1)
+    return ImportRun(*found[0]) if found and row.source == "import" else None
 
 
 def _check_meter(options: ImportOptions, books: Books) -> None:
@@ -224,7 +215,7 @@ def _enter(
         kept = same.get(row.at_ms)
         other = kept is not None and kept.final and kept.energy_kwh != row.value
         correcting = other and bool(options.reason.strip())
-        corrects = correcting and kept is not None and imported_as_such(books.ledger, kept)
+        corrects = correcting and kept is not None and kept.source == "import"
         if kept is not None and other and not corrects:
             expected = f"{kept.energy_kwh} kWh, which stands for {_utc(row.at_ms)} ({kept.source})"
             result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))

@@ -512,12 +512,10 @@ def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
         return (row.final or not kept.final) and kept.source == ESTIMATE and _content(row) != _content(kept)
     if kept.source == MANUAL and row.source == "measured":
         return row.final
-    if row.source == MANUAL and kept.source == "import" and kept.grade.reason == "imported":
+    if row.source == MANUAL and kept.source == "import":
         return row.final
     if kept.source != row.source and (kept.source == "import" or kept.final):
         return False
-    if kept.final and kept.grade.reason == "imported" != row.grade.reason:
-        return False  # an energy that was imported as such, against one from imported counter readings
     if kept.final and not row.final:
         return False
     return _content(row) != _content(kept)

@@ -16,10 +16,10 @@ from aggregator.facility import Facility, MeterSpec, Role
 from aggregator.feed import Frame
 from aggregator.import_meter import ImportMeter
 from aggregator.intervals.local_time import day_span_ms, local_day
+from aggregator.measured_readings import IMPORT_EDGE
 from aggregator.newest import Newest, NewestReadings, worst
 from aggregator.numbering import EdgeFigures
 from aggregator.rhythm import Rhythm
-from aggregator.settle import IMPORT_EDGE
 from aggregator.stores.store import SeriesKey
 from wire.reading import Json, Quality
 

@@ -16,8 +16,9 @@ from aggregator.intervals.counter import CounterChange, CounterEvent
 from aggregator.intervals.decision import Decision, Said, Unfit
 from aggregator.intervals.series import displayed
 from aggregator.intervals.written_time import written
+from aggregator.measured_readings import IMPORT_EDGE
 from aggregator.series_line import DAY_MS
-from aggregator.settle import COUNTERS, IMPORT_EDGE, Settler
+from aggregator.settle import COUNTERS, Settler
 from aggregator.stores.store import SeriesKey
 from wire.reading import Quality
 
@@ -79,6 +80,7 @@ class Overruling:
         Raises Unfit where it contradicts the meter or its readings, Overlapping.
         """
         self._check_series(series)
+        series = self._settler.line_of(series)
         now_ms = self._settler.clock()
         if decision.at_ms > now_ms:
             raise Unfit("at_ms", f"an instant that has passed (now {now_ms})", decision.at_ms)

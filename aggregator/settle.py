@@ -27,10 +27,10 @@ from aggregator.intervals.decision import Decision, Decisions
 from aggregator.intervals.power import IntegratedLine
 from aggregator.intervals.series import CounterIntervals, Settled
 from aggregator.ledger import LOCK_TIMEOUT_S, IntervalRow, Ledger, LedgerBusy
+from aggregator.measured_readings import IMPORT_EDGE, MeasuredReadings
 from aggregator.series_line import DAY_MS, EXPORT, IMPORT, POWER, SIGN, Line, StoredPower, offer_rows, rows_by_day
 from aggregator.stores.store import Columns, SeriesKey, Store
 
-IMPORT_EDGE: Final = "import"  # the edge under which imported counter readings are stored
 COUNTERS: Final[dict[str, tuple[str, ...]]] = {
     "electricity": (IMPORT, EXPORT),
     "gas": ("gas_volume_m3", "gas_volume_normal_m3"),
@@ -119,7 +119,8 @@ class Settler:
         self.facilities = {facility.id: facility for facility in facilities}
         self.books = Books(ledger, self.facilities.values(), clock) if books is None else books
         self.decisions = DecisionBook(ledger)
-        self.hand = None if hand is None else HandLine(store, hand, self.decisions.standing)
+        self.measured = MeasuredReadings(store)
+        self.hand = None if hand is None else HandLine(self.measured, hand, self.decisions.standing)
         self._alarms = alarms
         self._noting = threading.Lock()
         self._settling = threading.Lock()
@@ -132,10 +133,16 @@ class Settler:
     # -- what has to be computed ----------------------------------------------------------------------------------
 
     def note(self, series: SeriesKey, from_ms: int, to_ms: int) -> None:
-        """Readings of this series with from_ms <= at_ms <= to_ms have been committed. Series that count nothing are ignored."""
+        """Readings of this series with from_ms <= at_ms <= to_ms have been committed. Series that count nothing are ignored.
+
+        What was imported joins the line of the meter's own edge.
+        """
         meter = self._meter(series)
         if meter is None:
             return
+        if series.edge == IMPORT_EDGE:
+            self.measured.took(series)
+            series = self.line_of(series)
         if series.quantity == POWER:
             with self._noting:
                 _widen(self._power_noted, series, from_ms, to_ms)
@@ -165,11 +172,16 @@ class Settler:
         finally:
             self._settling.release()
 
+    def line_of(self, series: SeriesKey) -> SeriesKey:
+        """The series under which a meter's counter settles: that of its own edge."""
+        meter = self._meter(series)
+        return series if meter is None else series._replace(edge=meter.edge)
+
     def history(self, series: SeriesKey, from_ms: int, to_ms: int) -> tuple[Columns, Columns]:
         """The readings of [from_ms, to_ms) from which a series is settled, and the measured ones of them alone."""
         meter = self._meter(series)
         if self.hand is None or meter is None:
-            measured = self.store.history(series, from_ms, to_ms)
+            measured = self.measured.history(series, from_ms, to_ms)
             return measured, measured
         return self.hand.history(meter, series, from_ms, to_ms)
 
@@ -209,20 +221,24 @@ class Settler:
 
     def _resume(self) -> None:
         """Readings that were committed before this process and not settled by the last one: newer ones, and late ones."""
-        for series, point in self.store.latest(None).items():
+        newest: dict[SeriesKey, int] = {}
+        for key, point in self.store.latest(None).items():
+            if self._meter(key) is not None:
+                series = self.line_of(key)
+                newest[series] = max(point.at_ms, newest.get(series, point.at_ms))
+        for series, at_ms in newest.items():
             meter = self._meter(series)
-            if meter is None:
-                continue
+            assert meter is not None
             derived = series if meter.counted else series._replace(quantity=IMPORT)
             if self.ledger.checkpoint(derived) is None:
-                self.note(series, point.at_ms, point.at_ms)
+                self.note(series, at_ms, at_ms)
                 continue
-            line = self._line(derived, point.at_ms)
-            if line.watermark_ms < point.at_ms:
-                self.note(series, line.watermark_ms + 1, point.at_ms)
+            line = self._line(derived, at_ms)
+            if line.watermark_ms < at_ms:
+                self.note(series, line.watermark_ms + 1, at_ms)
             missed_ms = self._day_missed_ms(series, line)
             if missed_ms is not None:
-                self.note(series, missed_ms, point.at_ms)
+                self.note(series, missed_ms, at_ms)
         if self.hand is not None:
             self._resume_by_hand(self.hand.book)
 
@@ -238,8 +254,7 @@ class Settler:
         if not line.settled_of_day:
             return None
         from_ms = min(line.settled_of_day) * DAY_MS
-        buckets = self.store.buckets(series, from_ms, line.watermark_ms + 1, DAY_MS)
-        stored = dict(zip((buckets.from_ms // DAY_MS).tolist(), buckets.n.tolist(), strict=True))
+        stored = self.measured.of_days(series, from_ms, line.watermark_ms + 1, DAY_MS)
         missed = [day for day, n in stored.items() if n and n != line.settled_of_day.get(day, 0)]
         return min(missed) * DAY_MS if missed else None
 
@@ -466,10 +481,9 @@ class Settler:
 
 
 def _row(series: SeriesKey, interval: IntervalEnergy) -> IntervalRow:
-    source = "import" if series.edge == IMPORT_EDGE else "measured"
     return IntervalRow(
         series.facility, series.device, series.quantity, interval.start_ms, interval.end_ms, interval.energy_kwh,
-        interval.grade, interval.final, source,
+        interval.grade, interval.final, "measured",
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from aggregator.facility import Facility
 from aggregator.ledger import LedgerError
-from aggregator.settle import IMPORT_EDGE, Settler
+from aggregator.measured_readings import IMPORT_EDGE
+from aggregator.settle import Settler
 from aggregator.stores.store import Rows, SeriesKey, Store, StoreError
 from wire.clock import Clock
 from wire.quantities import QUANTITIES, Kind

@@ -167,7 +167,8 @@ class BoundaryLine:
         floor = reading.at_ms - reading.at_ms % self.interval_ms
         if reading.at_ms - floor > AT_BOUNDARY_MS:
             return []
-        boundary = Boundary(floor, reading.line, Grade(reading.quality, reading.reason), "reading")
+        grade = GOOD if reading.quality is Quality.GOOD else Grade(reading.quality, reading.reason)
+        boundary = Boundary(floor, reading.line, grade, "reading")
         self._display = reading.line
         self._close(boundary)
         return [boundary]

@@ -282,7 +282,7 @@ def test_counter_readings_go_through_the_store_and_are_settled_like_any_other(de
     assert (result.rows, result.new, result.bad) == (60, 60, 0)
     settler.settle()
     finals = [row for row in desk.intervals() if row.final]
-    assert {(row.energy_kwh, row.source) for row in finals} == {(D("0.75"), "import")}
+    assert {(row.energy_kwh, row.source) for row in finals} == {(D("0.75"), "measured")}
     assert len(finals) == 19
     again = import_csv(file, options, desk.books, desk.store, note=settler.note)
     assert (again.rows, again.new) == (60, 0)
@@ -302,14 +302,8 @@ def test_hours_and_days_begin_by_the_local_clock(desk: Desk) -> None:
     assert desk.put("2026-03-07T00:00,1", "2026-03-08T00:00,1", options=days).bad == 0
 
 
-@pytest.mark.parametrize("source", ["import", "measured"])
-def test_counter_readings_replace_no_figure_that_stands(desk: Desk, source: str) -> None:
-    if source == "import":
-        desk.put("2026-03-05T00:15,10.5")
-    else:
-        start_ms = ms("2026-03-04T15:15")
-        end_ms, series = start_ms + QUARTER_MS, ("works", "incomer", "energy_import_kwh")
-        desk.books.enter([IntervalRow(*series, start_ms, end_ms, D("10.5"), GOOD, final=True, source="measured")])
+def test_counter_readings_replace_no_imported_energy(desk: Desk) -> None:
+    desk.put("2026-03-05T00:15,10.5")
     settler = Settler(desk.store, desk.books.ledger, [FACILITY], lambda: NOW_MS, books=desk.books)
     file = desk.path / "counter.csv"
     lines = [f"2026-03-05T{n // 12:02d}:{n % 12 * 5:02d},{1000 + D(n) / 4}" for n in range(60)]
@@ -317,8 +311,8 @@ def test_counter_readings_replace_no_figure_that_stands(desk: Desk, source: str)
     import_csv(file, replace(OPTIONS, kind=Kind.COUNTER), desk.books, desk.store, note=settler.note)
     settler.settle()
     finals = {row.start_ms: (row.energy_kwh, row.source) for row in desk.intervals() if row.final}
-    assert finals.pop(ms("2026-03-04T15:15")) == (D("10.5"), source)
-    assert set(finals.values()) == {(D("0.75"), "import")}
+    assert finals.pop(ms("2026-03-04T15:15")) == (D("10.5"), "import")
+    assert set(finals.values()) == {(D("0.75"), "measured")}
 
 
 def test_another_display_for_the_same_instant_is_named_and_not_written(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from aggregator.alarms import Alarms
 from aggregator.books import Books
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.ledger import IntervalRow, Ledger
+from aggregator.measured_readings import MeasuredReadings
 from aggregator.series_line import DAY_MS
 from aggregator.settle import LATE_QUIET_MS, PROVISIONAL_EVERY_MS, Changed, Settler
 from aggregator.stores.duckdb_store import DuckDBStore
@@ -382,6 +383,7 @@ def test_what_could_not_be_settled_stays_dirty(plant: Plant, monkeypatch: pytest
         plant.settler.settle()
     assert plant.settler.pending()
     plant.store = plant.settler.store = CountingStore(plant.path / "store.duckdb")
+    plant.settler.measured = MeasuredReadings(plant.store)
     plant.settler.settle(patient=False)
     assert (plant.finals(), plant.finals("press")) == ([D(90)], [D(9)])
 

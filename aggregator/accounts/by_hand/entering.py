@@ -9,7 +9,6 @@ from aggregator.accounts.by_hand.line import HandLine, Shown, carries
 from aggregator.accounts.by_hand.readings import Entry, HandAmount, HandReading
 from aggregator.accounts.runs.late import Closed
 from aggregator.facility import Facility, MeterSpec
-from aggregator.imports import imported_as_such
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
 from aggregator.intervals.decision import Decision, Said, Unfit
@@ -180,11 +179,7 @@ class Entering:
             row for row in standing if row.end_ms > start_ms and row.final and row.source not in (MANUAL, ESTIMATE)
         ]
         imported = next(
-            (
-                row
-                for row in taken
-                if imported_as_such(self._settler.ledger, row) and (row.start_ms, row.end_ms) == (start_ms, end_ms)
-            ),
+            (row for row in taken if row.source == "import" and (row.start_ms, row.end_ms) == (start_ms, end_ms)),
             None,
         )
         if imported is not None and imported.energy_kwh == energy_kwh:

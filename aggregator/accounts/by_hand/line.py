@@ -18,7 +18,8 @@ from aggregator.intervals.counter import CounterLine, CounterReading
 from aggregator.intervals.decision import Decision
 from aggregator.intervals.meter import MeterSpec
 from aggregator.intervals.series import displayed
-from aggregator.stores.store import Columns, SeriesKey, Store
+from aggregator.measured_readings import MeasuredReadings
+from aggregator.stores.store import Columns, SeriesKey
 from wire.reading import REASON_CODES, Quality
 
 BESIDE_MS: Final = 900_000  # a measured reading this near makes a display by hand a comparison only
@@ -36,15 +37,20 @@ class Shown(NamedTuple):
 class HandLine:
     """Any thread may call. Raises what store and records raise. `decisions` gives what people said that a counter did, ordered."""
 
-    def __init__(self, store: Store, book: HandReadings, decisions: Callable[[SeriesKey], Sequence[Decision]]) -> None:
+    def __init__(
+        self,
+        readings: MeasuredReadings,
+        book: HandReadings,
+        decisions: Callable[[SeriesKey], Sequence[Decision]],
+    ) -> None:
         self.book = book
-        self._store = store
+        self._readings = readings
         self._decisions = decisions
         self._followed_ms: dict[tuple[SeriesKey, int], int] = {}  # display by hand -> the first measured one after it
 
     def history(self, meter: MeterSpec, series: SeriesKey, from_ms: int, to_ms: int) -> tuple[Columns, Columns]:
         """The line of [from_ms, to_ms), and the measured part of it alone."""
-        measured = self._store.history(series, from_ms, to_ms)
+        measured = self._readings.history(series, from_ms, to_ms)
         joining = [
             hand
             for hand in self.book.standing(series, from_ms, to_ms)
@@ -97,7 +103,7 @@ class HandLine:
         """The nearest usable measured reading before an instant (-1), or at or after it (1), within 31 days."""
         for window_ms in _WINDOWS_MS:
             span = (at_ms, at_ms + window_ms + 1) if direction == 1 else (at_ms - window_ms, at_ms)
-            columns = self._store.history(series, *span)
+            columns = self._readings.history(series, *span)
             usable = np.flatnonzero((columns.value >= 0) & (columns.quality != Quality.BAD))
             if len(usable):
                 row = usable[0 if direction == 1 else -1]

@@ -26,7 +26,8 @@ from aggregator.intervals.counter import CounterEvent
 from aggregator.intervals.series import displayed
 from aggregator.intervals.written_time import written
 from aggregator.ledger import IntervalRow, IntervalVersion
-from aggregator.settle import COUNTERS, IMPORT_EDGE, Settler
+from aggregator.measured_readings import IMPORT_EDGE
+from aggregator.settle import COUNTERS, Settler
 from aggregator.stores.store import SeriesKey
 from wire.batch import BatchUnreadable, frame_digest, peek
 from wire.content import blocks
@@ -37,6 +38,7 @@ AROUND_MS: Final = (5_000, 900_000, 31 * 86_400_000)  # how far from a boundary 
 SEALED_WITHIN_MS: Final = (120_000, 3_600_000, 86_400_000)  # of being read, unless the edge was full
 BATCHES_READ_MAX: Final = 400
 BY_HAND: Final = "manual"  # the reason of a reading that a person has entered
+IMPORTED_READING: Final = "imported"  # of one that came in a file, not in a batch
 _METER: Final = "meter:"
 _MAINS: Final = "meters:main"  # what the market method shares out
 
@@ -244,7 +246,8 @@ class Lineage:
                 if reason == BY_HAND and self._settler.hand is not None:
                     return _by_hand(self._settler.hand.book.at(series, found_ms))
                 shown, quality = displayed(columns.value[row]), Quality(int(columns.quality[row]))
-                return ReadingTrace(found_ms, shown, quality, reason, None, self._batch(series, found_ms))
+                batch = None if reason == IMPORTED_READING else self._batch(series, found_ms)
+                return ReadingTrace(found_ms, shown, quality, reason, None, batch)
         far = None if self._settler.hand is None else next(self._settler.hand.book.beside(series, at_ms, side), None)
         return _by_hand(far)
 

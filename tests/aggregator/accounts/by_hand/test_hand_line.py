@@ -20,7 +20,7 @@ from aggregator.ledger import IntervalRow, Ledger
 from aggregator.settle import Settler
 from aggregator.stores.duckdb_store import DuckDBStore
 from aggregator.stores.store import Rows, SeriesKey
-from wire.reading import Quality
+from wire.reading import REASON_CODES, Quality
 
 D = Decimal
 T = 1_777_593_600_000  # 2026-05-01T00:00Z
@@ -55,12 +55,15 @@ class Room:
         self.book = HandReadings(self.directory / "accounts.sqlite")
         self.settler = Settler(self.store, self.ledger, [FACILITY], lambda: self.now_ms, hand=self.book)
 
-    def commit(self, readings: Sequence[tuple[int, float]]) -> None:
+    def commit(self, readings: Sequence[tuple[int, float]], edge: str = "gw") -> None:
+        """From the gateway, or (edge "import") from a file of displays."""
+        series = COUNTER._replace(edge=edge)
         at_ms = np.array([T + at_s * 1000 for at_s, _ in readings], np.int64)
         n = len(readings)
-        ids, value = np.repeat(self.store.ids([COUNTER]), n), np.array([value for _, value in readings])
-        self.store.commit(Rows(ids, at_ms, value, np.zeros(n, np.uint8), np.zeros(n, np.uint8)), [])
-        self.settler.note(COUNTER, int(at_ms.min()), int(at_ms.max()))
+        ids, value = np.repeat(self.store.ids([series]), n), np.array([value for _, value in readings])
+        reason = np.full(n, REASON_CODES["imported"] if edge == "import" else 0, np.uint8)
+        self.store.commit(Rows(ids, at_ms, value, np.zeros(n, np.uint8), reason), [])
+        self.settler.note(series, int(at_ms.min()), int(at_ms.max()))
         self.now_ms = max(self.now_ms, int(at_ms.max()))
 
     def read_off(self, at_s: int, kwh: str | None, entry: Entry = BY_LI, *, note: bool = True) -> None:
@@ -199,6 +202,56 @@ def test_what_was_entered_and_not_settled_is_settled_after_a_restart(room: Room)
     assert not room.settler.settle(patient=False).series
 
 
+def test_displays_from_files_and_from_people_are_one_line_in_any_order(tmp_path: Path) -> None:
+    # 500 kWh at the first look, 1000 to 21,165 in a file (one each quarter hour), 21,400 at the last look: 20,900 kWh went through.
+    file = [(24 * H + n * 900, 1000.0 + n * 52.5) for n in range(385)]
+    looks = [(0, "500"), (24 * H + 385 * 900 + 12 * H, "21400")]
+
+    def in_order(first: str) -> list[IntervalRow]:
+        room = Room(tmp_path / first)
+        for what in (first, "people" if first == "file" else "file"):
+            if what == "file":
+                room.commit(file, "import")
+            else:
+                for look in looks:
+                    room.read_off(*look)
+            room.settle()
+        rows = [replace_version(row) for row in room.rows()]
+        room.close()
+        return rows
+
+    after, before = in_order("file"), in_order("people")
+    assert after == before
+    assert sum(row.energy_kwh for row in after) == 20_900
+    assert [row.energy_kwh for row in after[96:480]] == [D("52.5")] * 384
+
+
+def test_a_file_and_its_gateway_are_one_line_and_the_gateway_decides_an_instant(room: Room) -> None:
+    # The file ends at 1 h with another value for that instant; from there on the gateway reads on.
+    room.commit([*steady(0, H, 900), (H, 1359.0)], "import")
+    room.commit(steady(H, 2 * H + 1, 900))
+    room.settle()
+    assert room.kwh() == [D(90)] * 8
+    assert {row.source for row in room.rows()} == {"measured"}
+
+
+def test_the_order_of_files_leaves_no_trace_in_the_reasons(tmp_path: Path) -> None:
+    pieces = [steady(n * H, (n + 1) * H, 900) for n in range(6)]
+
+    def told(name: str, order: Sequence[int]) -> list[IntervalRow]:
+        room = Room(tmp_path / name)
+        for n in order:
+            room.commit(pieces[n], "import")
+            room.settle()
+        rows = [replace_version(row) for row in room.rows()]
+        room.close()
+        return rows
+
+    expected = told("in_order", range(6))
+    assert [(row.energy_kwh, row.grade) for row in expected] == [(D(90), Grade())] * 23
+    assert told("backwards", [5, 4, 3, 2, 1, 0]) == told("mixed", [3, 0, 5, 1, 4, 2]) == expected
+
+
 def test_the_record_is_never_edited(room: Room) -> None:
     room.read_off(0, "1000")
     with room.book._file.transaction() as db:
@@ -209,7 +262,7 @@ def test_the_record_is_never_edited(room: Room) -> None:
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2, 3, 128, 130))])
 def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed: int) -> None:
-    """Property: pieces of measured data, rollover-free, with gaps, and displays read by hand, good and bad, in any order of arrival."""
+    """Property: pieces of measured data, some from files, with gaps, and displays read by hand, good and bad, in any order of arrival."""
     rng = random.Random(seed)
     truth, readings, at_s = 1000.0, [], 0
     while at_s < 20 * H:
@@ -228,7 +281,8 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
         hands += [(hand_s, version) for version in versions]
     pieces = [readings[first : first + rng.randrange(5, 60)] for first in range(0, len(readings), 60)]
     late = [reading for first, piece in zip(range(0, len(readings), 60), pieces, strict=True) for reading in readings[first + len(piece) : first + 60]]  # fmt: skip
-    events: list[tuple[str, object]] = [("commit", piece) for piece in [*pieces, *([late] if late else [])]]
+    sources = [rng.choice(("commit", "commit", "import")) for _ in pieces]
+    events: list[tuple[str, object]] = [*zip(sources, pieces, strict=True), *([("commit", late)] if late else [])]
     events += [("hand", hand) for hand in hands]
 
     def told(
@@ -237,8 +291,8 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
         room = Room(directory)
         try:
             for kind, what in order:
-                if kind == "commit":
-                    room.commit(what)  # type: ignore[arg-type]
+                if kind in ("commit", "import"):
+                    room.commit(what, "gw" if kind == "commit" else "import")  # type: ignore[arg-type]
                 else:
                     room.read_off(*what, Entry("sheet", "Li Na", "again"))  # type: ignore[misc, arg-type]
                 if settling.random() < 0.4:
@@ -252,7 +306,9 @@ def test_a_random_order_of_late_data_gives_the_same_ledger(tmp_path: Path, seed:
         finally:
             room.close()
 
-    in_order = [("commit", sorted(readings)), *[("hand", hand) for hand in hands]]
+    brought = [each for source, piece in zip(sources, pieces, strict=True) if source == "import" for each in piece]
+    live = sorted({*readings} - {*brought})
+    in_order = [("commit", live), ("import", brought), *[("hand", hand) for hand in hands]]
     expected = told(tmp_path / "in_order", in_order, random.Random(0))
     assert len(expected[0]) > 70
     assert sum(line.intervals for line in expected[1]) > 70
