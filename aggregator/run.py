@@ -37,6 +37,7 @@ from aggregator.flexibility.events.logged import take_up_events
 from aggregator.flexibility.events.record import FILE_NAME as EVENTS_NAME
 from aggregator.flexibility.events.record import EventRecord
 from aggregator.flexibility.events.rounds import EventRounds
+from aggregator.footprint.clean_hours import CleanHours
 from aggregator.footprint.own_use import OwnRecords, OwnUse, bytes_below, gateway_counts
 from aggregator.forecast_rounds import ForecastRounds
 from aggregator.forecasting import Forecasting
@@ -154,7 +155,8 @@ class Aggregator:
             clock,
             settings.significance_percent,
         )
-        self.sealing = SealRounds(self.ledger, settings.facilities, settings.data_directory, clock)
+        self.clean = CleanHours(settings.machine, settings.data_directory, self.own_records, clock)
+        self.sealing = SealRounds(self.ledger, settings.facilities, settings.data_directory, clock, self.clean)
         self.tree_watch = TreeWatch(self.ledger, self.alarms, settings.facilities, clock)
         self.own_use = OwnUse(
             self.own_records,
@@ -279,7 +281,7 @@ class Aggregator:
                             EventRounds(self.conduct, self.audit, self.clock).run(), name="demand response"
                         ),
                         asyncio.create_task(
-                            ForecastRounds(self.forecasting, self.clock, self.alarms).run(), name="forecasts"
+                            ForecastRounds(self.forecasting, self.clock, self.alarms, self.clean).run(), name="forecasts"
                         ),
                     ]
                     try:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.accounts.sealing.seals import Seal, Seals
 from aggregator.facility import Facility
+from aggregator.footprint.clean_hours import CleanHours
 from aggregator.intervals.local_time import local_day, start_of_day_ms
 from aggregator.ledger import Ledger, LedgerError
 
@@ -20,6 +22,8 @@ EVERY_S: Final = 600.0  # real
 BY: Final = "aggregator"
 DAY_MS: Final = 86_400_000
 OVER_MS: Final = 3 * DAY_MS  # an edge that was away over a month's end delivers within hours of its return
+PATIENT_MS: Final = DAY_MS  # of which it may wait for a cleaner hour
+WORK: Final = "sealing"
 QUIET_MS: Final = DAY_MS  # late readings and entries by hand come in bursts
 
 
@@ -27,12 +31,18 @@ class SealRounds:
     """`clock` is UTC ms. A round seals one month of each facility at most."""
 
     def __init__(
-        self, ledger: Ledger, facilities: Iterable[Facility], data_directory: Path, clock: Callable[[], int]
+        self,
+        ledger: Ledger,
+        facilities: Iterable[Facility],
+        data_directory: Path,
+        clock: Callable[[], int],
+        clean: CleanHours | None = None,
     ) -> None:
         self._ledger = ledger
         self._facilities = tuple(facilities)
         self._directory = data_directory
         self._clock = clock
+        self._clean = clean
         self._refused: dict[tuple[str, int], int] = {}  # when a month that could not be sealed was last changed
 
     async def run(self) -> None:
@@ -61,8 +71,11 @@ class SealRounds:
 
     def _sealed(self, facility: Facility) -> Iterator[Seal]:
         for from_ms, to_ms, changed_ms in self._due(facility):
+            due_ms = max(to_ms + OVER_MS, changed_ms + QUIET_MS)
+            if self._clean is not None and not self._clean.now(due_ms, PATIENT_MS):
+                continue
             try:
-                with Seals(self._directory) as seals:
+                with self._counted(due_ms), Seals(self._directory) as seals:
                     seal = seals.seal(self._ledger, facility.id, from_ms, to_ms, self._clock(), BY)
             except (
                 RecordsRefused
@@ -71,6 +84,9 @@ class SealRounds:
                 self._refused[facility.id, from_ms] = changed_ms
                 continue
             yield seal
+
+    def _counted(self, due_ms: int) -> AbstractContextManager[None]:
+        return nullcontext() if self._clean is None else self._clean.counted(WORK, due_ms, PATIENT_MS)
 
     def _due(self, facility: Facility) -> Iterator[tuple[int, int, int]]:
         """The months to seal, the oldest first, and when each was last changed."""

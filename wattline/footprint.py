@@ -78,6 +78,11 @@ def _told(found: OwnFootprint) -> Iterator[str]:
         if figure.name == "embodied_g" and found.embodied_kg is None:
             continue  # nothing is said of the machine's making
         yield f"  {figure.name} = {figure.made_of} = {float(figure.value or 0):.6g} {figure.unit}"
+    for one in found.work:
+        yield (
+            f"{one.work}: {one.times} times, {one.waited} waited for a cleaner hour, {_at(one.cpu_s, 1)} s of processor,"
+            f" {_at(one.g, 6)} g as it ran, {_at(one.g_when_due, 6)} g had it run when due"
+        )
     yield f"{'facility':24}{'readings':>12}{'own g':>14}{'of gateways':>14}{'saved g':>16}{'net saved g':>16}"
     for share in found.facilities:
         yield _row(share)

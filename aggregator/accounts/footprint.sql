@@ -33,6 +33,22 @@ CREATE TABLE IF NOT EXISTS gateway_span (
 
 CREATE INDEX IF NOT EXISTS gateway_span_in_time ON gateway_span (from_ms);
 
+-- Heavy work that could wait: when it was due, when it ran, and the processor time that it took.
+CREATE TABLE IF NOT EXISTS own_job (
+    no INTEGER PRIMARY KEY,
+    work TEXT NOT NULL,
+    due_ms INTEGER NOT NULL,
+    begun_ms INTEGER NOT NULL CHECK (begun_ms >= due_ms),
+    cpu_s TEXT NOT NULL,
+    machine TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX IF NOT EXISTS own_job_in_time ON own_job (begun_ms);
+
+CREATE TRIGGER IF NOT EXISTS own_job_is_never_edited BEFORE UPDATE ON own_job
+BEGIN SELECT RAISE(ABORT, 'what was used is never edited'); END;
+CREATE TRIGGER IF NOT EXISTS own_job_is_never_removed BEFORE DELETE ON own_job
+BEGIN SELECT RAISE(ABORT, 'what was used is never removed'); END;
 CREATE TRIGGER IF NOT EXISTS own_span_is_never_edited BEFORE UPDATE ON own_span
 BEGIN SELECT RAISE(ABORT, 'what was used is never edited'); END;
 CREATE TRIGGER IF NOT EXISTS own_span_is_never_removed BEFORE DELETE ON own_span

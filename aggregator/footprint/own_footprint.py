@@ -25,6 +25,7 @@ from aggregator.emissions.recorded import electricity_pack, own_factors
 from aggregator.emissions.registry import Registry
 from aggregator.emissions.resolution import Resolution, resolve
 from aggregator.facility import Facility
+from aggregator.footprint.own_jobs import WorkDone, work_done
 from aggregator.footprint.own_machine import OwnMachine, decoded
 from aggregator.footprint.own_savings import claimed_kg
 from aggregator.footprint.own_use import GatewaySpan, OwnRecords, OwnSpan
@@ -85,6 +86,7 @@ class OwnFootprint:
     g_per_million: Decimal | None
     worked: Worked | None
     facilities: tuple[FacilityShare, ...]
+    work: tuple[WorkDone, ...] = ()
     why: str = ""
 
     @property
@@ -99,10 +101,12 @@ class OwnFootprint:
 def own_footprint(accounts: Accounts, records: OwnRecords, from_ms: int, to_ms: int) -> OwnFootprint:
     """The footprint of a span, from what is on record. Raises RecordsBusy, RegistryRefused, sqlite3.Error, LedgerError, RecordsUnusable."""
     spans, gateways = records.spans(from_ms, to_ms), records.gateways(from_ms, to_ms)
+    jobs = records.jobs(from_ms, to_ms)
     with _resolving(accounts) as (resolved, places):
         running = [_running(span, resolved) for span in spans]
         by_gateway = [_gateway(each, places.get(each.facility), resolved) for each in gateways]
-    return _compiled(accounts, (from_ms, to_ms), running, by_gateway)
+        work = work_done(jobs, resolved)
+    return replace(_compiled(accounts, (from_ms, to_ms), running, by_gateway), work=work)
 
 
 @dataclass(frozen=True, slots=True)

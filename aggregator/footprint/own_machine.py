@@ -57,6 +57,12 @@ class OwnMachine:
         joules = EXACT.add(EXACT.multiply(watts, real_s), EXACT.multiply(self.core_w, cpu_s))
         return (EXACT.multiply(joules, self.pue_ratio) / (_SECONDS_PER_H * 1000)).quantize(KEPT_KWH)
 
+    def busy_kwh(self, cpu_s: Decimal) -> Decimal:
+        """What `cpu_s` seconds of busy cores draw beyond the machine at rest."""
+        return (EXACT.multiply(EXACT.multiply(self.core_w, cpu_s), self.pue_ratio) / (_SECONDS_PER_H * 1000)).quantize(
+            KEPT_KWH
+        )
+
     def factor_place(self) -> Place:
         """Where its electricity comes from, as the factor registry asks for it."""
         own = () if self.kg_per_kwh is None else (FactorOverride(self.kg_per_kwh, self.factor_source),)

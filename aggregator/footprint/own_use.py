@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from aggregator.accounts.record_file import RecordFile, RecordsBusy
+from aggregator.footprint.own_jobs import OwnJob
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.newest import NewestReadings
 from wire.clock import Clock
@@ -84,6 +85,24 @@ class OwnRecords:
             for facility in sorted(span.readings.keys() | span.received_bytes.keys()):
                 row = (no, facility, span.readings.get(facility, 0), span.received_bytes.get(facility, 0))
                 db.execute("INSERT INTO own_share VALUES (?,?,?,?)", row)
+
+    def add_job(self, job: OwnJob) -> None:
+        """Raises RecordsBusy."""
+        with self._file.transaction() as db:
+            db.execute(
+                "INSERT INTO own_job (work, due_ms, begun_ms, cpu_s, machine) VALUES (?,?,?,?,?)",
+                (job.work, job.due_ms, job.begun_ms, str(job.cpu_s), job.machine),
+            )
+
+    def jobs(self, from_ms: int, to_ms: int) -> list[OwnJob]:
+        """Those that were begun in [from_ms, to_ms), in order. Raises RecordsBusy."""
+        rows = self._file.rows(
+            "SELECT work, due_ms, begun_ms, cpu_s, machine FROM own_job WHERE begun_ms >= ? AND begun_ms < ? ORDER BY no",
+            (from_ms, to_ms),
+        )
+        return [
+            OwnJob(work, due_ms, begun_ms, Decimal(cpu_s), machine) for work, due_ms, begun_ms, cpu_s, machine in rows
+        ]
 
     def count(self, counts: Iterable[GatewayCount]) -> None:
         """Takes down gateways' counts; the first of each only as where the next one begins. Raises RecordsBusy."""

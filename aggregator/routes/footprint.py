@@ -42,6 +42,18 @@ class ShareAnswer(Answer):
     net_kg: str | None
 
 
+class WorkAnswer(Answer):
+    """Heavy work of one kind that could wait for cleaner hours: g CO2e of its busy cores, had it run when due, and as it ran. Decimals are text."""
+
+    work: str
+    times: int
+    waited: int
+    cpu_s: str
+    energy_kwh: str | None
+    g_when_due: str | None
+    g: str | None
+
+
 class FootprintAnswer(Answer):
     """kg CO2e of the program itself; `g_per_million`: g CO2e per 10^6 readings, on `hardware` and with `factors`. null: no figure, and `why`."""
 
@@ -65,6 +77,7 @@ class FootprintAnswer(Answer):
     g_per_million: str | None
     why: str
     facilities: list[ShareAnswer]
+    work: list[WorkAnswer]
 
 
 @router.get("")
@@ -89,10 +102,15 @@ def answer_of(found: OwnFootprint) -> FootprintAnswer:
     told: dict[str, Any] = {
         name: _text(getattr(found, name))
         for name in FootprintAnswer.model_fields
-        if name not in {"factors", "facilities"}
+        if name not in {"factors", "facilities", "work"}
     }
     return FootprintAnswer(
-        **told, factors=list(found.factors), facilities=[_share(share) for share in found.facilities]
+        **told,
+        factors=list(found.factors),
+        facilities=[_share(share) for share in found.facilities],
+        work=[
+            WorkAnswer(**{name: _text(getattr(one, name)) for name in WorkAnswer.model_fields}) for one in found.work
+        ],
     )
 
 

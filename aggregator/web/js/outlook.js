@@ -74,6 +74,8 @@ function showOwn(own) {
   put(byId("own-said"), known ? say("own_said", num(Number(own.g_per_million), 4), num(grams(own.own_kg), 3), num(own.readings, 0), num(Number(own.cpu_s), 0), with_) : say("own_no_figure", own?.why ?? ""));
   const rows = (own?.facilities ?? []).map((share) => [share.facility, num(share.readings, 0), num(grams(share.own_kg), 3), share.saved_kg == null ? say("own_none") : num(grams(share.saved_kg), 1), num(grams(share.net_kg), 1)]);
   fill("own", OWN, rows, say("no_value"));
+  const done = (own?.work ?? []).map((one) => say("own_work", one.work, num(one.times, 0), num(one.waited, 0), num(one.g == null ? null : Number(one.g), 4), num(one.g_when_due == null ? null : Number(one.g_when_due), 4)));
+  put(byId("own-work"), done.join(" "));
 }
 
 async function load() {

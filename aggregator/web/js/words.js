@@ -191,6 +191,7 @@ export const WORDS = {
     own_net: "Net saved, g CO2e",
     own_none: "none recorded",
     own_readings: "Readings",
+    own_work: "{0}: {1} times, {2} of them in a later, cleaner hour; {3} g CO2e as it ran, {4} g had it run when due.",
   },
   zh: {
     skip: "跳到内容",
@@ -383,6 +384,7 @@ export const WORDS = {
     own_net: "净减排 g CO2e",
     own_none: "无记录",
     own_readings: "读数",
+    own_work: "{0}：{1} 次，其中 {2} 次移至较清洁时段；实际 {3} g CO2e，若到期即运行则 {4} g。",
   },
 };
 
