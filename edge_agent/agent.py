@@ -16,6 +16,8 @@ from edge_agent.dead_band import DeadBands
 from edge_agent.drivers.driver import Gateway
 from edge_agent.edge_file import EdgeFile, Mqtt
 from edge_agent.forensics import Forensics
+from edge_agent.limits.loop import LimitLoop
+from edge_agent.limits.network import Network, network_of
 from edge_agent.publish import Publisher
 from edge_agent.result_post import ResultPost
 from edge_agent.seal import Batcher, boot_id
@@ -23,6 +25,7 @@ from edge_agent.spool import Limits, Spool
 from edge_agent.status import status_messages
 from edge_agent.timekeeping import Timekeeper, kernel_sync
 from wire.block import Block
+from wire.circuit import load as load_circuit
 from wire.clock import Clock
 from wire.keys import PublicKey, SigningKey
 from wire.messages import EdgeStatus, encode
@@ -77,6 +80,9 @@ class Agent:
             edge, clock, self._take_block, self._take_event, gateway=gateway, rejected=self._forensics.rejected
         )
         self._command_topic = edge_topic(edge.facility, edge.edge, "command")
+        self._schedule_topic = edge_topic(edge.facility, edge.edge, "schedule")
+        self._network = _network(edge)
+        self._limits: LimitLoop | None = None
         self._post = ResultPost(edge_topic(edge.facility, edge.edge, "result"))
         self._commanded = bool(edge.aggregator.command_key)
         self._control = Control(
@@ -95,12 +101,28 @@ class Agent:
             self._post.put,
             state,
             edge.aggregator.link_lost_s,
+            local=self._steered_here(),
         )
+        self._limits = self._limits_of(edge, state)
         self._factors_topic = edge_topic(edge.facility, edge.edge, "factors")
         self._carbon = self._carbon_of(edge, state) if self._commanded else None
         self._changed = asyncio.Event()
         self._publisher.on_change = self._changed.set
         self._unsynced: list[tuple[str, int]] = []
+
+    def _steered_here(self) -> set[tuple[str, str]]:
+        lines = () if self._network is None else self._network.lines
+        return {(line.asset.device, line.asset.point) for line in lines}
+
+    def _limits_of(self, edge: EdgeFile, state: Path) -> LimitLoop | None:
+        if self._network is None:
+            return None
+        key = PublicKey.from_text(edge.aggregator.command_key, light=True) if self._commanded else None
+        loop = LimitLoop(
+            self._network, self._clock, self._control.follow, self._take_event, self._post.put, state, key, self._schedule_topic
+        )  # fmt: skip
+        loop.link(False)
+        return loop
 
     def _carbon_of(self, edge: EdgeFile, state: Path) -> "Carbon":
         from edge_agent.carbon import Carbon  # an agent that takes no packs does without
@@ -123,12 +145,16 @@ class Agent:
         self._forensics.look(block)
         if self._carbon is not None:
             self._carbon.look(block)
+        if self._limits is not None:
+            self._limits.look(block)
         worth = self._dead_bands.worth_telling(block)
         if worth is not None:
             self._batcher.add_block(worth)
 
     def _take_event(self, event: Event) -> None:
         self._batcher.add_event(event)
+        if self._limits is not None:
+            self._limits.heard(event)
         self._changed.set()
 
     async def run(self, stop: asyncio.Event, drain_s: float = DRAIN_S) -> None:
@@ -150,6 +176,7 @@ class Agent:
             subscriptions=[
                 *self._publisher.subscriptions(),
                 *([self._command_topic, self._factors_topic] if self._commanded else []),
+                *([self._schedule_topic] if self._commanded and self._limits is not None else []),
             ],
             will=self._will(),
             on_message=message,
@@ -167,7 +194,12 @@ class Agent:
                     tasks.create_task(self._control.run(), name="control"),
                     tasks.create_task(self._post.run(session), name="answers to commands"),
                 ]
+                limits = None
+                if self._limits is not None:
+                    limits = tasks.create_task(self._limits.run(), name="limits")
                 await stop.wait()
+                if limits is not None:
+                    limits.cancel()
                 await self._control.close(RELEASE_S)
                 self._collection.stop()
                 deadline_s = loop.time() + drain_s
@@ -192,12 +224,21 @@ class Agent:
         if topic == self._factors_topic and self._carbon is not None:
             self._carbon.message(payload)
             return
+        if topic == self._schedule_topic and self._limits is not None:
+            if not retained:
+                self._limits.schedule(payload)
+            return
         self._publisher.message(topic, payload)
-        self._control.link(self._publisher.online)
+        self._linked(self._publisher.online)
 
     def _lost(self, reason: str) -> None:
         self._publisher.lost_connection(reason)
-        self._control.link(False)
+        self._linked(False)
+
+    def _linked(self, up: bool) -> None:
+        self._control.link(up)
+        if self._limits is not None:
+            self._limits.link(up)
 
     async def _flush_until(self, ended: asyncio.Event) -> None:
         """Seals and syncs once a period, and once more at the end. Not cancelled: a sync may be under way in its thread."""
@@ -281,6 +322,7 @@ class Agent:
                 "foreign_store": self._publisher.foreign_store,
                 **self._control.figures(),
                 **({} if self._carbon is None else self._carbon.figures()),
+                **({} if self._limits is None else self._limits.figures()),
             },
         )
         facility, edge = self._edge.facility, self._edge.edge
@@ -303,6 +345,11 @@ class Agent:
             store=self._spool.store,
         )
         return Message(topic, encode(gone), retain=True)
+
+
+def _network(edge: EdgeFile) -> Network | None:
+    """The part of the circuit that this edge keeps; None where its file names none."""
+    return network_of(load_circuit(Path(edge.control.circuit)), edge.edge) if edge.control.circuit else None
 
 
 def _locked(directory: Path) -> IO[bytes]:

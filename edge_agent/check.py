@@ -10,6 +10,8 @@ from edge_agent.allow import Allowed
 from edge_agent.drivers.declared import Bus, Device, SerialBus
 from edge_agent.drivers.table import declared
 from edge_agent.edge_file import EdgeFile, EdgeFileFaults, Fault, load
+from edge_agent.limits import fit
+from wire.circuit import load as load_circuit
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Check:
 
     faults: tuple[Fault, ...]
     buses: tuple[BusPlanned, ...]
+    circuit: tuple[str, ...] = ()  # what this edge keeps and steers, a line each
 
     @property
     def overloaded(self) -> tuple[BusPlanned, ...]:
@@ -56,7 +59,12 @@ def check(path: str | Path) -> Check:
         edge = load(path)
     except EdgeFileFaults as faults:
         return Check(tuple(faults.faults), ())
-    return Check((), planned(edge))
+    return Check((), planned(edge), circuit_lines(edge))
+
+
+def circuit_lines(edge: EdgeFile) -> tuple[str, ...]:
+    """The branches, assets, shares and legal limits of a sound edge file's circuit."""
+    return tuple(fit.lines(load_circuit(Path(edge.control.circuit)), edge.edge)) if edge.control.circuit else ()
 
 
 def planned(edge: EdgeFile) -> tuple[BusPlanned, ...]:
@@ -83,13 +91,17 @@ def run_check(path: str | Path, as_json: bool, out: TextIO) -> int:
     outcome = check(path)
     if as_json:
         faults = [asdict(fault) for fault in outcome.faults]
-        out.write(json.dumps({"faults": faults, "buses": [asdict(bus) for bus in outcome.buses]}) + "\n")
+        out.write(
+            json.dumps({"faults": faults, "buses": [asdict(bus) for bus in outcome.buses], "circuit": outcome.circuit})
+            + "\n"
+        )
     elif outcome.faults:
         for fault in outcome.faults:
             out.write(f"{fault}\n")
     else:
         for bus in outcome.buses:
             _print_bus(bus, out)
+        out.writelines(f"{line}\n" for line in outcome.circuit)
     if outcome.faults:
         return 2
     return 1 if outcome.overloaded else 0

@@ -13,13 +13,14 @@ thing when it starts and finds that an earlier run has left something.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
 from edge_agent import control_state
 from edge_agent.allow import Allowed
 from edge_agent.control_state import ControlState, Held
+from edge_agent.hold import Hold
 from edge_agent.set_point_record import Record
 from edge_agent.steer import RETRY_FIRST_S, Planned, Steered, Write
 from wire.clock import Clock
@@ -34,6 +35,7 @@ AHEAD_MS: Final = 60_000  # how far an issuer's clock may run before ours
 PLANNED_MOST: Final = 2_000  # set-points that wait, over all points
 FORGED_EVERY_S: Final = 60.0  # one event for all forged commands of this time
 _RESTARTED: Final = "the agent started anew"
+_LIMITS: Final = "limits"  # who holds a point that no command may touch
 
 
 class Control:
@@ -41,6 +43,7 @@ class Control:
 
     `write` is the collection's; `event` takes audit events; `answer` takes results that shall go up. Without a `key` no command is taken.
     `state` is a directory for what must survive a restart; `link_lost_s` is real seconds, and so is `retry_s`, the first pause after a write that failed.
+    `local` are points that this gateway's own limits steer, with `follow`: no command reaches them, and they outlast the link upwards.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Control:
         state: Path | None = None,
         link_lost_s: float = LINK_LOST_S,
         retry_s: float = RETRY_FIRST_S,
+        local: Collection[tuple[str, str]] = (),
     ) -> None:
         """Raises OSError where `state` cannot be read."""
         self._key, self._topic, self._clock, self._write = key, topic, clock, write
@@ -64,11 +68,21 @@ class Control:
         self._counters = kept.counters
         self._held = {(held.device, held.point): held for held in kept.held}
         self._record.restore(kept.answers, kept.held, _RESTARTED)
-        self._points = {(entry.device, entry.point): self._steered(entry) for entry in allowed}
+        allowed = list(allowed)
+        self._local = {
+            (entry.device, entry.point): self._hold_of(entry)
+            for entry in allowed
+            if (entry.device, entry.point) in local
+        }
+        self._points = {
+            place: self._steered(entry)
+            for entry in allowed
+            if (place := (entry.device, entry.point)) not in self._local
+        }
         self._former = [
             self._steered(Allowed(*place, "", 0.0, 0.0, "none", held.safe), former=True)
             for place, held in self._held.items()
-            if place not in self._points
+            if place not in self._points and place not in self._local
         ]
         self._beginning: set[asyncio.Task[None]] = set()
         self._promised = 0  # set-points of commands whose counter is on its way to the disk
@@ -94,7 +108,26 @@ class Control:
 
         return Steered(allowed, self._write, tell, hold, self._clock.speed, former=former, retry_s=self._retry_s)
 
+    def _hold_of(self, allowed: Allowed) -> Hold:
+        place = (allowed.device, allowed.point)
+
+        async def durable(held: bool) -> None:
+            if held:
+                self._held[place] = Held(*place, allowed.safe, _LIMITS, 0)
+            else:
+                self._held.pop(place, None)
+            await self._save()
+
+        return Hold(
+            allowed, self._write, durable, lambda why: self._record.local(*place, why), self._clock.speed, self._retry_s
+        )
+
     # --- from outside, in the event loop
+
+    def follow(self, device: str, point: str, value: float) -> None:
+        """A point of `local` shall have this value; said again every few seconds, or it is let go of. Raises KeyError for any other."""
+        if not self._closing:
+            self._local[device, point].follow(value)
 
     def message(self, payload: bytes, *, retained: bool = False) -> None:
         """A command has come. Whatever it is, it is judged here and now; its writes follow."""
@@ -145,6 +178,10 @@ class Control:
                 if held is not None:
                     steered.held_by_an_earlier_run(held.command, held.index, _RESTARTED)
                 tasks.create_task(steered.run(), name=f"steer {'.'.join(place)}")
+            for place, hold in self._local.items():
+                if place in self._held:
+                    hold.left_behind()
+                tasks.create_task(hold.run(), name=f"hold {'.'.join(place)}")
             tasks.create_task(self._watch_link(), name="link watch")
 
     async def close(self, timeout_s: float, reason: str = "the agent stops") -> bool:
@@ -156,8 +193,12 @@ class Control:
                     await asyncio.wait(self._beginning)
                 for steered in self._points.values():
                     steered.take_back(reason)
+                for hold in self._local.values():
+                    hold.let_go()
                 for steered in self._points.values():
                     await steered.idle.wait()
+                for hold in self._local.values():
+                    await hold.idle.wait()
         except TimeoutError:
             log.error("points not released points=%s", [".".join(place) for place in self._held])
         await self._save()
@@ -167,7 +208,7 @@ class Control:
         """For the status: which key is obeyed, what is allowed and held, how many forgeries have come."""
         return {
             "command_key": "" if self._key is None else self._key.fingerprint,
-            "points_allowed": len(self._points),
+            "points_allowed": len(self._points) + len(self._local),
             "points_held": len(self._held),
             "commands_forged": self.forged_total,
         }
@@ -194,6 +235,8 @@ class Control:
     def _fault(self, wanted: SetPoint, firm: bool) -> str:
         """Why a set-point is refused; empty where it is allowed."""
         steered = self._points.get((wanted.device, wanted.point))
+        if (wanted.device, wanted.point) in self._local:
+            return f"{wanted.device}.{wanted.point}: steered by the limits of this edge; ask by a schedule, such as an override"
         if steered is None:
             return f"{wanted.device}.{wanted.point}: not in the allow-list of this edge"
         allowed, value = steered.allowed, wanted.value

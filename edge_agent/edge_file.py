@@ -15,8 +15,11 @@ from msgspec import Meta
 from edge_agent import allow, meter
 from edge_agent.drivers.declared import Bus, Declared, Device, Id, Port, Text
 from edge_agent.drivers.table import PROTOCOLS, declared
+from edge_agent.limits import fit
 from edge_agent.meter import ModelFault
 from edge_agent.toml_structs import Checker, EdgeFileFaults, Fault, UnknownKind, parse
+from wire.circuit import CircuitFaults
+from wire.circuit import load as load_circuit
 from wire.keys import KeyUnusable, PublicKey
 from wire.quantities import QUANTITIES, Kind
 
@@ -88,6 +91,12 @@ class ReportByException(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     longest_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
 
 
+class ControlSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The circuit whose limits this edge keeps (see `wire.circuit`). Empty: none."""
+
+    circuit: str = ""
+
+
 class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. File names in it are absolute once loaded: relative ones counted from the edge file's directory."""
 
@@ -101,6 +110,7 @@ class EdgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock: ClockSettings = ClockSettings()
     aggregator: AggregatorPin = AggregatorPin()
     report_by_exception: ReportByException = ReportByException()
+    control: ControlSettings = ControlSettings()
 
     def dead_bands(self) -> dict[str, dict[str, float]]:
         """Per device the half-widths that hold for it."""
@@ -119,9 +129,34 @@ def load(path: str | Path) -> EdgeFile:
     for key, expected, seen in _between_keys(edge):
         if not any(key == first or key.startswith((f"{first}.", f"{first}[")) for first in found):
             faults.append(Fault(str(path), key, expected, seen))
+    if not faults and edge.control.circuit:
+        faults.extend(circuit_faults(edge))
     if faults:
         raise EdgeFileFaults(faults)
     return edge
+
+
+def circuit_faults(edge: EdgeFile) -> Iterator[Fault]:
+    """What is wrong with the circuit that a sound edge file names, by itself and with this edge."""
+    name = edge.control.circuit
+    try:
+        circuit = load_circuit(Path(name))
+    except CircuitFaults as error:
+        yield from (Fault(name, key, expected, seen) for key, expected, seen in error.faults)
+        return
+    for key, expected, seen in fit.faults(circuit, edge.facility, edge.edge, reached(edge)):
+        yield Fault(name, key, expected, seen)
+
+
+def reached(edge: EdgeFile) -> dict[str, fit.Reached]:
+    """Each device of a sound edge file with its bus and what may be written."""
+    found = {}
+    for bus in edge.bus:
+        for device in bus.device:
+            model = meter.load(device.model)
+            wears = bus.protocol == "ocpp" and not getattr(model, "ram_profiles", False)
+            found[device.name] = fit.Reached(device, bus, allow.allowed(device, model), wears)
+    return found
 
 
 def _kind_of(kind: type[msgspec.Struct], tree: dict[str, Any]) -> type[msgspec.Struct]:
@@ -299,4 +334,5 @@ def _with_absolute_names(edge: EdgeFile, directory: Path) -> EdgeFile:
         bus=[bus(member) for member in edge.bus] if edge.bus else edge.bus,
         spool=moved(edge.spool, "directory"),
         signing=None if edge.signing is None else moved(edge.signing, "key"),
+        control=moved(edge.control, "circuit"),
     )

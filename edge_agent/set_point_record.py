@@ -112,6 +112,20 @@ class Record:
         if state is not State.ACCEPTED:
             self._audit(planned.command, planned.index, *place, state.value, outcome)
 
+    def local(self, device: str, point: str, reason: str) -> None:
+        """A point that this gateway steers by itself cannot be written, or can again (no reason)."""
+        at_ms, state = self._clock(), "not_delivered" if reason else "delivered"
+        log.log(
+            logging.WARNING if reason else logging.INFO,
+            "held point %s device=%s point=%s reason=%s",
+            state,
+            device,
+            point,
+            reason,
+        )
+        body: dict[str, Json] = {"state": state, "reason": reason[:MAX_REASON], "point": point}
+        self._event(Event(f"{KIND}-limits-{device}-{point}-{at_ms}-{state}", at_ms, device, KIND, body))
+
     def forged(self, count: int, reason: str) -> None:
         """So many commands have come that the pinned key has not signed."""
         at_ms = self._clock()

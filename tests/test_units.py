@@ -47,6 +47,7 @@ WITHOUT_UNIT = {
     "height": "of a drawing: its unit is the drawing's own",
     "tick": "of a chart's axis: its unit is the axis's",
     "speed": "simulated seconds per real second",
+    "bound": "of a channel of a branch: A, kVA or kW, as the channel is counted",
     "amount": "of a promise that is not kept: its unit stands beside it",
 }
 

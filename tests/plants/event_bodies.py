@@ -148,6 +148,20 @@ BODIES: Final[dict[str, tuple[dict[str, Check], dict[str, Check]]]] = {
             "count": whole,
         },
     ),
+    "control_state": (
+        {
+            "of": one_of("edge", "branch", "limit_source", "asset"),
+            "name": text,
+            "state": one_of("plan", "local", "kept", "safe", "stated", "fail_safe", "steered", "lost"),
+            "before": text,
+            "reason": text,
+        },
+        {},
+    ),
+    "schedule": (
+        {"state": one_of("taken", "refused", "forged"), "reason": text},
+        {"id": text, "issuer": text, "number": whole},
+    ),
     "device_lost": ({"reason": text, "error": text}, {}),
     "device_back": ({"away_s": number}, {}),
     "device_clock": (

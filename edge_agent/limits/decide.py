@@ -1,0 +1,395 @@
+"""One round: from what is wanted, drawn and ordered to the orders that keep every branch. Pure: it reads the state and changes nothing of it (`carry_out` does).
+
+```
+channel of a branch with everything as ordered = meter - what its assets draw + what they are ordered
+  draw: as ordered once a response time has passed, but for a charger that takes less; before that as measured: an order that is not yet seen counts once
+1  down to what is wanted at once, up by at most 5 %/s after 10 s of calm     (a charger in steps of 1 A, never between 0 and its least)
+2  over 98 % less noise: no raise, then what nobody uses, batteries off charging, chargers to their least, batteries discharge, chargers off
+3  batteries carry what the meter still shows above it until the others have followed
+```
+Among chargers the one that can wait longest gives way first and comes back last. What is ordered counts in full, drawn or not: a vehicle may take it up at any time.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from edge_agent.limits.bounds import TINY, Bound, excess, step_kw
+from edge_agent.limits.network import POWER, Line, Network
+from edge_agent.limits.state import AssetState, State
+
+MARGIN_RATIO: Final = 0.98
+DEAD_BAND_RATIO: Final = 0.01
+RAISE_RATIO_PER_S: Final = 0.05
+CALM_MS: Final = 10_000
+OFF_MS: Final = 300_000
+PAUSES_MOST: Final = 6
+IDLE_MS: Final = 60_000  # so long much less than ordered, and others may have it
+IDLE_A: Final = 2.0  # what is left to it above what it takes
+
+
+@dataclass(slots=True)
+class Decision:
+    """`orders`: (line, kW) of each that changes. `cut`: kept branches for which something gave way; `over`: those where nothing more could, by how much of the bound."""
+
+    orders: list[tuple[int, float]] = field(default_factory=list)
+    cut: list[int] = field(default_factory=list)
+    over: dict[int, float] = field(default_factory=dict)
+    short: bool = False
+
+
+def decide(network: Network, bounds: Sequence[Sequence[Bound]], state: State, now_ms: int) -> Decision:
+    """The orders of this round. `bounds`: per kept branch those of its description; those of the moment are in the state."""
+    return _Round(network, bounds, state, now_ms).decided()
+
+
+def carry_out(network: Network, state: State, decision: Decision, now_ms: int) -> None:
+    """The state after a decision whose orders have been given."""
+    for index, order_kw in decision.orders:
+        asset, line = state.assets[index], network.lines[index]
+        before_kw = asset.order_kw
+        if line.asset.kind == "charger" and order_kw == 0 and before_kw is not None and before_kw > 0:
+            asset.off_ms = now_ms
+            asset.pauses += 1
+        asset.order_kw, asset.ordered_ms = order_kw, now_ms
+    for place in decision.cut:
+        state.branches[place].over_ms = now_ms
+    state.short = decision.short
+
+
+def believed_kw(line: Line, asset: AssetState, now_ms: int) -> float:
+    """What an asset draws as far as its branch's meter is concerned."""
+    order_kw, drawn_kw = asset.order_kw, asset.drawn_kw
+    if drawn_kw is None:
+        return order_kw or 0.0
+    if order_kw is None or not asset.online or now_ms < asset.ordered_ms + line.response_ms:
+        return drawn_kw
+    kind = line.asset.kind
+    if kind == "pv":
+        return max(drawn_kw, order_kw)  # what it gives beyond its cap is not its order's doing
+    if kind == "battery" or order_kw < 0:
+        return order_kw
+    return min(max(drawn_kw, 0.0), order_kw)
+
+
+class _Round:
+    """One round's working. `x` is what each line shall have, `drawn` what it is believed to draw."""
+
+    def __init__(self, network: Network, bounds: Sequence[Sequence[Bound]], state: State, now_ms: int) -> None:
+        self.network, self.state, self.now_ms = network, state, now_ms
+        self.lines, self.assets = network.lines, state.assets
+        pairs = list(zip(self.lines, self.assets, strict=True))
+        self.drawn = [believed_kw(line, asset, now_ms) for line, asset in pairs]
+        self.before = [
+            drawn if asset.order_kw is None else asset.order_kw
+            for asset, drawn in zip(self.assets, self.drawn, strict=True)
+        ]
+        self.x = [self._proposed(index) for index in range(len(self.lines))]
+        self.live = [
+            place for place, kept in enumerate(network.kept) if not state.branches[place].lost or not kept.branch.meter
+        ]
+        self.bounds = [
+            (*bounds[place], *_momentary(state.branches[place].import_kw, state.branches[place].export_kw))
+            for place in range(len(network.kept))
+        ]
+        self.ratio = [MARGIN_RATIO - branch.noise_ratio for branch in state.branches]
+        self.cut: set[int] = set()
+        self.short = False
+
+    def decided(self) -> Decision:
+        self.upper = {place: self._channels(place, self._upper) for place in self.live}
+        self.lower = {place: self._channels(place, self._lower) for place in self.live}
+        if any(self._is_over(place, self.ratio[place] - DEAD_BAND_RATIO) for place in self.live):
+            self._no_raises()
+            for place in self.live:
+                self._relieve(place)
+        self._trim()
+        decision = Decision(cut=sorted(self.cut), short=self.short)
+        for index, x in enumerate(self.x):
+            order_kw = self._rounded(index, x)
+            if self._is_news(index, order_kw):
+                decision.orders.append((index, order_kw))
+        for place in self.live:
+            over = max(
+                (self._excess(place, bound, 1.0) / max(bound.bound, 1.0) for bound in self.bounds[place]), default=0.0
+            )
+            if over > TINY:
+                decision.over[place] = over
+        return decision
+
+    # --- what is wanted
+
+    def _proposed(self, index: int) -> float:
+        """What a line would have if nothing stood against it: down at once, up slowly."""
+        line, asset, before = self.lines[index], self.assets[index], self.before[index]
+        if not asset.online:
+            return self._lost(index)
+        low, high = self._reach(index)
+        wanted = min(max(asset.target_kw, low), high)
+        if asset.at_once or (wanted <= before and line.asset.kind != "pv"):
+            return wanted
+        if line.asset.kind == "pv":
+            return wanted if wanted >= before else max(wanted, before - self._most_kw(index))
+        if self.state.short and 0 < asset.idle_ms <= self.now_ms - IDLE_MS:
+            wanted = min(wanted, max(before, line.least_kw))
+        raised = min(wanted, before + self._most_kw(index))
+        if 0 < raised < line.least_kw:
+            raised = line.least_kw if wanted >= line.least_kw and self._most_kw(index) > 0 else 0.0
+        return max(raised, min(before, wanted))
+
+    def _most_kw(self, index: int) -> float:
+        """By how much a line may be raised now."""
+        line, asset, now_ms = self.lines[index], self.assets[index], self.now_ms
+        if any(now_ms - self.state.branches[place].over_ms < CALM_MS for place in line.branches):
+            return 0.0
+        since_s = (now_ms - asset.ordered_ms) / 1000
+        if since_s < line.raise_every_s - 0.05:
+            return 0.0
+        if line.least_kw and self.before[index] == 0 and not self._may_wake(asset):
+            return 0.0
+        return RAISE_RATIO_PER_S * line.rated_kw * max(line.raise_every_s, 1.0)
+
+    def _may_wake(self, asset: AssetState) -> bool:
+        return self.now_ms - asset.off_ms >= OFF_MS and asset.pauses <= PAUSES_MOST
+
+    def _reach(self, index: int) -> tuple[float, float]:
+        """Between which powers a line can be ordered: what it does not follow is not asked for again."""
+        line, asset = self.lines[index], self.assets[index]
+        low, high, order, drawn = asset.low_kw, asset.high_kw, asset.order_kw, asset.drawn_kw
+        if line.asset.kind == "battery" and order is not None and drawn is not None:
+            seen_ms = asset.ordered_ms + line.response_ms
+            slack_kw = 0.05 * line.rated_kw
+            if asset.drawn_ms >= seen_ms and abs(drawn) < abs(order) - slack_kw:
+                if order < 0:
+                    low = max(low, min(drawn, 0.0) - slack_kw)
+                else:
+                    high = min(high, max(drawn, 0.0) + slack_kw)
+        return low, high
+
+    def _lost(self, index: int) -> float:
+        """What must be kept free for a line that cannot be reached."""
+        drawn = self.drawn[index]
+        return max(drawn, self.assets[index].reserve_kw) if self.lines[index].asset.kind == "charger" else drawn
+
+    # --- what flows then
+
+    def _upper(self, index: int) -> float:
+        """The most that a line draws with its order."""
+        return max(self.drawn[index], self.x[index]) if self.lines[index].asset.kind == "pv" else self.x[index]
+
+    def _lower(self, index: int) -> float:
+        """The least that a line draws with its order."""
+        x, drawn = self.x[index], self.drawn[index]
+        kind = self.lines[index].asset.kind
+        if kind == "pv":
+            return max(drawn, x)
+        return min(max(drawn, 0.0), x) if kind != "battery" and x > 0 else x
+
+    def _channels(self, place: int, of: Callable[[int], float]) -> list[complex]:
+        kept, branch = self.network.kept[place], self.state.branches[place]
+        metered = bool(kept.branch.meter)
+        sums = list(branch.channels or (0j, 0j, 0j, 0j, 0j))
+        for index in kept.members:
+            change = of(index) - (self.drawn[index] if metered else 0.0)
+            if change:
+                for channel, per_kw in enumerate(kept.per_kw[index]):
+                    sums[channel] += change * per_kw
+        return sums
+
+    def _seen_by(self, bound: Bound, place: int) -> Sequence[complex]:
+        """Against what a bound is held: an import at its most, an export at its least."""
+        if bound.kind == "export":
+            return self.lower[place]
+        upper, lower = self.upper[place], self.lower[place]
+        return lower if bound.kind == "norm" and abs(lower[bound.channel]) > abs(upper[bound.channel]) else upper
+
+    def _excess(self, place: int, bound: Bound, bound_ratio: float) -> float:
+        return excess(bound, self._seen_by(bound, place), bound_ratio)
+
+    def _is_over(self, place: int, bound_ratio: float) -> bool:
+        return any(self._excess(place, bound, bound_ratio) > TINY for bound in self.bounds[place])
+
+    def _move(self, index: int, to_kw: float) -> None:
+        """Give a line another order, and work out anew what flows."""
+        upper, lower = self._upper(index), self._lower(index)
+        self.x[index] = to_kw
+        more, less = self._upper(index) - upper, self._lower(index) - lower
+        for place in self.lines[index].branches:
+            if place in self.upper:
+                for channel, per_kw in enumerate(self.network.kept[place].per_kw[index]):
+                    self.upper[place][channel] += more * per_kw
+                    self.lower[place][channel] += less * per_kw
+
+    # --- giving way
+
+    def _no_raises(self) -> None:
+        """Takes back raises for which there is no room, with a dead-band to spare, least urgent first.
+
+        Room is what others have been seen to give up, and a battery that helps out comes back to 0 before anybody is raised.
+        """
+        raised = [index for index in range(len(self.x)) if self._is_raise(index)]
+        helping = [
+            (index, min(self.assets[index].target_kw, 0.0) - self.x[index])
+            for index, line in enumerate(self.lines)
+            if line.asset.kind == "battery" and self.assets[index].online
+        ]
+        helping = [(index, back_kw) for index, back_kw in helping if back_kw > TINY]
+        helping += self._not_seen_yet()
+        for index, back_kw in helping:
+            self._shift(index, back_kw)
+        self._take_back([index for index in raised if self.lines[index].asset.kind != "battery"])
+        for index, back_kw in helping:
+            self._shift(index, -back_kw)
+        self._take_back(raised)
+
+    def _take_back(self, raised: list[int]) -> None:
+        raised = sorted(raised, key=self._waits_longest)
+        for place in self.live:
+            ratio = self.ratio[place] - DEAD_BAND_RATIO
+            for bound in self.bounds[place]:
+                for index in raised:
+                    towards = -1 if self.x[index] > self.before[index] else 1
+                    if self._give_way(place, bound, index, towards, self.before[index], ratio):
+                        self.short = True
+
+    def _shift(self, index: int, change_kw: float) -> None:
+        """Reckon a line so much higher without another order."""
+        for place in self.lines[index].branches:
+            if place in self.upper:
+                for channel, per_kw in enumerate(self.network.kept[place].per_kw[index]):
+                    self.upper[place][channel] += change_kw * per_kw
+
+    def _is_raise(self, index: int) -> bool:
+        before, x = self.before[index], self.x[index]
+        return x < before - TINY if self.lines[index].asset.kind == "pv" else x > before + TINY
+
+    def _relieve(self, place: int) -> None:
+        ratio = self.ratio[place]
+        for bound in self.bounds[place]:
+            if self._excess(place, bound, ratio) <= TINY:
+                continue
+            exporting = self._seen_by(bound, place)[POWER].real < 0
+            ways = ((1, self._up()), (-1, self._down())) if exporting else ((-1, self._down()), (1, self._up()))
+            for towards, steps in ways if bound.kind == "unbalance" or bound.channel != POWER else ways[:1]:
+                for index, to_kw in steps:
+                    if self._excess(place, bound, ratio) <= TINY:
+                        break
+                    if self._give_way(place, bound, index, towards, to_kw, ratio):
+                        self.cut.add(place)
+
+    def _give_way(self, place: int, bound: Bound, index: int, towards: int, to_kw: float, bound_ratio: float) -> bool:
+        """Moves a line towards `to_kw` as far as the bound needs; False where it does not help or need not."""
+        if place not in self.lines[index].branches:
+            return False
+        x = self.x[index]
+        room_kw = (to_kw - x) * towards
+        if room_kw <= TINY:
+            return False
+        per_kw = self.network.kept[place].per_kw[index]
+        need_kw = step_kw(bound, self._seen_by(bound, place), per_kw, towards, bound_ratio)
+        if not 0 < need_kw < math.inf:
+            return False
+        line = self.lines[index]
+        moved = x + towards * min(need_kw, room_kw)
+        if line.step_kw and x > 0:
+            moved = math.floor(moved / line.step_kw + 1e-6) * line.step_kw
+            if moved < line.least_kw - TINY:
+                moved = line.least_kw if to_kw >= line.least_kw - TINY else max(to_kw, 0.0)
+        self._move(index, moved)
+        return True
+
+    def _down(self) -> list[tuple[int, float]]:
+        """Who goes down to what, in their order."""
+        steps: list[tuple[int, float]] = []
+        reachable = [index for index in range(len(self.lines)) if self.assets[index].online]
+        sinks = [index for index in reachable if self.lines[index].asset.kind in ("charger", "load")]
+        batteries = [index for index in reachable if self.lines[index].asset.kind == "battery"]
+        waiting = sorted(sinks, key=self._waits_longest)
+        for index in waiting:
+            line = self.lines[index]
+            spare = max(self.drawn[index], 0.0) + IDLE_A * line.step_kw
+            steps.append((index, max(spare, line.least_kw)))
+        steps += [(index, 0.0) for index in batteries if self.x[index] > 0]
+        steps += [(index, self.lines[index].least_kw) for index in waiting]
+        steps += [(index, min(self._reach(index)[0], 0.0)) for index in batteries]
+        steps += [(index, 0.0) for index in sorted(waiting, key=self._is_paused_out)]
+        return steps
+
+    def _up(self) -> list[tuple[int, float]]:
+        """Who gives back less, takes more, or generates less, in their order."""
+        steps: list[tuple[int, float]] = []
+        reachable = [index for index in range(len(self.lines)) if self.assets[index].online]
+        for kind in ("charger", "battery"):
+            steps += [(index, 0.0) for index in reachable if self.lines[index].asset.kind == kind and self.x[index] < 0]
+        steps += [
+            (index, max(self._reach(index)[1], 0.0)) for index in reachable if self.lines[index].asset.kind == "battery"
+        ]
+        steps += [(index, 0.0) for index in reachable if self.lines[index].asset.kind == "pv"]
+        return steps
+
+    def _waits_longest(self, index: int) -> tuple[float, str]:
+        return -self.assets[index].laxity_h, self.lines[index].asset.name
+
+    def _is_paused_out(self, index: int) -> bool:
+        return self.assets[index].pauses >= PAUSES_MOST
+
+    def _trim(self) -> None:
+        """Batteries carry at once what slower lines have been told to give up and still draw."""
+        slow = self._not_seen_yet()
+        batteries = [
+            index
+            for index, line in enumerate(self.lines)
+            if line.asset.kind == "battery" and self.assets[index].online and not self.assets[index].at_once
+        ]
+        if not slow or not batteries:
+            return
+        for index, more_kw in slow:
+            self._shift(index, more_kw)
+        for place in self.live:
+            for bound in self.bounds[place]:
+                if bound.kind == "import" or bound.kind == "norm":
+                    for index in batteries:
+                        if self._give_way(place, bound, index, -1, min(self._reach(index)[0], 0.0), self.ratio[place]):
+                            self.cut.add(place)
+        for index, more_kw in slow:
+            self._shift(index, -more_kw)
+
+    def _not_seen_yet(self) -> list[tuple[int, float]]:
+        """Lines that still draw more than they are to have, and by how much."""
+        return [
+            (index, self.drawn[index] - self.x[index])
+            for index, line in enumerate(self.lines)
+            if line.asset.kind in ("charger", "load") and self.drawn[index] > self.x[index] + TINY
+        ]
+
+    # --- what is told
+
+    def _rounded(self, index: int, kw: float) -> float:
+        line = self.lines[index]
+        if line.step_kw and kw > 0:
+            whole = math.floor(kw / line.step_kw + 1e-6) * line.step_kw
+            kw = whole if whole >= line.least_kw - TINY else (line.least_kw if kw >= line.least_kw - TINY else 0.0)
+        return round(kw, 4) + 0.0
+
+    def _is_news(self, index: int, order_kw: float) -> bool:
+        line, asset = self.lines[index], self.assets[index]
+        if not asset.online:
+            return False
+        if asset.order_kw is None:
+            return True
+        change_kw = abs(order_kw - asset.order_kw)
+        if change_kw <= TINY:
+            return False
+        dead_kw = DEAD_BAND_RATIO * line.rated_kw
+        forced = any(place in self.cut for place in line.branches)
+        return change_kw > dead_kw or order_kw == 0 or forced
+
+
+def _momentary(import_kw: float | None, export_kw: float | None) -> tuple[Bound, ...]:
+    found = []
+    if import_kw is not None:
+        found.append(Bound("import", POWER, import_kw))
+    if export_kw is not None:
+        found.append(Bound("export", POWER, export_kw))
+    return tuple(found)
