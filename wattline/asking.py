@@ -20,6 +20,19 @@ def ask(
     csv: bytes | None = None,
 ) -> Any:
     """The answer's JSON: a GET, or a POST where there is a body or a CSV file. Raises ValueError for a bad address, OSError."""
+    return json.loads(fetch(url, path, environment, query=query, body=body, csv=csv))
+
+
+def fetch(
+    url: str,
+    path: str,
+    environment: Mapping[str, str],
+    *,
+    query: Mapping[str, str] | None = None,
+    body: Mapping[str, Any] | None = None,
+    csv: bytes | None = None,
+) -> bytes:
+    """The answer's bytes; else like `ask`."""
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
         raise ValueError(f"--url: expected http://HOST:PORT or https://, got {url!r}")
     token = environment.get("WATTLINE_TOKEN", "")
@@ -31,7 +44,8 @@ def ask(
     request = urllib.request.Request(address, data=sent, headers=headers)  # noqa: S310 the scheme is checked
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-            return json.load(answer)
+            raw: bytes = answer.read()
+            return raw
     except urllib.error.HTTPError as error:
         raise OSError(f"{url} answered {error.code}: {error.read().decode(errors='replace')[:500]}") from error
     except urllib.error.URLError as error:

@@ -217,6 +217,13 @@ WORDS: Final = (
         "response",
     ),
     Word(
+        "event",
+        "demand-response events and overrides of a running aggregator: ask, answer, watch, prove",
+        "wattline event ask --url http://127.0.0.1:8080 --facility works --from 2026-06-17T14:00+08:00 --to 2026-06-17T16:00+08:00 --target-kw 250",
+        "event_options",
+        "event",
+    ),
+    Word(
         "certs",
         "a private authority: certificates and keys for broker, aggregator and edges",
         "",

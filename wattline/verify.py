@@ -1,4 +1,4 @@
-"""`wattline verify`: the verdict on an evidence bundle or a report, for people and for programs. The checking is `aggregator.audit.verification` and `aggregator.reports.checking`."""
+"""`wattline verify`: the verdict on an evidence bundle, a report or a demand-response event, for people and for programs. The checking is `aggregator.audit.verification` and `aggregator.reports.checking`."""
 
 import argparse
 import dataclasses
@@ -16,6 +16,7 @@ from wattline.plurals import counted
 from wire.keys import KeyUnusable, PublicKey
 
 _SHOWN: Final = 20  # faults
+_EVENT_MARKS: Final = (b"wattline event bundle 1\n", b"commitment.json")  # one is there whichever byte was changed
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,6 +29,11 @@ def run(options: argparse.Namespace) -> int:
     except (KeyUnusable, OSError) as error:
         print(f"wattline verify: {told(error)}", file=sys.stderr)
         return 2
+    if any(mark in raw for mark in _EVENT_MARKS):
+        from aggregator.flexibility.events.checking import check as check_event  # what works baselines out is an extra
+        from wattline import event_verdict
+
+        return event_verdict.told(check_event(raw, log_key), options, pinned=log_key is not None)
     if is_report(raw):
         pinned = (log_key is not None, bool(edge_keys))
         status = report_verdict.told(check(raw, log_key, edge_keys, noted), options, pinned)

@@ -4,15 +4,18 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from pydantic import Field
 
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused
+from aggregator.flexibility.events.bundle import NotProvenYet, bundle
 from aggregator.flexibility.events.conduct import Conduct
 from aggregator.flexibility.events.delivery import Delivery, Slice
 from aggregator.flexibility.events.event import DemandResponse
 from aggregator.flexibility.events.logged import take_up_events
+from aggregator.flexibility.problem import Currency
 from aggregator.ledger import LedgerBusy
+from aggregator.routes.audit_log import log_of
 from aggregator.routes.facilities import Named
 from aggregator.routes.guard import Given, Reader, Writing
 from aggregator.routes.problem import Problem
@@ -126,7 +129,7 @@ class EventAnswer(Answer):
     opt_out: str
     steps: list[StepAnswer]
     delivered_kwh: float | None
-    money: float | None
+    money: Currency | None
 
 
 class EventsAnswer(Answer):
@@ -251,6 +254,21 @@ def one(given: Given, conduct: Conducted, asked: Asked) -> OneEventAnswer:
             for each in settlements
         ],
     )  # fmt: skip
+
+
+@router.get("/{event}/bundle", dependencies=[Reader, Depends(no_parameters)], response_class=Response)
+def proof(given: Given, conduct: Conducted, asked: Asked) -> Response:
+    """The event as a zip file for `wattline verify`: what was fixed at its notice, and what it was settled to."""
+    log = log_of(given)
+    take_up_events(conduct.record, log)
+    try:
+        raw = kept(lambda: bundle(conduct.record, log, asked))
+    except NotProvenYet as error:
+        raise Problem(
+            409, "not signed yet", "event", "a commitment under a checkpoint, one comes each minute", str(error), 60
+        ) from error
+    name = f'attachment; filename="{asked.said.facility}-{asked.id}.zip"'
+    return Response(raw, media_type="application/zip", headers={"content-disposition": name})
 
 
 @router.post("/{event}/{answer}", dependencies=[Depends(no_parameters)])

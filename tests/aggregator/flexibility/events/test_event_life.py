@@ -1,6 +1,7 @@
 """An event over HTTP from notice to settlement on a flat load, by hand: fixed before it begins, answered, watched, opted out of, settled, proven offline."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,10 @@ import pytest
 from live_plant import LivePlant, Server, works
 
 from aggregator.accounts.compile import Accounts
+from aggregator.audit.evidence import CONTENTS, contents_text, unzipped, zipped
 from aggregator.audit.log import AuditLog
+from aggregator.flexibility.events.bundle import FORMAT, INPUTS, NAMES
+from aggregator.flexibility.events.checking import check
 from aggregator.flexibility.events.conduct import Conduct, Planner
 from aggregator.flexibility.events.event import Firm
 from aggregator.flexibility.events.policy import ResponsePolicy
@@ -23,6 +27,7 @@ from aggregator.flexibility.events.rounds import EventRounds
 from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow
 from aggregator.person import Person, new_token
+from wattline.command import main
 from wire.clock import Clock
 
 HOUR_MS, QUARTER_MS = 3_600_000, 900_000
@@ -140,6 +145,44 @@ def test_an_event_within_the_firm_power_is_accepted_at_once_and_settled_against_
     assert [each["index"] for each in found["settlements"]] == [1, 2]
 
 
+def test_a_bundle_holds_offline_and_one_changed_byte_of_any_file_is_found_and_named(
+    response: Response, client: httpx.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(client)
+    response.pass_to(BEGIN_MS)
+    response.pass_to(END_MS + HOUR_MS, 100)
+    answer = client.get(f"{PATH}/DR-1/bundle")
+    assert answer.status_code == 200, answer.text
+    raw, file = answer.content, tmp_path / "event.zip"
+    file.write_bytes(raw)
+    assert main(["verify", str(file), "--log-key", response.log.verifier.to_text()]) == 0
+    said = capsys.readouterr().out
+    assert "fixed 4.00 h before its begin" in said
+    assert "delivered 600.000 kWh, 500.00 CNY, worked out again" in said
+    with zipfile.ZipFile(file) as archive:
+        places = {entry.filename: entry.header_offset + 30 + len(entry.filename) for entry in archive.infolist()}
+    assert len(places) == 8
+    for name, at in places.items():
+        changed = bytearray(raw)
+        changed[at + 40] ^= 1
+        verdict = check(bytes(changed), response.log.verifier)
+        assert name in {fault.file for fault in verdict.faults}, (name, verdict.faults)
+
+
+def test_who_holds_the_logs_key_cannot_tune_the_days_before_after_the_notice(
+    response: Response, client: httpx.Client
+) -> None:
+    """Higher days before, with every hash and signature made to fit them, are still not what the leaf says."""
+    ask(client)
+    response.pass_to(BEGIN_MS)
+    files = unzipped(client.get(f"{PATH}/DR-1/bundle").content, NAMES)
+    del files[CONTENTS]
+    files[INPUTS] = files[INPUTS].replace(b" 100 good", b" 120 good")
+    tuned = zipped(files | {CONTENTS: response.log.signed(contents_text(files, FORMAT)).encode()})
+    faults = {(fault.file, fault.expected.split(" ")[0]) for fault in check(tuned, response.log.verifier).faults}
+    assert faults == {(INPUTS, "SHA-256"), ("commitment.json", "baseline_kw")}
+
+
 def test_what_the_firm_power_does_not_cover_waits_for_a_person_until_its_deadline(
     response: Response, client: httpx.Client
 ) -> None:
@@ -243,6 +286,48 @@ def test_an_override_has_scope_reason_and_expiry_and_one_of_the_whole_facility_o
     (stopped,) = response.conduct.of("works", BEGIN_MS, END_MS)[1]
     assert (stopped.asset, stopped.kw) == ("", 0)
     assert [one["id"] for one in client.get(path).json()["overrides"]] == ["OV-2"]
+
+
+def test_the_command_asks_a_running_aggregator(
+    response: Response,
+    client: httpx.Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WATTLINE_TOKEN", ANN)
+    place = ["--url", str(client.base_url), "--facility", "works"]
+    span = ["--from", "2026-06-17T14:00+08:00", "--to", "2026-06-17T16:00+08:00"]
+    assert main(["event", "ask", *place, *span, "--target-kw", "250"]) == 0
+    assert (
+        "DR-1  accepted   2026-06-17 06:00Z to 2026-06-17 08:00Z  down 250 kW (firm 300 kW)" in capsys.readouterr().out
+    )
+    assert (
+        main(
+            [
+                "event",
+                "override",
+                "stop",
+                *place,
+                "--asset",
+                "battery",
+                "--until",
+                "2026-06-17T16:00+08:00",
+                "--reason",
+                "smoke",
+            ]
+        )
+        == 0
+    )
+    assert "OV-1  asset battery: stop" in capsys.readouterr().out
+    assert main(["event", "opt-out", "DR-1", *place]) == 1
+    assert "reason" in capsys.readouterr().err
+    assert main(["event", "opt-out", "DR-1", *place, "--reason", "an order"]) == 0
+    assert main(["event", "show", "DR-1", *place]) == 0
+    assert "opted_out  Ann: an order" in capsys.readouterr().out
+    assert main(["event", "bundle", "DR-1", *place, "--out", str(tmp_path / "e.zip")]) == 0
+    assert main(["verify", str(tmp_path / "e.zip")]) == 0
+    assert "not settled yet" in capsys.readouterr().out
 
 
 def test_nothing_on_record_can_be_edited(response: Response, client: httpx.Client) -> None:
