@@ -11,18 +11,21 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # mosquitto lives in /usr/sbin, which Debian leaves off the PATH of ordinary users
 export PATH := $(PATH):/usr/sbin:/usr/local/sbin
 
-.PHONY: setup npm-peers demo test check bench long soak docs system-packages
+.PHONY: setup npm-peers demo test check bench long soak docs system-packages pip-peers
 
 setup: .venv/dev.stamp
 
 demo: .venv/demo.stamp
 	.venv/bin/wattline demo $(DEMO)
 
-test: setup npm-peers
+test: setup npm-peers pip-peers
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
 
 npm-peers: setup
 	@$(PYTHON) tests/plants/npm_package.py
+
+pip-peers: setup
+	@$(PYTHON) tests/plants/pip_package.py
 
 check: setup
 	.venv/bin/ruff check .
@@ -33,7 +36,7 @@ check: setup
 bench: setup
 	$(PYTHON) -m benchmarks $(BENCH)
 
-long: setup
+long: setup pip-peers
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m long --timeout 3600 $(TESTS)
 
 soak: setup
