@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,15 +12,22 @@ import pytest
 
 from aggregator.accounts.compile import REGISTRY_NAME, Accounts
 from aggregator.accounts.record_file import ACCOUNTS_NAME
+from aggregator.alarms import Alarms
 from aggregator.emissions.intensity import GridIntensities, HourlyFactor
-from aggregator.facility import Facility
+from aggregator.facility import Facility, MeterSpec, Role
 from aggregator.footprint.clean_hours import CleanHours
 from aggregator.footprint.own_footprint import own_footprint
 from aggregator.footprint.own_jobs import OwnJob
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.footprint.own_use import OwnRecords
-from aggregator.ledger import Ledger
+from aggregator.forecast_rounds import ForecastRounds
+from aggregator.forecasting import Forecasting
+from aggregator.intervals.boundaries import Grade
+from aggregator.ledger import IntervalRow, Ledger
 from aggregator.routes.footprint import answer_of
+from aggregator.sealing import SealRounds
+from wire.clock import Clock
+from wire.reading import Quality
 
 D = Decimal
 HOUR_MS = 3_600_000
@@ -91,7 +99,7 @@ def test_where_no_hour_is_known_to_be_cleaner_nothing_waits(kept: Kept) -> None:
 
 
 def test_what_ran_is_on_record_with_its_grams_when_due_and_when_it_ran(
-    kept: Kept, caplog: pytest.LogCaptureFixture
+    kept: Kept, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept.hours()
     kept.now_ms = MIDNIGHT + 2 * HOUR_MS + 5
@@ -106,12 +114,8 @@ def test_what_ran_is_on_record_with_its_grams_when_due_and_when_it_ran(
     kept.now_ms = MIDNIGHT + 30 * HOUR_MS
     with kept.clean().counted("late", MIDNIGHT, 6 * HOUR_MS):
         pass
-    ledger = Ledger(kept.directory / "ledger.sqlite")
-    try:
-        accounts = Accounts(ledger, [Facility("works", "UTC")], kept.directory, lambda: kept.now_ms)
-        found = own_footprint(accounts, kept.records, MIDNIGHT, MIDNIGHT + 48 * HOUR_MS)
-    finally:
-        ledger.close()
+    accounts = Accounts(ledger, [Facility("works", "UTC")], kept.directory, lambda: kept.now_ms)
+    found = own_footprint(accounts, kept.records, MIDNIGHT, MIDNIGHT + 48 * HOUR_MS)
     forecasts, late, sealing = found.work
     assert (forecasts.energy_kwh, forecasts.g_when_due, forecasts.g) == (D("0.001"), D("0.9"), D("0.3"))
     assert (forecasts.times, forecasts.waited) == (1, 1)
@@ -125,13 +129,61 @@ def test_what_ran_is_on_record_with_its_grams_when_due_and_when_it_ran(
     }  # fmt: skip
 
 
-def test_work_of_a_machine_whose_power_nobody_said_has_no_grams(kept: Kept) -> None:
+def test_work_of_a_machine_whose_power_nobody_said_has_no_grams(kept: Kept, ledger: Ledger) -> None:
     with kept.clean(None).counted("sealing", MIDNIGHT, HOUR_MS):
         pass
-    ledger = Ledger(kept.directory / "ledger.sqlite")
-    try:
-        accounts = Accounts(ledger, [Facility("works", "UTC")], kept.directory, lambda: kept.now_ms)
-        (work,) = own_footprint(accounts, kept.records, MIDNIGHT, MIDNIGHT + HOUR_MS).work
-    finally:
-        ledger.close()
+    accounts = Accounts(ledger, [Facility("works", "UTC")], kept.directory, lambda: kept.now_ms)
+    (work,) = own_footprint(accounts, kept.records, MIDNIGHT, MIDNIGHT + HOUR_MS).work
     assert (work.times, work.g, work.g_when_due) == (1, None, None)
+
+
+@pytest.fixture
+def ledger(kept: Kept) -> Iterator[Ledger]:
+    with closing(Ledger(kept.directory / "ledger.sqlite")) as opened:
+        yield opened
+
+
+def test_single_meters_are_forecast_in_a_cleaner_hour_of_the_night_and_the_main_meters_at_once(
+    kept: Kept, ledger: Ledger
+) -> None:
+    kept.hours()
+    works = Facility(
+        "works", "UTC", meters=(MeterSpec("incomer", rated_power_kw=D(100), edge="gw-01", role=Role.MAIN),)
+    )
+    found = []
+    with closing(Forecasting(ledger, [works], kept.directory, lambda: kept.now_ms)) as forecasting:
+        for hour in range(4):
+            kept.now_ms = MIDNIGHT + hour * HOUR_MS + 660_000
+            clock = Clock(kept.now_ms, 0.001)
+            rounds = ForecastRounds(forecasting, clock, Alarms(ledger, clock), kept.clean())
+            found.append([device for _, device, _ in rounds.due()])
+    assert found == [
+        [""],
+        [""],
+        ["", "incomer"],
+        ["", "incomer"],
+    ]  # 900, 600, 300 and 310 g: the last two are cleaner than all until 6
+
+
+def test_a_month_is_sealed_in_the_cleanest_hour_of_the_day_on_which_it_is_due(kept: Kept, ledger: Ledger) -> None:
+    kept.hours(*range(4))  # June 1 to 4: May is due when it has been over for three days
+    row = IntervalRow(
+        "works",
+        "incomer",
+        "energy_import_kwh",
+        MIDNIGHT - 900_000,
+        MIDNIGHT,
+        D(1),
+        Grade(Quality.GOOD),
+        True,
+        "measured",
+    )
+    ledger.put_intervals([row], MIDNIGHT)
+    rounds = SealRounds(ledger, [Facility("works", "UTC")], kept.directory, lambda: kept.now_ms, kept.clean())
+    sealed = {}
+    for hour in (0, 3, 7, 8):
+        kept.now_ms = MIDNIGHT + (72 + hour) * HOUR_MS + 5
+        sealed[hour] = len(rounds.look())
+    assert sealed == {0: 0, 3: 0, 7: 0, 8: 1}
+    (job,) = kept.records.jobs(MIDNIGHT, kept.now_ms + 1)
+    assert (job.work, job.due_ms, job.begun_ms) == ("sealing", MIDNIGHT + 72 * HOUR_MS, kept.now_ms)
