@@ -132,6 +132,10 @@ def create_app(services: Services) -> FastAPI:
     async def outlook_page() -> FileResponse:
         return FileResponse(WEB / "outlook.html", headers={"cache-control": "no-cache"})
 
+    @app.get("/accounts", include_in_schema=False)
+    async def accounts_page() -> FileResponse:
+        return FileResponse(WEB / "accounts.html", headers={"cache-control": "no-cache"})
+
     @app.get("/readings", include_in_schema=False)
     async def hand_readings_page() -> FileResponse:
         return FileResponse(WEB / "readings.html", headers={"cache-control": "no-cache"})

@@ -34,8 +34,10 @@ class StatementParameters(Span):
 
 
 class PricedStatementParameters(StatementParameters):
-    """The same, at a carbon price in the place of the facility's: a decimal per t, a currency (ISO 4217) and the source of the price."""
+    """The same, at a carbon price in the place of the facility's: a decimal per t, a currency (ISO 4217) and the source of the price.
+    `lines` false: the sums alone."""
 
+    lines: bool = True
     price_per_t: Annotated[str | None, Field(max_length=40)] = None
     price_currency: Annotated[str | None, Field(max_length=3)] = None
     price_source: Annotated[str | None, Field(max_length=500)] = None
@@ -92,7 +94,7 @@ class CostsAnswer(Answer):
 
 
 class StatementAnswer(Answer):
-    """`kg`: exact decimal text by where lines count, null where nothing has a figure; `scopes_kg` is the sum of scopes. `sha256` is of the canonical lines."""
+    """`kg`: exact decimal text by where lines count, null where nothing has a figure; `lines` null where they were not asked for; `scopes_kg` is the sum of scopes. `sha256` is of the canonical lines."""
 
     facility: str
     profile: str
@@ -107,7 +109,7 @@ class StatementAnswer(Answer):
     costs: list[CostsAnswer]
     notes: list[str]
     sha256: str
-    lines: list[dict[str, Any]]
+    lines: list[dict[str, Any]] | None
 
 
 @router.get("", response_model=StatementAnswer)
@@ -117,7 +119,8 @@ async def statement(
     """What the span comes to, and costs. 422 where the question is none; 503 where the ledger is busy."""
     price = price_asked(asked.price_per_t, asked.price_currency, asked.price_source)
     made = await compiled(given.accounts, facility.id, asked)
-    return _answer(made, costs_of(made, facility.carbon_prices if price is None else (price,)))
+    costs = costs_of(made, facility.carbon_prices if price is None else (price,))
+    return _answer(made, costs, with_lines=asked.lines)
 
 
 @router.get("/lines")
@@ -155,7 +158,7 @@ def price_asked(price_per_t: str | None, currency: str | None, source: str | Non
         raise Problem(422, "no such price", thing, expected, seen) from error
 
 
-def _answer(made: Statement, costs: Iterable[Costs]) -> StatementAnswer:
+def _answer(made: Statement, costs: Iterable[Costs], *, with_lines: bool) -> StatementAnswer:
     coverage = made.coverage
     return StatementAnswer(
         facility=made.facility,
@@ -176,7 +179,7 @@ def _answer(made: Statement, costs: Iterable[Costs]) -> StatementAnswer:
         costs=[_costs(of) for of in costs],
         notes=list(made.notes),
         sha256=made.sha256,
-        lines=[plain(line) for line in made.lines],
+        lines=[plain(line) for line in made.lines] if with_lines else None,
     )
 
 

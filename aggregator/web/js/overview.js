@@ -156,6 +156,7 @@ async function start() {
   }
   facility = (facilities.find(({ id }) => id === query.get("facility")) ?? facilities[0]).id;
   set(byId("outlook"), "href", `/outlook?facility=${encodeURIComponent(facility)}`);
+  set(byId("accounts"), "href", `/accounts?facility=${encodeURIComponent(facility)}`);
   set(byId("hand"), "href", `/readings?facility=${encodeURIComponent(facility)}`);
   const select = byId("facility");
   select.replaceChildren(...facilities.map(({ id, name }) => h("option", { value: id, selected: id === facility }, name || id)));

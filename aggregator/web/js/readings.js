@@ -1,6 +1,7 @@
 // Readings by hand: a form for one display or one exchange of a meter, and what was entered so far. What is accepted is the server's word.
 import { challengeCard } from "./challenges.js";
 import { byId, h, put } from "./dom.js";
+import { instant } from "./local_time.js";
 import { logIn, post } from "./session.js";
 import { language, num, say, speak, useZone, hms, day } from "./words.js";
 
@@ -27,17 +28,6 @@ function showFacility() {
   put(byId("at-label"), say("hand_clock", facility.time_zone));
   list();
   showChallenges(facility.id);
-}
-
-// UTC ms of a local time at the facility.
-function instant(text, zone) {
-  const parts = { timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
-  const format = new Intl.DateTimeFormat("sv-SE", parts);
-  const local = (ms) => Date.parse(`${format.format(ms).replace(" ", "T")}Z`);
-  const wanted = Date.parse(`${text}Z`);
-  let at = wanted;
-  for (let n = 0; n < 2; n++) at += wanted - local(at);
-  return at;
 }
 
 // Only the fields of what is entered are shown, and asked for.
