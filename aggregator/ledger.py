@@ -298,7 +298,8 @@ class Ledger:
     def put_intervals(self, rows: Sequence[IntervalRow], now_ms: int) -> list[IntervalRow]:
         """Keeps intervals of one device and quantity; gives those that are new or changed, with their versions.
 
-        A provisional one is replaced, a final one superseded by another final one. Measured figures never replace imported ones.
+        A provisional one is replaced, a final one superseded by another final one. Measured figures never replace imported ones, and what lies
+        across imported ones of another length is left out: an instant counts once.
         """
         if not rows:
             return []
@@ -306,9 +307,13 @@ class Ledger:
         series = (first.facility, first.device, first.quantity)
         spans = (min(row.start_ms for row in rows), max(row.end_ms for row in rows))
         standing = {(row.start_ms, row.end_ms): row for row in self.intervals(*series, *spans)}
+        lengths = {row.end_ms - row.start_ms for row in rows}
+        across = [] if first.source == "import" else self._imported_across(series, spans, lengths)
         written: list[IntervalRow] = []
         with self.transaction() as db:
             for row in rows:
+                if any(start_ms < row.end_ms and row.start_ms < end_ms for start_ms, end_ms in across):
+                    continue
                 kept = standing.get((row.start_ms, row.end_ms))
                 if kept is not None and not _replaces(row, kept):
                     continue
@@ -332,6 +337,17 @@ class Ledger:
                 )
             _touch(db, written, now_ms)
         return written
+
+    def _imported_across(
+        self, series: tuple[str, str, str], span: tuple[int, int], lengths: set[int]
+    ) -> list[tuple[int, int]]:
+        """Imported energies that stand within a span and have another length than those of `lengths`."""
+        found = self.rows(
+            "SELECT start_ms, end_ms FROM interval_energy WHERE facility = ? AND device = ? AND quantity = ? AND start_ms >= ? AND start_ms < ?"
+            " AND source = 'import' AND state = 'final' AND superseded_at_ms IS NULL",
+            (*series, span[0] - _DAY_MS, span[1]),
+        )
+        return [(start_ms, end_ms) for start_ms, end_ms in found if end_ms - start_ms not in lengths]
 
     def withdraw_estimates(self, rows: Sequence[IntervalRow], now_ms: int) -> list[IntervalRow]:
         """Estimates that lie across these figures of one device and quantity, with other ends than theirs, do not stand any longer; gives them."""

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from aggregator.intervals.counter import CounterReading
+from aggregator.intervals.meter import MeterSpec, Multiplier
 from aggregator.intervals.power import IntegratedLine, energy_between
 from aggregator.intervals.series import CounterIntervals, Settled, displayed
 from aggregator.stores.store import Columns, SeriesKey, Store
@@ -35,6 +36,7 @@ class Line:
     # UTC day -> readings taken, of the last week: by it a restart finds late readings that were stored and never settled.
     settled_of_day: dict[int, int] = field(default_factory=dict)
     hand_no: int = 0  # the last entry by hand that was known when this was last done
+    multipliers: tuple[Multiplier, ...] = ()  # with which the kept state was settled; none: not kept
     anew: bool = (
         True  # it goes on from a kept state, or from none: what stands in the ledger beyond may not be found again
     )
@@ -44,11 +46,15 @@ class Line:
         while len(self.settled_of_day) > DAYS_COUNTED:
             del self.settled_of_day[min(self.settled_of_day)]
 
-    def to_json(self) -> str:
-        days = {str(day): n for day, n in self.settled_of_day.items()}
-        return json.dumps(
-            {"days": days, "hand_no": self.hand_no, "engine": self.engine.to_json()}, separators=(",", ":")
-        )
+    def to_json(self, meter: MeterSpec) -> str:
+        """The state, with what else of the meter it was settled by."""
+        state = {
+            "days": {str(day): n for day, n in self.settled_of_day.items()},
+            "hand_no": self.hand_no,
+            "multipliers": [[entry.valid_from_ms, str(entry.factor)] for entry in meter.multipliers],
+            "engine": self.engine.to_json(),
+        }
+        return json.dumps(state, separators=(",", ":"))
 
 
 class StoredPower:

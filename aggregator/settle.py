@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ from aggregator.facility import Facility, MeterSpec
 from aggregator.intervals.boundaries import IntervalEnergy
 from aggregator.intervals.counter import CounterChange, CounterEvent
 from aggregator.intervals.decision import Decision, Decisions
+from aggregator.intervals.meter import Multiplier, multiplied_otherwise_from
 from aggregator.intervals.power import IntegratedLine
 from aggregator.intervals.series import CounterIntervals, Settled
 from aggregator.ledger import LOCK_TIMEOUT_S, IntervalRow, Ledger, LedgerBusy
@@ -239,6 +241,9 @@ class Settler:
             missed_ms = self._day_missed_ms(series, line)
             if missed_ms is not None:
                 self.note(series, missed_ms, at_ms)
+            multiplied_ms = self._multiplied_otherwise_ms(derived, line, meter)
+            if multiplied_ms is not None and multiplied_ms <= line.watermark_ms:
+                self.note(series, multiplied_ms, at_ms)
         if self.hand is not None:
             self._resume_by_hand(self.hand.book)
 
@@ -257,6 +262,14 @@ class Settler:
         stored = self.measured.of_days(series, from_ms, line.watermark_ms + 1, DAY_MS)
         missed = [day for day, n in stored.items() if n and n != line.settled_of_day.get(day, 0)]
         return min(missed) * DAY_MS if missed else None
+
+    def _multiplied_otherwise_ms(self, series: SeriesKey, line: Line, meter: MeterSpec) -> int | None:
+        """From when on the settings multiply otherwise than what was settled; None: nowhere, or nothing was settled since."""
+        if not meter.counted or not line.multipliers:
+            return None
+        from_ms = multiplied_otherwise_from(line.multipliers, meter.multipliers)
+        first_ms = self.ledger.first_boundary_ms(series)
+        return None if from_ms is None or first_ms is None else max(from_ms, first_ms)
 
     def _take(self, patient: bool) -> list[tuple[SeriesKey, Span]]:
         """What to settle now, and puts late spans aside until they are ripe."""
@@ -396,7 +409,9 @@ class Settler:
         changed.events += [(series, event) for event in fresh]
 
     def _checkpoint(self, series: SeriesKey, line: Line) -> None:
-        self.ledger.put_checkpoint(series, line.watermark_ms, line.to_json())
+        meter = self._meter(series)
+        assert meter is not None
+        self.ledger.put_checkpoint(series, line.watermark_ms, line.to_json(meter))
 
     def _line(self, series: SeriesKey, from_ms: int) -> Line:
         """The series as it stands in memory, else as the ledger has it, else a new one that looks back from `from_ms`."""
@@ -440,7 +455,10 @@ class Settler:
         )
         self._heed_decisions(series, engine)
         days = {int(day): n for day, n in state["days"].items()}
-        return Line(engine, kept[0], settled_of_day=days, hand_no=state.get("hand_no", 0))
+        multipliers = tuple(
+            Multiplier(Decimal(factor), valid_from_ms) for valid_from_ms, factor in state.get("multipliers", ())
+        )
+        return Line(engine, kept[0], settled_of_day=days, hand_no=state.get("hand_no", 0), multipliers=multipliers)
 
     def _heed_decisions(self, series: SeriesKey, engine: CounterIntervals | IntegratedLine) -> None:
         if isinstance(engine, CounterIntervals):

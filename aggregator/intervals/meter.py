@@ -1,6 +1,7 @@
 """What the interval rules must know about a meter: its limits, its counter and its multipliers. Not how it is read."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -88,14 +89,22 @@ class MeterSpec:
 
     def multiplier_at(self, at_ms: int) -> Decimal:
         """Line kWh per displayed kWh at an instant; before the first entry the first one holds."""
-        if len(self.multipliers) == 1:
-            return self.multipliers[0].factor
-        at = bisect_right([_start_ms(entry) for entry in self.multipliers], at_ms) - 1
-        return self.multipliers[max(at, 0)].factor
+        return self.multipliers[0].factor if len(self.multipliers) == 1 else _factor(self.multipliers, at_ms)
 
     def multiplier_changes(self) -> tuple[int, ...]:
         """The instants (UTC ms) at which the multiplier becomes another one."""
         return tuple(_start_ms(entry) for entry in self.multipliers[1:])
+
+
+def multiplied_otherwise_from(kept: Sequence[Multiplier], now: Sequence[Multiplier]) -> int | None:
+    """The first instant (UTC ms; -2^62: from ever) at which two lists of multipliers differ; None: nowhere."""
+    starts = sorted({-(2**62), *(_start_ms(entry) for entry in (*kept, *now))})
+    return next((at_ms for at_ms in starts if _factor(kept, at_ms) != _factor(now, at_ms)), None)
+
+
+def _factor(multipliers: Sequence[Multiplier], at_ms: int) -> Decimal:
+    at = bisect_right([_start_ms(entry) for entry in multipliers], at_ms) - 1
+    return multipliers[max(at, 0)].factor
 
 
 def _start_ms(entry: Multiplier) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import pytest
 
 from aggregator.alarms import Alarms
 from aggregator.books import Books
-from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
+from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role
+from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow, Ledger
 from aggregator.measured_readings import MeasuredReadings
 from aggregator.series_line import DAY_MS
@@ -386,6 +387,42 @@ def test_what_could_not_be_settled_stays_dirty(plant: Plant, monkeypatch: pytest
     plant.settler.measured = MeasuredReadings(plant.store)
     plant.settler.settle(patient=False)
     assert (plant.finals(), plant.finals("press")) == ([D(90)], [D(9)])
+
+
+def test_a_multiplier_of_the_settings_that_was_corrected_multiplies_what_was_settled(plant: Plant) -> None:
+    # 90 kWh on the display each quarter hour; 10 kWh in the line for each of them, and from 03:00 on 12 (rule 4).
+    def multiplied(*entries: Multiplier) -> Facility:
+        return replace(FACILITY, meters=(replace(FACILITY.meters[0], rated_power_kw=D(10_000), multipliers=entries),))
+
+    plant.facility = multiplied(Multiplier(D(10)))
+    plant.restart()
+    plant.commit(COUNTER, steady(0, 21_601, 60, 360))
+    plant.settler.settle(patient=False)
+    assert plant.finals() == [D(900)] * 24
+    plant.facility = multiplied(
+        Multiplier(D(10)), Multiplier(D(12), T + 3 * 3_600_000, "transformers exchanged", "sheet 4")
+    )
+    plant.restart()
+    plant.settler.settle(patient=False)
+    assert plant.finals() == [D(900)] * 12 + [D(1080)] * 12
+    assert [row.version for row in plant.intervals() if row.final] == [1] * 12 + [2] * 12
+    plant.facility = multiplied(Multiplier(D(11)))
+    plant.restart()
+    plant.settler.settle(patient=False)
+    assert plant.finals() == [D(990)] * 24
+    plant.restart()
+    assert not plant.settler.settle(patient=False)
+
+
+def test_an_instant_counts_once_where_an_hour_was_imported_and_a_counter_read(plant: Plant) -> None:
+    hour = IntervalRow("works", "incomer", COUNTER.quantity, T + 3_600_000, T + 7_200_000, D(50), GOOD, True, "import")
+    plant.settler.books.enter([hour])
+    plant.commit(COUNTER, steady(0, 10_801, 60, 360))
+    plant.settler.settle(patient=False)
+    rows = [row for row in plant.intervals() if row.final]
+    assert [(row.start_ms - T, row.energy_kwh) for row in rows if row.source == "import"] == [(3_600_000, D(50))]
+    assert sum(row.end_ms - row.start_ms for row in rows) == 10_800_000
+    assert sum(row.energy_kwh for row in rows) == 8 * 90 + 50
 
 
 def test_figures_are_the_same_from_influxdb(request: pytest.FixtureRequest, plant: Plant) -> None:
