@@ -240,7 +240,7 @@ def _shiftable(made: Dispatch, one: Shiftable) -> None:
     power = model.block(len(steps), 0.0, one.power_kw)
     slack = model.block(1, 0.0, INFINITY, one.shortfall_price_per_kwh)
     row = model.row_block(1, one.energy_kwh, one.energy_kwh)
-    model.terms(np.broadcast_to(row, len(steps)), power, problem.step_h[steps])
+    model.terms(row, power, problem.step_h[steps])
     model.terms(row, slack, 1.0)
     model.begin(slack, row)
     model.terms(made.balance[steps], power, -1.0)
@@ -267,7 +267,7 @@ def _demand(made: Dispatch) -> None:
         rows = model.row_block(len(steps), -INFINITY, 0.0)
         for column in (made.imported, over) if charge.of == "import" else (made.exported, under):
             model.terms(rows, column[steps], 1.0)
-        model.terms(rows, np.broadcast_to(peak, len(steps)), -1.0)
+        model.terms(rows, peak, -1.0)
         made.peaks[charge.name] = peak
         made.limits.append((f"demand {charge.name}", steps, rows))
 

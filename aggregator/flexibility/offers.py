@@ -16,10 +16,14 @@ import numpy as np
 from aggregator.flexibility.dispatch import Dispatch, dispatch
 from aggregator.flexibility.problem import Problem
 from aggregator.flexibility.solve import solve
+from aggregator.flexibility.solver import bound, cost, opened
 from aggregator.flexibility.sparse_model import Values
 
 HOURS: Final = (0.25, 1.0, 2.0, 4.0)
 SLACK: Final = 1e-7
+STEEPEST: Final = (
+    2  # edge weights: from window to window what holds for the whole model differs little, and its price is paid once
+)
 
 Direction = Literal["down", "up"]
 
@@ -42,15 +46,22 @@ def offers(
     directions: Sequence[Direction] = ("down", "up"),
 ) -> list[Offer]:
     """Offers that begin every `every_h` hours, as far as they end within the horizon. Raises ProblemFault, Unsolved."""
+    return offers_in(problem, list(_windows(problem, hours, every_h)), directions)
+
+
+def offers_in(
+    problem: Problem, windows: Sequence[tuple[int, int, float]], directions: Sequence[Direction] = ("down", "up")
+) -> list[Offer]:
+    """Offers of windows that are named: first and last step, and hours. Raises ProblemFault, Unsolved."""
     made = dispatch(problem)
     planned = solve(made)
     net_kw = planned.values[made.imported] - planned.values[made.exported]
     over, under = (planned.values[promise.slack] for promise in made.promises[:2])
-    windows = list(_windows(problem, hours, every_h))
     found: list[Offer] = []
     for direction in directions:
         firm = _Firm(made, planned.values, net_kw + over - under, direction)
-        found += [Offer(direction, first, last, length, firm.kw(first, last)) for first, last, length in windows]
+        kw = {(first, last): firm.kw(first, last) for first, last in sorted({window[:2] for window in windows})}
+        found += [Offer(direction, first, last, length, kw[first, last]) for first, last, length in windows]
     return found
 
 
@@ -79,16 +90,12 @@ class _Firm:
         direction: Direction,
     ) -> None:
         model, self._net_kw = made.model, net_kw
-        self._solver = highspy.Highs()  # type: ignore[no-untyped-call]
-        for name, value in (("output_flag", False), ("threads", 1), ("random_seed", 1)):
-            self._solver.setOptionValue(name, value)
-        self._solver.passModel(model.arrays())
-        for promise in made.promises:
-            columns = promise.slack
-            most = np.maximum(values[columns], 0.0) + SLACK
-            self._solver.changeColsBounds(len(columns), columns.astype(np.int32), np.zeros(len(columns)), most)
-        nothing = np.zeros(model.columns)
-        self._solver.changeColsCost(model.columns, np.arange(model.columns, dtype=np.int32), nothing)
+        self._solver = opened(model)
+        slack = np.concatenate([promise.slack for promise in made.promises])
+        lacking = np.where(values[slack] > SLACK, values[slack] + SLACK, 0.0)
+        bound(self._solver, slack, np.zeros(len(slack)), lacking)
+        cost(self._solver, np.zeros(model.columns))
+        self._solver.setOptionValue("simplex_dual_edge_weight_strategy", STEEPEST)
         self._column = model.columns
         self._solver.addCol(-1.0, 0.0, 1e6, 0, np.zeros(0, dtype=np.int32), np.zeros(0))
         self._first_row = model.rows
@@ -100,7 +107,7 @@ class _Firm:
             )
             self._solver.addRow(-math.inf, math.inf, 5, columns, np.array([1.0, -1.0, 1.0, -1.0, self._sign]))
         self._flows = made.flows if direction == "up" else []
-        upper = np.asarray(model.arrays().col_upper_)
+        upper = model.upper
         self._most = {
             int(column): float(upper[column]) for flow in self._flows for column in (*flow.charge, *flow.discharge)
         }

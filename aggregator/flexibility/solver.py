@@ -6,6 +6,7 @@ from typing import Final
 import highspy
 import numpy as np
 
+from aggregator.flexibility.problem import Currency
 from aggregator.flexibility.sparse_model import Index, SparseModel, Values
 
 _DEVEX: Final = 1  # from a good basis, the cheap choice of pivots: half the time of steepest edge
@@ -34,7 +35,7 @@ class Deadline:
         return left
 
 
-def opened(model: SparseModel, money_gap: float) -> highspy.Highs:
+def opened(model: SparseModel, money_gap: Currency = 0.01) -> highspy.Highs:
     """A solver with the model, at the model's own beginning. Raises Unsolved."""
     solver = highspy.Highs()  # type: ignore[no-untyped-call]
     for name, value in (
