@@ -60,14 +60,24 @@ def shipped() -> Pack:
 
 
 def annual_versions(entries: Iterable[Entry]) -> tuple[FactorVersion, ...]:
-    """The annual electricity factors that are approved; what the pack has not given a version is the first."""
-    return tuple(
-        FactorVersion(
-            e.id, e.region, e.data_year, e.version or 1, e.value, e.signal, e.known_from_ms, e.source, e.table_ref
+    """The annual electricity factors that are approved; what the pack has not given a version is the first.
+
+    Where a registry holds two of one id, region and year under identities that mean the same, the later known is the higher version.
+    """
+    annual = [
+        e for e in entries if e.kind == "electricity" and e.status == "approved" and e.data_year and not e.facility
+    ]
+    last: dict[tuple[str, str, int], int] = {}
+    found = []
+    for e in sorted(annual, key=lambda e: (e.known_from_ms, e.version)):
+        key = e.id, e.region, e.data_year
+        last[key] = max(e.version or 1, last.get(key, 0) + 1)
+        found.append(
+            FactorVersion(
+                e.id, e.region, e.data_year, last[key], e.value, e.signal, e.known_from_ms, e.source, e.table_ref
+            )
         )
-        for e in entries
-        if e.kind == "electricity" and e.status == "approved" and e.data_year and not e.facility
-    )
+    return tuple(found)
 
 
 class FactorTable:

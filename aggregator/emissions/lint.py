@@ -80,6 +80,9 @@ def _of_one(entry: Entry) -> Iterator[str]:
         yield f"{name}: expected {bounds.low} to {bounds.high} {bounds.unit}, got {entry.value}" + (
             f"; it looks {slip}" if slip.startswith("1,000") else f"; it looks like {slip}" if slip else ""
         )
+    if entry.kind == "electricity" and (entry.gas != "CO2" or (entry.data_year and entry.variant)):
+        seen = f"gas {entry.gas!r}" if entry.gas != "CO2" else f"variant {entry.variant!r}"
+        yield f"{name}: expected gas CO2 and no variant for a year's electricity factor, got {seen}"
     if entry.signal not in SIGNALS:
         yield f"{name}: expected the signal to be one of {', '.join(SIGNALS)}, got {entry.signal!r}"
     if not entry.source.title or not entry.source.number or not entry.table_ref:

@@ -218,7 +218,7 @@ def _entry(row: Mapping[str, Any], source: SourceDoc) -> Entry:
     assert number is not None
     return Entry(
         id=_text(row, "id"), kind=kind, value=number, unit=_text(row, "unit"), source=source, table_ref=_text(row, "table"), table_sha256="",
-        gas=_text(row, "gas", ""), region=_text(row, "region", INTERNATIONAL), facility=_text(row, "facility", ""),
+        gas=_text(row, "gas", "") or ("CO2" if kind == "electricity" else ""), region=_text(row, "region", INTERNATIONAL), facility=_text(row, "facility", ""),
         variant=_text(row, "variant", ""), data_year=_year(row), valid_from_ms=_instant(row, "valid_from"), valid_to_ms=_instant(row, "valid_to"),
         signal=_text(row, "signal", AVERAGE), boundary=_text(row, "boundary", "direct"), u95_percent=_number(row, "u95_percent"),
         mark=_text(row, "mark"), evidence=_text(row, "evidence", ""), low=_number(row, "low"), high=_number(row, "high"), status=status,

@@ -43,6 +43,7 @@ def test_what_the_program_ships_has_no_fault() -> None:
         ("ncv", ("fuel.diesel.ncv", "", "42652", "GJ/t", "B"), "looks 1,000 times too large"),
         ("electricity", ("elec.cn.grid.avg", "CO2", "556.8", "kg/kWh", "B"), "looks 1,000 times too large"),
         ("electricity", ("elec.cn.grid.avg", "CO2", "0.5568", "t/MWh", "B"), "expected the unit kg/kWh, got t/MWh"),
+        ("electricity", ("elec.cn.grid.avg", "CO2e", "0.5568", "kg/kWh", "B"), "expected gas CO2 and no variant for a year's electricity factor, got gas 'CO2e'"),
         ("process", ("process.limestone", "CO2", "0.00043971", "t/t", "B"), "looks 1,000 times too small"),
         # CO2 factors times 12/44
         ("process", ("process.limestone", "CO2", "0.11992", "t/t", "B"), "looks like carbon in place of CO2"),

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from aggregator.emissions.entry import Entry
-from aggregator.emissions.packfile import FactorPack, parse
+from aggregator.emissions.factors import FactorTable, annual_versions
+from aggregator.emissions.lint import lint
+from aggregator.emissions.packfile import FactorPack, parse, shipped_packs
 from aggregator.emissions.registry import Registry, RegistryRefused
 
 D = Decimal
@@ -220,3 +223,29 @@ def test_a_document_keeps_its_address_its_hash_and_who_transcribed_it(registry: 
     entries = tuple(replace(entry, source=replace(entry.source, **told)) for entry in pack.entries)
     registry.add(replace(pack, entries=entries), "ann", NOW)
     assert of_diesel(registry)[-1].source == entries[0].source
+
+
+def test_a_grid_factor_without_its_gas_is_a_version_of_the_one_on_record(registry: Registry) -> None:
+    columns = ["id", "region", "data_year", "value", "unit", "mark"]
+    row = ["elec.cn.grid.avg", "CN-JS", "2023", "0.5900", "kg/kWh", "B"]
+    content: dict[str, Any] = {
+        "region": "CN",
+        "reason": "erratum",
+        "source": {
+            "erratum": {"title": "Erratum", "issuer": "Office", "number": "8", "published_on": date(2026, 1, 5)}
+        },
+        "table": [{"kind": "electricity", "source": "erratum", "table": "1", "columns": columns, "rows": [row]}],
+    }
+    content["reviewed"] = dict(parse("mine", content).tables)
+    pack = parse("mine", content)
+    assert lint(pack) == []
+    assert registry.add(pack, "ann", NOW).corrected == 1
+
+
+def test_two_entries_that_mean_the_same_factor_stop_no_statement() -> None:
+    # Registries may hold an approved row without the gas beside the one with it: the later known is the later version.
+    one = next(e for e in shipped_packs()[0].entries if (e.region, e.data_year) == ("CN-JS", 2023))
+    other = replace(one, gas="", value=D("0.59"), known_from_ms=NOW)
+    table = FactorTable(annual_versions([other, one]))
+    assert table.of_region("CN-JS", one.signal, NOW)[2023].kg_per_kwh == D("0.59")
+    assert table.of_region("CN-JS", one.signal, NOW - 1)[2023].kg_per_kwh == one.value
