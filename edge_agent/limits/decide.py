@@ -26,6 +26,8 @@ CALM_MS: Final = 10_000
 OFF_MS: Final = 300_000
 PAUSES_MOST: Final = 6
 IDLE_MS: Final = 60_000  # so long much less than ordered, and others may have it
+PV_HELD_RATIO: Final = 0.02  # of its rated power: so near to its cap a PV plant counts as held back by it
+DISPLACE_H: Final = 0.5  # who can wait so much longer makes room
 IDLE_A: Final = 2.0  # what is left to it above what it takes
 
 
@@ -85,6 +87,9 @@ class _Round:
             drawn if asset.order_kw is None else asset.order_kw
             for asset, drawn in zip(self.assets, self.drawn, strict=True)
         ]
+        for index in range(len(self.lines)):  # what it may no longer have it does not keep
+            low_kw, high_kw = self._reach(index)
+            self.before[index] = min(max(self.before[index], low_kw), high_kw)
         self.x = [self._proposed(index) for index in range(len(self.lines))]
         self.live = [
             place for place, kept in enumerate(network.kept) if not state.branches[place].lost or not kept.branch.meter
@@ -95,17 +100,18 @@ class _Round:
         ]
         self.ratio = [MARGIN_RATIO - branch.noise_ratio for branch in state.branches]
         self.cut: set[int] = set()
-        self.short = False
+        self.denied: set[int] = set()  # lines whose raise had no room
 
     def decided(self) -> Decision:
         self.upper = {place: self._channels(place, self._upper) for place in self.live}
         self.lower = {place: self._channels(place, self._lower) for place in self.live}
         if any(self._is_over(place, self.ratio[place] - DEAD_BAND_RATIO) for place in self.live):
             self._no_raises()
+            self._make_room()
             for place in self.live:
                 self._relieve(place)
         self._trim()
-        decision = Decision(cut=sorted(self.cut), short=self.short)
+        decision = Decision(cut=sorted(self.cut), short=bool(self.denied))
         for index, x in enumerate(self.x):
             order_kw = self._rounded(index, x)
             if self._is_news(index, order_kw):
@@ -181,9 +187,12 @@ class _Round:
     def _lower(self, index: int) -> float:
         """The least that a line draws with its order."""
         x, drawn = self.x[index], self.drawn[index]
-        kind = self.lines[index].asset.kind
-        if kind == "pv":
-            return max(drawn, x)
+        line = self.lines[index]
+        kind = line.asset.kind
+        if (
+            kind == "pv"
+        ):  # one that its cap holds back would give more with a larger one; one that the sun holds back would not
+            return x if drawn <= self.before[index] + PV_HELD_RATIO * line.rated_kw else max(drawn, x)
         return min(max(drawn, 0.0), x) if kind != "battery" and x > 0 else x
 
     def _channels(self, place: int, of: Callable[[int], float]) -> list[complex]:
@@ -251,7 +260,37 @@ class _Round:
                 for index in raised:
                     towards = -1 if self.x[index] > self.before[index] else 1
                     if self._give_way(place, bound, index, towards, self.before[index], ratio):
-                        self.short = True
+                        self.denied.add(index)
+
+    def _make_room(self) -> None:
+        """For a battery that has helped out long enough, and for a vehicle that can wait less than others: those go down, not below their least."""
+        batteries = [index for index in self.denied if self.lines[index].asset.kind == "battery" and self.x[index] < 0]
+        for index in batteries:
+            self._displace(index, min(self.assets[index].target_kw, 0.0) - self.x[index], math.inf)
+        urgent = [index for index in self.denied if self.assets[index].laxity_h < math.inf]
+        for index in sorted(urgent, key=self._waits_longest, reverse=True):
+            asset = self.assets[index]
+            self._displace(index, min(asset.target_kw, asset.high_kw) - self.x[index], asset.laxity_h + DISPLACE_H)
+
+    def _displace(self, index: int, wants_kw: float, laxity_h: float) -> None:
+        """Lowers those that can wait for longer than `laxity_h` (inf: all) until there is room for a line to have so much more."""
+        if wants_kw <= TINY:
+            return
+        self._shift(index, wants_kw)
+        others = [
+            other
+            for other in sorted(range(len(self.lines)), key=self._waits_longest)
+            if self.lines[other].asset.kind in ("charger", "load")
+            and self.assets[other].online
+            and other != index
+            and (laxity_h == math.inf or self.assets[other].laxity_h > laxity_h)
+        ]
+        for place in self.live:
+            for bound in self.bounds[place] if place in self.lines[index].branches else ():
+                for other in others:
+                    least_kw = self.lines[other].least_kw
+                    self._give_way(place, bound, other, -1, least_kw, self.ratio[place] - DEAD_BAND_RATIO)
+        self._shift(index, -wants_kw)
 
     def _shift(self, index: int, change_kw: float) -> None:
         """Reckon a line so much higher without another order."""
@@ -282,7 +321,9 @@ class _Round:
         """Moves a line towards `to_kw` as far as the bound needs; False where it does not help or need not."""
         if place not in self.lines[index].branches:
             return False
-        x = self.x[index]
+        line, x = self.lines[index], self.x[index]
+        if line.asset.kind == "pv" and towards > 0:
+            x = max(x, self.drawn[index])  # a cap above what it gives holds nothing back
         room_kw = (to_kw - x) * towards
         if room_kw <= TINY:
             return False
@@ -290,7 +331,7 @@ class _Round:
         need_kw = step_kw(bound, self._seen_by(bound, place), per_kw, towards, bound_ratio)
         if not 0 < need_kw < math.inf:
             return False
-        line = self.lines[index]
+        need_kw = max(need_kw, DEAD_BAND_RATIO * line.rated_kw)  # less is not worth a write
         moved = x + towards * min(need_kw, room_kw)
         if line.step_kw and x > 0:
             moved = math.floor(moved / line.step_kw + 1e-6) * line.step_kw
@@ -382,7 +423,9 @@ class _Round:
         if change_kw <= TINY:
             return False
         dead_kw = DEAD_BAND_RATIO * line.rated_kw
-        forced = any(place in self.cut for place in line.branches)
+        forced = (
+            any(place in self.cut for place in line.branches) or not asset.low_kw <= asset.order_kw <= asset.high_kw
+        )
         return change_kw > dead_kw or order_kw == 0 or forced
 
 
