@@ -38,6 +38,7 @@ from aggregator.routes import (
     late,
     lineage,
     live,
+    measures,
     meter_tree,
     overrides,
     problem,
@@ -118,6 +119,7 @@ def create_app(services: Services) -> FastAPI:
         demand_response,
         overrides,
         footprint,
+        measures,
         session,
         health,
     ):

@@ -203,6 +203,13 @@ WORDS: Final = (
         "plan",
     ),
     Word(
+        "measures",
+        "what a facility's span came to: sun used on site, hours without import, largest step, battery cycles",
+        "wattline measures --config aggregator.toml --from 2026-06-01 --to 2026-07-01",
+        "measures_options",
+        "measures",
+    ),
+    Word(
         "footprint",
         "what this program itself uses and emits, beside the savings on record",
         "wattline footprint --config aggregator.toml",

@@ -56,8 +56,8 @@ def measures(problem: Problem, found: Plan) -> Measures:
     back_kwh = sum((one.discharge_kw for one in vehicles), np.zeros(problem.steps)) * step_h
     short = [one for one in found.broken if one.kind == "departure"]
     over = sorted({one.step for one in found.broken if one.kind in LIMITS})
-    sunny, windy = _sunny(problem), _windy(problem)
-    either = None if windy is None and sunny is None else _or(sunny, windy)
+    in_sun, in_wind = sunny(problem.pv_kw), _windy(problem)
+    either = _or(in_sun, in_wind)
     cycles = cycles_per_day(problem, found)
     return Measures(
         peak_kw=float(max(found.import_kw.max(), 0.0)),
@@ -67,10 +67,10 @@ def measures(problem: Problem, found: Plan) -> Measures:
         stays_short=len(short),
         limit_h=float(step_h[over].sum()),
         zero_carbon_h=float(step_h[found.import_kw <= NOTHING].sum()),
-        pv_hours_percent=_within_percent(charge_kwh, sunny),
-        wind_hours_percent=_within_percent(charge_kwh, windy),
-        either_percent=_within_percent(charge_kwh, either),
-        pv_self_use_percent=_self_use_percent(problem, found),
+        pv_hours_percent=within_percent(charge_kwh, in_sun),
+        wind_hours_percent=within_percent(charge_kwh, in_wind),
+        either_percent=within_percent(charge_kwh, either),
+        pv_self_use_percent=self_use_percent(problem.pv_kw * step_h, (found.export_kw + found.curtailed_kw) * step_h),
         cycles_per_day=cycles,
         life_years=None if not cycles else life_years(cycles),
     )
@@ -97,9 +97,22 @@ def cycles_allowed(years: float = LIFE_YEARS, cycles: Cycles = LIFE_CYCLES) -> C
     return cycles / (years * DAYS_PER_YEAR)
 
 
-def _sunny(problem: Problem) -> npt.NDArray[np.bool_] | None:
-    highest_kw = float(problem.pv_kw.max())
-    return None if highest_kw <= 0 else problem.pv_kw >= SUNNY * highest_kw
+def sunny(pv: Series) -> npt.NDArray[np.bool_] | None:
+    """The steps in which PV gives at least a tenth of its highest (steps of one length). None without sun."""
+    highest = pv.max()
+    return None if highest <= 0 else np.asarray(pv >= SUNNY * highest)
+
+
+def within_percent(energy_kwh: Series, hours: npt.NDArray[np.bool_] | None) -> float | None:
+    """Of an energy, what fell in the steps that are true. None where there is none of either."""
+    whole = float(energy_kwh.sum())
+    return None if hours is None or whole <= NOTHING else 100 * float(energy_kwh[hours].sum()) / whole
+
+
+def self_use_percent(given_kwh: Series, lost_kwh: Series) -> float | None:
+    """Of what the sun gave per step; what was lost (exported, curtailed) counts as the sun's as far as there is sun in the step."""
+    whole_kwh = float(given_kwh.sum())
+    return None if whole_kwh <= 0 else 100 * (1 - float(np.minimum(lost_kwh, given_kwh).sum()) / whole_kwh)
 
 
 def _windy(problem: Problem) -> npt.NDArray[np.bool_] | None:
@@ -111,18 +124,3 @@ def _or(one: npt.NDArray[np.bool_] | None, other: npt.NDArray[np.bool_] | None) 
     if one is None or other is None:
         return one if other is None else other
     return one | other
-
-
-def _within_percent(energy_kwh: Series, hours: npt.NDArray[np.bool_] | None) -> float | None:
-    whole = float(energy_kwh.sum())
-    return None if hours is None or whole <= NOTHING else 100 * float(energy_kwh[hours].sum()) / whole
-
-
-def _self_use_percent(problem: Problem, found: Plan) -> float | None:
-    """Of what the sun gave; exported energy counts as the sun's as far as there is sun in the step."""
-    given_kw = problem.pv_kw
-    whole_kwh = float((given_kw * problem.step_h).sum())
-    if whole_kwh <= 0:
-        return None
-    lost_kw = np.minimum(found.export_kw + found.curtailed_kw, given_kw)
-    return 100 * (1 - float((lost_kw * problem.step_h).sum()) / whole_kwh)
