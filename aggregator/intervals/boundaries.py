@@ -132,6 +132,8 @@ class BoundaryLine:
             intervals += [closed for boundary in shaped if (closed := self._close(boundary)) is not None]
             boundaries += shaped
             self._step = (reading.at_ms, reading.line)
+        elif _broken(before, reading):
+            self._step = (reading.at_ms, reading.line)  # what stood still there did so because nobody knows what was drawn
         if not _by_hand(before, reading):
             self._spacings_ms.append(reading.at_ms - before.at_ms)
         return boundaries, intervals
@@ -176,10 +178,17 @@ class BoundaryLine:
     def _passed(self, before: Accepted, reading: Accepted) -> list[Boundary]:
         """Boundaries in (before, reading] that need not wait for a step of the counter; the others join the waiting."""
         found: list[Boundary] = []
+        broken = _broken(before, reading)
+        if broken:
+            found, self._waiting = self._waiting, []
         at_ms = self._next_boundary(before.at_ms)
         while at_ms <= reading.at_ms:
             plain = self._plain(at_ms, before, reading)
             last, self._display = self._display, plain.value
+            if broken:
+                found.append(plain)
+                at_ms = self._next_boundary(at_ms)
+                continue
             count = self.counter.count_at(at_ms)
             short = last is not None and plain.value - last < COUNTS_FOR_SHAPE * count
             if (short and plain.grade.quality is not Quality.SUBSTITUTED) or self._waiting:
@@ -340,6 +349,11 @@ class BoundaryLine:
         line._spacings_ms.extend(state["spacings_ms"])
         line.guessed = [(span[0], span[1]) for span in state["guessed"]]
         return line
+
+
+def _broken(before: Accepted, reading: Accepted) -> bool:
+    """Whether the counter began anew between two readings and nothing is known of what was drawn: no step to wait for."""
+    return reading.quality is Quality.SUBSTITUTED and reading.line == before.line
 
 
 def _by_hand(before: Accepted, reading: Accepted) -> bool:

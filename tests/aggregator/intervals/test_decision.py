@@ -196,3 +196,13 @@ def test_intervals_add_up_to_what_the_counter_counted_under_the_decisions() -> N
             assert sum(energies) == drawn[settled.boundaries[-1].at_ms // 60_000], seed
         assert {event.change for event in settled.events} <= {CounterChange.DECIDED}, seed
     assert used == set(Said) - {Said.AUTOMATIC}
+
+
+def test_a_decided_reset_at_a_boundary_leaves_what_was_counted_where_it_was() -> None:
+    # 1000, then 2000 after the reset at 00:15, then 2010: nobody knows the first quarter, the meter counted 10 in the second.
+    intervals = CounterIntervals(METER, 900_000)
+    intervals.counter.decisions = Decisions([Decision(900_000, Said.RESET)])
+    shown = [(0, "1000"), (900_000, "2000"), (1_800_000, "2010"), (2_700_000, "2020")]
+    settled = intervals.offer(CounterReading(at_ms, D(value)) for at_ms, value in shown)
+    found = [(i.energy_kwh, i.grade.quality, i.grade.reason) for i in settled.intervals]
+    assert found == [(D(0), Quality.SUBSTITUTED, "reset"), (D(10), Quality.GOOD, ""), (D(10), Quality.GOOD, "")]
