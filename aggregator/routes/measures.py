@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
+from aggregator.flexibility.measures import Cycles
 from aggregator.ledger import LedgerBusy
 from aggregator.measured_figures import measured_figures
 from aggregator.routes.facilities import Named
@@ -32,7 +33,7 @@ class MeasuresAnswer(Answer):
     pv_self_use_percent: float | None
     vehicle_kwh: float | None
     pv_hours_percent: float | None
-    cycles_per_day: float | None
+    cycles_per_day: Cycles | None
     life_years: float | None
 
 
