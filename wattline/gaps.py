@@ -79,7 +79,7 @@ def _doubtful(one: Doubtful, facility: Facility) -> str:
     row, unit = one.row, QUANTITIES[one.row.quantity].unit
     return (
         f"doubtful: {row.device} {row.quantity} {_time(row.start_ms, facility)} to {_time(row.end_ms, facility)} ({row.source}): "
-        f"expected 0 to {one.most.normalize():f} {unit}, got {row.energy_kwh:f}"
+        f"expected {one.least.normalize():f} to {one.most.normalize():f} {unit}{' by its counter' if one.counted else ''}, got {row.energy_kwh:f}"
     )
 
 
@@ -92,7 +92,9 @@ def _doubtful_json(one: Doubtful) -> dict[str, Any]:
         "end_ms": row.end_ms,
         "source": row.source,
         "energy": f"{row.energy_kwh:f}",
+        "least": f"{one.least.normalize():f}",
         "most": f"{one.most.normalize():f}",
+        "counted": one.counted,
     }
 
 

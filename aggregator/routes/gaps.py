@@ -57,7 +57,7 @@ class GapAnswer(Answer):
 
 
 class DoubtfulAnswer(Answer):
-    """An energy that cannot be: below 0, or above the `most` that the line can carry."""
+    """An energy that cannot be: beyond what the line can carry, or (`counted`) other than its counter's readings of the same time say."""
 
     device: str
     quantity: str
@@ -65,7 +65,9 @@ class DoubtfulAnswer(Answer):
     end_ms: int
     source: str
     energy: str
+    least: str
     most: str
+    counted: bool
 
 
 class GapsAnswer(Answer):
@@ -159,5 +161,7 @@ def _doubtful(one: Doubtful) -> DoubtfulAnswer:
         end_ms=row.end_ms,
         source=row.source,
         energy=f"{row.energy_kwh:f}",
+        least=f"{one.least.normalize():f}",
         most=f"{one.most.normalize():f}",
+        counted=one.counted,
     )

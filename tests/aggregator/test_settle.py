@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aggregator.accounts.gaps.doubtful import doubtful
 from aggregator.alarms import Alarms
 from aggregator.books import Books
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role
@@ -423,6 +424,9 @@ def test_an_instant_counts_once_where_an_hour_was_imported_and_a_counter_read(pl
     assert [(row.start_ms - T, row.energy_kwh) for row in rows if row.source == "import"] == [(3_600_000, D(50))]
     assert sum(row.end_ms - row.start_ms for row in rows) == 10_800_000
     assert sum(row.energy_kwh for row in rows) == 8 * 90 + 50
+    # The counter says 360 kWh for that hour, to two counts of 0.001: the contradiction is told.
+    (told,) = doubtful(plant.ledger, FACILITY, T, T + 10_800_000)
+    assert (told.row.energy_kwh, told.least, told.most, told.counted) == (50, D("359.998"), D("360.002"), True)
 
 
 def test_figures_are_the_same_from_influxdb(request: pytest.FixtureRequest, plant: Plant) -> None:

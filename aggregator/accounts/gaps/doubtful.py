@@ -1,24 +1,29 @@
-"""Interval energies that cannot be: more than their line can carry, or below nothing. They are shown and left as they are; a person corrects them."""
+"""Interval energies that cannot be: beyond what their line carries, or other than their own counter says. Shown and left as they are; a person corrects them."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from aggregator.accounts.gaps.rules import HOUR_MS
 from aggregator.accounts.tree.slots import FLOWS, NORMAL_GAS
-from aggregator.facility import Facility
+from aggregator.facility import Facility, MeterSpec
+from aggregator.intervals.counter import SPARE_COUNTS
 from aggregator.ledger import IntervalRow, Ledger
+from aggregator.stores.store import SeriesKey
 
 MARGIN: Final = Decimal("1.2")  # as for counters: overload and the error of both readings
 
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """An interval and the most that its line can carry in it, in the unit of its quantity."""
+    """An interval and what it can be, in the unit of its quantity: what its line carries, or (`counted`) what the counter's readings of the same time say."""
 
     row: IntervalRow
     most: Decimal
+    least: Decimal = Decimal(0)
+    counted: bool = False
 
 
 def doubtful(ledger: Ledger, facility: Facility, from_ms: int, to_ms: int) -> Iterator[Doubtful]:
@@ -26,7 +31,31 @@ def doubtful(ledger: Ledger, facility: Facility, from_ms: int, to_ms: int) -> It
     for meter in facility.meters:
         flows = FLOWS.get(meter.carrier, ())
         for quantity in (*flows, *(NORMAL_GAS if meter.carrier == "gas" else ())):
-            for row in ledger.intervals(facility.id, meter.device, quantity, from_ms, to_ms) if quantity else ():
+            rows = ledger.intervals(facility.id, meter.device, quantity, from_ms, to_ms) if quantity else []
+            for row in rows:
                 most = MARGIN * meter.rated_power_kw * (row.end_ms - row.start_ms) / HOUR_MS
                 if not 0 <= row.energy_kwh <= most:
                     yield Doubtful(row, most)
+            yield from _contradicted(ledger, facility, meter, [row for row in rows if row.source == "import"])
+
+
+def _contradicted(
+    ledger: Ledger, facility: Facility, meter: MeterSpec, rows: Sequence[IntervalRow]
+) -> Iterator[Doubtful]:
+    """Imported energies of one quantity whose meter has a counter that stood elsewhere at their ends, by more than two counts."""
+    if not rows:
+        return
+    series = SeriesKey(facility.id, meter.edge, meter.device, rows[0].quantity)
+    kept = ledger.boundaries(series, rows[0].start_ms, max(row.end_ms for row in rows) + 1)
+    at_ms, value = [each.boundary.at_ms for each in kept], [each.boundary.value for each in kept]
+    for row in rows:
+        first, last = bisect_left(at_ms, row.start_ms), bisect_left(at_ms, row.end_ms)
+        if last >= len(at_ms) or (at_ms[first], at_ms[last]) != (row.start_ms, row.end_ms):
+            continue
+        steps = (max(value[n + 1] - value[n], Decimal(0)) * meter.multiplier_at(at_ms[n]) for n in range(first, last))
+        counted = sum(steps, Decimal(0))
+        exponent = row.energy_kwh.as_tuple().exponent
+        digit = Decimal(1).scaleb(min(exponent, 0)) if isinstance(exponent, int) else Decimal(0)
+        apart = SPARE_COUNTS * (meter.quantum_kwh or digit)
+        if abs(row.energy_kwh - counted) > apart:
+            yield Doubtful(row, counted + apart, max(counted - apart, Decimal(0)), counted=True)
