@@ -68,10 +68,12 @@ def test_the_integral_does_not_depend_on_when_somebody_asks(carrier: Carrier) ->
 
 @pytest.mark.parametrize("carrier", [Carrier.HEAT, Carrier.COOLING])
 def test_heat_and_cooling_stay_near_their_peak_and_never_above_it_but_for_noise(carrier: Carrier) -> None:
-    stream = Stream(carrier, demand(carrier), START_MS)
-    for hour in range(0, 8760, 13):
-        stream.advance(START_MS + hour * HOUR_MS)
-        assert 0 < stream.power_mw <= 105_100_000  # the peak of 100 kW, 5 % of noise and the rounding of the flow
+    for season in range(4):
+        begin_ms = START_MS + season * 2190 * HOUR_MS
+        stream = Stream(carrier, demand(carrier), begin_ms)
+        for hour in range(0, 240, 5):
+            stream.advance(begin_ms + hour * HOUR_MS)
+            assert 0 < stream.power_mw <= 105_100_000  # the peak of 100 kW, 5 % of noise and the rounding of the flow
 
 
 def test_a_clock_that_steps_back_changes_nothing() -> None:
