@@ -29,6 +29,7 @@ from aggregator.routes import (
     facilities,
     factors,
     figures,
+    flexibility,
     footprint,
     forecasts,
     gaps,
@@ -118,6 +119,7 @@ def create_app(services: Services) -> FastAPI:
         forecasts,
         demand_response,
         overrides,
+        flexibility,
         footprint,
         measures,
         session,
@@ -137,6 +139,10 @@ def create_app(services: Services) -> FastAPI:
     @app.get("/accounts", include_in_schema=False)
     async def accounts_page() -> FileResponse:
         return FileResponse(WEB / "accounts.html", headers={"cache-control": "no-cache"})
+
+    @app.get("/flexibility", include_in_schema=False)
+    async def flexibility_page() -> FileResponse:
+        return FileResponse(WEB / "flexibility.html", headers={"cache-control": "no-cache"})
 
     @app.get("/readings", include_in_schema=False)
     async def hand_readings_page() -> FileResponse:

@@ -18,10 +18,11 @@ HTML = "".join(page.read_text() for page in PAGES)
 
 
 def words() -> dict[str, dict[str, str]]:
-    """The two tables of words.js by language."""
-    found: dict[str, dict[str, str]] = {}
-    for language, body in re.findall(r"^  (en|zh): \{\n(.*?)^  \},", (WEB / "js/words.js").read_text(), re.S | re.M):
-        found[language] = {
+    """The two tables of the words by language."""
+    found: dict[str, dict[str, str]] = {"en": {}, "zh": {}}
+    source = "".join(path.read_text() for path in sorted(WEB.glob("js/words*.js")))
+    for language, body in re.findall(r"^  (en|zh): \{\n(.*?)^  \},", source, re.S | re.M):
+        found[language] |= {
             key.strip('"'): text for key, text in re.findall(r'^    ("[^"]+"|\w+): "(.*)",$', body, re.M)
         }
     return found

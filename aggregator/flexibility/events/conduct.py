@@ -58,12 +58,15 @@ LEAST_SHORTFALL_PRICE: Final = 5.0  # per kWh: what the planner takes for a prom
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """What a plan gives back: firm kW of an event, kW in each of its intervals as planned, the circuit; and the word that something is asked anew."""
+    """What a plan gives back: firm kW of an event, kW in each of its intervals as planned, when a schedule with it was sent, the circuit; the newest plan and
+    offers for people; and the word that something is asked anew."""
 
     firm: Callable[[DemandResponse], Firm | None] = lambda _event: None
     planned_kw: Callable[[DemandResponse], Sequence[float] | None] = lambda _event: None
     sent_at_ms: Callable[[DemandResponse], int | None] = lambda _event: None
     circuit: Callable[[str], Circuit | None] = lambda _facility: None
+    plan: Callable[[str], dict[str, Any] | None] = lambda _facility: None
+    offers: Callable[[str], dict[str, Any] | None] = lambda _facility: None
     asked_anew: Callable[[str], None] = lambda _facility: None
 
 

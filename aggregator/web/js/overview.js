@@ -155,6 +155,7 @@ async function start() {
     return;
   }
   facility = (facilities.find(({ id }) => id === query.get("facility")) ?? facilities[0]).id;
+  set(byId("flexibility"), "href", `/flexibility?facility=${encodeURIComponent(facility)}`);
   set(byId("outlook"), "href", `/outlook?facility=${encodeURIComponent(facility)}`);
   set(byId("accounts"), "href", `/accounts?facility=${encodeURIComponent(facility)}`);
   set(byId("hand"), "href", `/readings?facility=${encodeURIComponent(facility)}`);

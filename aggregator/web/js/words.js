@@ -1,4 +1,6 @@
 // The page's words in English and Chinese, and how it writes numbers and times. Both languages have the same keys (a test holds that).
+import { FLEXIBILITY } from "./words_flexibility.js";
+
 export const WORDS = {
   en: {
     skip: "Skip to content",
@@ -505,6 +507,8 @@ export const WORDS = {
     tree_said: "合计 {0} {1}：各自身部分、未分项计量与无法拆分部分之和。",
   },
 };
+
+for (const name of Object.keys(WORDS)) Object.assign(WORDS[name], FLEXIBILITY[name]);
 
 export let language = "en";
 let zone = "UTC";
