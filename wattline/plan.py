@@ -13,11 +13,12 @@ from typing import Final
 import numpy as np
 
 from aggregator.flexibility.offers import offers
-from aggregator.flexibility.plan import Plan, plan
+from aggregator.flexibility.plan import Plan
 from aggregator.flexibility.problem import Problem, ProblemFault, Series
 from aggregator.flexibility.problem_file import LARGEST, plan_json, read_problem
-from aggregator.flexibility.record import Kept, decode_record, encode_record, replay
+from aggregator.flexibility.record import Kept, decode_record, encode_record, plan_of, replay
 from aggregator.flexibility.solve import Unsolved
+from aggregator.flexibility.stale import plan_or_shifted
 from wattline.file_errors import told
 from wattline.plan_compare import compare, counterfactuals, counterfactuals_json, pareto
 
@@ -42,13 +43,17 @@ def run(options: argparse.Namespace) -> int:
             return compare(problem, options)
         if options.verb == "pareto":
             return pareto(problem, options)
-        found = plan(problem, options.budget_s)
+        before = None if options.previous is None else plan_of(decode_record(options.previous.read_bytes()))
+        found = plan_or_shifted(problem, before, options.steps, options.budget_s)
         if options.keep is not None:
             options.keep.write_bytes(encode_record(problem, found, options.budget_s) + b"\n")
+        stale = found.status == "stale"  # there was no time for one plan; there is none for three
         if options.json:
-            said = json.dumps(plan_json(found) | {"counterfactuals": counterfactuals_json(problem, options.budget_s)})
+            beside = {} if stale else {"counterfactuals": counterfactuals_json(problem, options.budget_s)}
+            said = json.dumps(plan_json(found) | beside)
         else:
-            said = "\n".join([*_told(problem, found), *counterfactuals(problem, found, options.budget_s)])
+            beside_told = () if stale else counterfactuals(problem, found, options.budget_s)
+            said = "\n".join([*_told(problem, found), *beside_told])
     except (OSError, ProblemFault) as error:
         print(f"wattline plan: {told(error)}", file=sys.stderr)
         return 2

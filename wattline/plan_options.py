@@ -15,6 +15,12 @@ def _prices(text: str) -> tuple[float, ...]:
     return found
 
 
+def _steps(text: str) -> int:
+    if not text.isdecimal() or len(text) > 6:
+        raise argparse.ArgumentTypeError(f"expected a whole number of steps, 0 or above, got {text!r}")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """solve, offers, compare, pareto, replay."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
@@ -27,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     solve.add_argument(
         "--keep", type=Path, metavar="FILE", help="write problem and plan there as a record, for `wattline plan replay`"
     )
+    solve.add_argument(
+        "--previous",
+        type=Path,
+        metavar="FILE",
+        help="a record to go on with, as a stale plan, where none is found in time",
+    )
+    solve.add_argument("--steps", type=_steps, default=1, help="how many steps ago that was (default: %(default)s)")
 
     firm = verbs.add_parser(
         "offers", help="the constant kW that can be given for 15 min, 1, 2 and 4 h, every promise kept"

@@ -20,10 +20,11 @@ from aggregator.flexibility.dispatch import dispatch
 from aggregator.flexibility.plan import Plan, plan
 from aggregator.flexibility.problem import Currency, Problem, ProblemFault
 from aggregator.flexibility.problem_file import LARGEST, read_problem
+from aggregator.flexibility.stale import followed
 
 VERSION: Final = 1
 SAME: Final = 1e-9  # relative: another machine's sums may differ in the last bits
-MODULES: Final = ("problem", "sparse_model", "dispatch", "solver", "dive", "ties", "solve", "plan")
+MODULES: Final = ("problem", "sparse_model", "dispatch", "solver", "dive", "ties", "solve", "plan", "stale")
 NOT_NUMBERS: Final = ("made_by",)
 
 
@@ -116,16 +117,28 @@ def decode_record(raw: bytes) -> Kept:
 
 
 def replay(kept: Kept) -> Replayed:
-    """Solves the problem again and compares every number. Raises ProblemFault, Unsolved."""
+    """Solves the problem again (follows a stale plan's powers again) and compares every number. Raises ProblemFault, Unsolved."""
     then = kept.plan
     made_by = then.get("made_by", {})
-    again = json.loads(encode_plan(plan(kept.problem, float(made_by.get("budget_s", 5.0)))))
+    again = json.loads(encode_plan(_again(kept, float(made_by.get("budget_s", 5.0)))))
     differences = tuple(_differences(_numbers(then), _numbers(again), ""))
     now = _made_by()
     versions = tuple(
         f"{name} {made_by.get(name)}, now {value}" for name, value in now.items() if made_by.get(name) != value
     )
     return Replayed(differences, _numbers(then) == _numbers(again), versions, _proven(kept))
+
+
+def _again(kept: Kept, budget_s: float) -> Plan:
+    """A stale plan is not solved again: its powers are followed once more."""
+    return plan_of(kept) if kept.plan.get("status") == "stale" else plan(kept.problem, budget_s)
+
+
+def plan_of(kept: Kept) -> Plan:
+    """The plan of a record from its powers alone, held against its problem; stale. Raises ProblemFault."""
+    assets, loads = kept.plan.get("assets", {}), kept.plan.get("shifted_kw", {})
+    powers = {name: (np.array(one["charge_kw"]), np.array(one["discharge_kw"])) for name, one in assets.items()}
+    return followed(kept.problem, powers, {name: np.array(power) for name, power in loads.items()})
 
 
 def _proven(kept: Kept) -> Currency:

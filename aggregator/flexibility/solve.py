@@ -48,11 +48,11 @@ class Solved:
 class _Rules:
     """What an LP does not know: which columns exclude one another, and which are 0 or at least so much. Each has a number."""
 
-    def __init__(self, made: Dispatch) -> None:
+    def __init__(self, made: Dispatch, *, least: bool) -> None:
         self._made = made
         self.one = np.concatenate([one for one, _ in made.pairs])
         self.other = np.concatenate([other for _, other in made.pairs])
-        self._chargers = [flow for flow in made.flows if flow.least_kw > 0] if made.problem.exact_least else []
+        self._chargers = [flow for flow in made.flows if flow.least_kw > 0] if least else []
         self.charge = (
             np.concatenate([flow.charge for flow in self._chargers]) if self._chargers else np.zeros(0, dtype=np.int64)
         )
@@ -104,16 +104,28 @@ def _row(solver: highspy.Highs, low: float, high: float, *terms: tuple[int, floa
     solver.addRow(low, high, len(terms), np.array(columns, dtype=np.int32), np.array(values))
 
 
-def solve(made: Dispatch, budget_s: float = 5.0, *, break_ties: bool = True, money_gap: Currency = MONEY_GAP) -> Solved:
-    """The plan of least money within the time, to within `money_gap` where it has binaries. Raises Unsolved."""
+def solve(
+    made: Dispatch,
+    budget_s: float = 5.0,
+    *,
+    break_ties: bool = True,
+    money_gap: Currency = MONEY_GAP,
+    fixed: tuple[Index, Values] | None = None,
+) -> Solved:
+    """The plan of least money within the time, to within `money_gap` where it has binaries. Raises Unsolved.
+
+    `fixed`: columns that are given, with their values: the chargers' powers of a plan that is only looked at.
+    """
     deadline = Deadline(budget_s)
-    rules = _Rules(made)
+    rules = _Rules(made, least=made.problem.exact_least and fixed is None)
     chosen: set[int] = set(_direction_pays(made))
     whole, rounds = False, 0
     while True:
         rounds += 1
         deadline.left_s()
         solver = opened(made.model, money_gap)
+        if fixed is not None:
+            bound(solver, fixed[0], fixed[1], fixed[1])
         binaries = rules.bind(solver, chosen)
         if whole:
             for column in rules.whole.tolist():
@@ -131,12 +143,12 @@ def solve(made: Dispatch, budget_s: float = 5.0, *, break_ties: bool = True, mon
     if len(binaries):
         _fixed(solver, binaries, values)
         run(solver, deadline.left_s())
-    if not made.problem.exact_least:
+    if not made.problem.exact_least and fixed is None:
         dive(solver, made, deadline)
     money = solver.getInfo().objective_function_value
     solution = solver.getSolution()
     values, row_dual = np.array(solution.col_value), np.array(solution.row_dual)
-    if break_ties and made.flows:
+    if break_ties and made.flows and fixed is None:
         values = sooner(solver, made, deadline)
     values = _netted(made, values)
     return Solved(
