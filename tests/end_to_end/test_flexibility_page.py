@@ -90,7 +90,7 @@ def filled(page: Page, form: str, **fields: str) -> None:
 
 @pytest.mark.timeout(120)
 def test_an_operator_asks_watches_overrides_and_reads_why(page: Page, site: Site) -> None:
-    """100 kW in the quarter before, 40 kW in the first of the event: 15 of 12.5 kWh delivered, 50 kW were asked for."""
+    """100 kW in the quarter before, 40 kW in the first of the event: 15 kWh, and 1 in the minute after it; 50 kW were asked for, for half an hour."""
     with Server(site.services) as server:
         page.open(f"{server.url}/flexibility")
         page.until(lambda: page.attribute("body", "data-feed") == "live", "the feed is live")
@@ -121,8 +121,9 @@ def test_an_operator_asks_watches_overrides_and_reads_why(page: Page, site: Site
         site.put(START_MS, START_MS + QUARTER_MS, 40)
         site.plant.put("incomer", 40.0, at_ms=site.plant.now_ms - 1000)
         site.rounds.look()
-        page.until(lambda: "15.0" in page.text("#delivery tbody tr"), "the first quarter's delivery is shown", 20)
-        assert "So far 16.0 of 13.3 kWh; expected at the end: 30.0 of 25.0 kWh" in page.text("#event-said")
+        said = "So far 16.0 of 13.3 kWh; expected at the end: 30.0 of 25.0 kWh"
+        page.until(lambda: said in page.text("#event-said"), "what is delivered so far is said", 20)
+        assert "15.0" in page.text("#delivery tbody tr")
         assert page.attribute("#event-chart path[data-series=forecast]", "d") != "M0 0"
 
         filled(page, "override", place="asset bank", what="hold", kw="-20", reason="inverter test")
