@@ -65,9 +65,9 @@ class Planner:
     planned_kw: Callable[[DemandResponse], Sequence[float] | None] = lambda _event: None
     sent_at_ms: Callable[[DemandResponse], int | None] = lambda _event: None
     circuit: Callable[[str], Circuit | None] = lambda _facility: None
+    asked_anew: Callable[[str], None] = lambda _facility: None
     plan: Callable[[str], dict[str, Any] | None] = lambda _facility: None
     offers: Callable[[str], dict[str, Any] | None] = lambda _facility: None
-    asked_anew: Callable[[str], None] = lambda _facility: None
 
 
 class Conduct:
