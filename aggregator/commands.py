@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from aggregator.accounts.record_file import RecordsBusy
 from aggregator.command_book import CommandBook, Commanded
 from aggregator.ledger import LedgerError
-from wire.command import Command, CommandUnreadable, SetPoint, decode_result, seal
+from wire.command import Command, CommandUnreadable, Result, SetPoint, decode_result, seal
 from wire.keys import KeyUnusable, SigningKey
 from wire.mqtt import MqttError, NotConnected, PublishRefused
 from wire.topics import edge_topic
@@ -60,6 +61,8 @@ class Commands:
         self._session = session
         self._waiting = 0
         self.unknown_results = 0
+        # whose answer a result is that is none to a command
+        self.others: Callable[[str, str, Result], bool] = lambda _facility, _edge, _result: False
 
     @property
     def public_key(self) -> str:
@@ -133,11 +136,11 @@ class Commands:
     def _keep(self, facility: str, edge: str, payload: bytes) -> None:
         try:
             result = decode_result(payload)
-            if not self._book.answer(facility, edge, result, self._clock()):
+            if not self._book.answer(facility, edge, result, self._clock()) and not self.others(facility, edge, result):
                 self.unknown_results += 1  # to a command of another aggregator, or one that came twice
         except CommandUnreadable as error:
             log.warning("result unreadable facility=%s edge=%s reason=%s", facility, edge, error)
-        except LedgerError as error:
+        except (LedgerError, RecordsBusy) as error:
             log.error("result not kept facility=%s edge=%s reason=%s", facility, edge, error)
 
 

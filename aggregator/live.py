@@ -160,6 +160,12 @@ class LiveState:
         taken_kw = sum(value for key, value in flow.items() if key != "grid" and isinstance(value, float) and value > 0)
         return residual_kw, taken_kw
 
+    def flow_kw(self, facility: str) -> dict[str, float]:
+        """The power of each part of a facility (grid, pv, sto, load, ev), as far as it is known."""
+        with self._lock:
+            flow, _ = self._flow(self._plants[facility], self._clock())
+        return {part: value for part, value in flow.items() if isinstance(value, float) and part != "resid"}
+
     def frame(self, facility: str) -> Frame:
         """Everything that the page shows, by the contract of the live feed; what is unknown is absent."""
         with self._lock:

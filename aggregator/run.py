@@ -48,6 +48,8 @@ from aggregator.live import AboutDevice, LiveState
 from aggregator.newest import NewestReadings
 from aggregator.open_books import RegistryWatch, open_books
 from aggregator.overruling import Overruling
+from aggregator.planning.logged import take_up_plans
+from aggregator.planning.planning import Planning
 from aggregator.publication_watch import PublicationWatch
 from aggregator.sealing import SealRounds
 from aggregator.services import Services
@@ -171,6 +173,15 @@ class Aggregator:
         self.commands = Commands(
             CommandBook(self.ledger, self.store_id), key, self.trust.edges(), clock, lambda: self.session
         )
+        try:
+            self.planning = Planning(
+                settings, store=self.store, ledger=self.ledger, newest=self.newest, forecasting=self.forecasting, flow=self.live.flow_kw,
+                asks=self.conduct, alarms=self.alarms, key=key, store_id=self.store_id, clock=clock, session=lambda: self.session,
+            )  # fmt: skip
+        except RecordsUnusable as error:
+            raise CannotStart(str(error)) from error
+        self.commands.others = self.planning.sending.answered
+        self.conduct.planner = self.planning.planner()
 
     def services(self) -> Services:
         """What the routes are given."""
@@ -207,6 +218,7 @@ class Aggregator:
             catalogue=self.settings.catalogue,
             forecasting=self.forecasting,
             own_records=self.own_records,
+            planning=self.planning,
             conduct=self.conduct,
         )
 
@@ -222,6 +234,7 @@ class Aggregator:
         self._noting.note(rows)
         for batch in committed.batches:
             self.edge_carbon.note(batch.facility, batch.edge, batch.events)
+            self.planning.heard(batch.facility, batch.events)
         self.own_use.stored((batch.facility, batch.readings) for batch in committed.batches)
 
     # Called from the event loop.
@@ -277,11 +290,13 @@ class Aggregator:
                         asyncio.create_task(self.sealing.run(), name="sealing"),
                         asyncio.create_task(RegistryWatch(self.settings, self.books).run(), name="registry"),
                         asyncio.create_task(self.own_use.run(), name="own-use"),
+                        asyncio.create_task(self.planning.rounds.run(), name="plans"),
                         asyncio.create_task(
                             EventRounds(self.conduct, self.audit, self.clock).run(), name="demand response"
                         ),
                         asyncio.create_task(
-                            ForecastRounds(self.forecasting, self.clock, self.alarms, self.clean).run(), name="forecasts"
+                            ForecastRounds(self.forecasting, self.clock, self.alarms, self.clean).run(),
+                            name="forecasts",
                         ),
                     ]
                     try:
@@ -300,6 +315,7 @@ class Aggregator:
         while True:
             await asyncio.to_thread(take_up, self.runs, self.audit)
             await asyncio.to_thread(take_up_bindings, self.bindings, self.audit)
+            await asyncio.to_thread(take_up_plans, self.planning.book, self.audit)
             await asyncio.to_thread(self.audit.keep_up)
             await asyncio.sleep(SIGN_PERIOD_S)
 
@@ -307,6 +323,8 @@ class Aggregator:
         take_up_events(self.event_record, self.audit)
         take_up(self.runs, self.audit)
         take_up_bindings(self.bindings, self.audit)
+        take_up_plans(self.planning.book, self.audit)
+        self.planning.close()
         self.audit.close()
         self.runs.close()
         self.settling.settle(patient=False)
@@ -357,6 +375,7 @@ class Aggregator:
         self.ingest.announce()
         self.factor_packs.forget_sent()
         await self.factor_packs.issue()
+        await self.planning.sending.again()
 
     async def _say(self, state: str) -> None:
         if self.session is None or not self.session.connected:

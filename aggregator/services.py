@@ -27,6 +27,7 @@ from aggregator.live import LiveState
 from aggregator.newest import NewestReadings
 from aggregator.overruling import Overruling
 from aggregator.person import Person
+from aggregator.planning.planning import Planning
 from aggregator.settings import Http
 from aggregator.stores.store import SeriesKey, Store
 
@@ -63,4 +64,5 @@ class Services:
     persons: tuple[Person, ...] = ()
     forecasting: Forecasting | None = None
     own_records: OwnRecords | None = None
+    planning: Planning | None = None
     conduct: Conduct | None = None

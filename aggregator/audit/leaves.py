@@ -18,6 +18,7 @@ RECORDS: Final = (
     "binding",
     "commitment",  # of a demand-response event, at its notice
     "settlement",
+    "plan",
 )  # leaves that are no batches: the canonical bytes of a record, more than 32
 
 

@@ -46,20 +46,32 @@ def is_between(flow: Flow, values: Values) -> np.ndarray[tuple[int], np.dtype[np
 def _ends(made: Dispatch, flows: list[Flow], values: Values) -> tuple[Index, Values, Index]:
     """Columns that go up, to which power, and columns that go to 0. Within a step the largest go up, while the step's own power lasts; one more where
     the connection has room."""
-    at_step: dict[int, list[tuple[float, int, float]]] = {}
+    at_step: dict[int, list[tuple[float, int, float, str]]] = {}
+    takes_kwh: dict[
+        str, float
+    ] = {}  # what a charger's vehicle may still take in these steps: going up must not overfill it
+    ratios = {one.name: one.charge_ratio for one in made.problem.storage}
+    ratios |= {one.name: one.charge_ratio for one in made.problem.sessions}
+    step_h = made.problem.step_h
     for flow in flows:
         chosen = np.flatnonzero(is_between(flow, values))
+        spare_kwh = float((made.model.upper[flow.energy] - values[flow.energy]).min())
+        held_kwh = float((values[flow.charge[chosen]] * step_h[flow.steps[chosen]]).sum()) * ratios[flow.name]
+        takes_kwh[flow.name] = spare_kwh + held_kwh
         for step, column in zip(flow.steps[chosen].tolist(), flow.charge[chosen].tolist(), strict=True):
-            at_step.setdefault(step, []).append((float(values[column]), column, flow.least_kw))
+            at_step.setdefault(step, []).append((float(values[column]), column, flow.least_kw, flow.name))
     up: list[int] = []
     to_kw: list[float] = []
     down: list[int] = []
     for step, candidates in at_step.items():
-        left_kw = sum(power for power, _, _ in candidates)
+        left_kw = sum(power for power, _, _, _ in candidates)
         room_kw = made.problem.import_limit_kw - float(values[made.imported[step]])
-        for _, column, least_kw in sorted(candidates, reverse=True):
+        for _, column, least_kw, name in sorted(candidates, reverse=True):
             fed = left_kw >= least_kw - TOLERANCE
-            if fed or (left_kw * 2 >= least_kw and room_kw >= least_kw - left_kw):
+            kwh = least_kw * float(step_h[step]) * ratios[name]
+            fits = takes_kwh[name] >= kwh - TOLERANCE
+            if fits and (fed or (left_kw * 2 >= least_kw and room_kw >= least_kw - left_kw)):
+                takes_kwh[name] -= kwh
                 room_kw -= max(least_kw - left_kw, 0.0)
                 left_kw = max(left_kw - least_kw, 0.0)
                 up.append(column)

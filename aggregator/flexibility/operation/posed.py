@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregator.flexibility.asked import Asked, Overridden
+from aggregator.flexibility.operation import state as state_of
 from aggregator.flexibility.operation.demand import charges
 from aggregator.flexibility.operation.network import Background, branches
 from aggregator.flexibility.operation.state import HOUR_MS, State, Stay
@@ -52,7 +53,7 @@ def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -
     left_out = sorted({*state.silent, *_left_out(circuit, state)})
     notes = list(state.notes)
     assets = {asset.name: asset for asset in circuit.asset}
-    storage = [_storage(assets[one.asset], one.kwh) for one in state.held if one.asset not in left_out]
+    storage = [_storage(assets[one.asset], one) for one in state.held if one.asset not in left_out]
     stays = [one for one in state.stays if one.asset not in left_out and one.departs_ms > edges_ms[0]]
     sessions = [_session(assets[one.asset], one, state, tariff) for one in stays]
     demand, said = charges(tariff, dict(state.peaks_kw), edges_ms, zone)
@@ -86,13 +87,14 @@ def _left_out(circuit: Circuit, state: State) -> set[str]:
     return {asset.name for asset in circuit.asset if asset.name in out or "" in out}
 
 
-def _storage(asset: Asset, held_kwh: float) -> Storage:
-    """It shall end with what it begins with, or what it is worth is lost."""
+def _storage(asset: Asset, told: state_of.Held) -> Storage:
+    """It shall end with what it begins with, or what it is worth is lost. What is not known of it stays away from both ends."""
     assert asset.capacity_kwh is not None
-    held_kwh = min(max(held_kwh, 0.0), asset.capacity_kwh)
-    least_kwh = asset.capacity_kwh * asset.least_percent / 100
+    held_kwh = min(max(told.kwh, 0.0), asset.capacity_kwh)
+    least_kwh = min(asset.capacity_kwh * asset.least_percent / 100 + told.spread_kwh, asset.capacity_kwh / 2)
+    capacity_kwh = max(asset.capacity_kwh - told.spread_kwh, held_kwh, least_kwh)
     return Storage(
-        asset.name, asset.capacity_kwh, held_kwh, asset.charge_kw, asset.discharge_kw, asset.charge_ratio, asset.discharge_ratio,
+        asset.name, capacity_kwh, held_kwh, asset.charge_kw, asset.discharge_kw, asset.charge_ratio, asset.discharge_ratio,
         least_kwh, wear_per_kwh=asset.wear_per_kwh, end_kwh=max(held_kwh, least_kwh),
     )  # fmt: skip
 

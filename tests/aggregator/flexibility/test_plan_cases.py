@@ -236,3 +236,22 @@ def test_a_response_upwards_takes_more_than_the_baseline() -> None:
     assert found.import_kw[0] == pytest.approx(15.0)
     assert found.money.responses == pytest.approx(-10.0)
     assert found.broken == ()
+
+
+def test_a_charger_that_goes_up_to_its_least_power_does_not_overfill_its_vehicle() -> None:
+    # 10 kWh and room for no more, 16 quarters of an hour: calm charging would be 2.5 kW throughout, below the least 4.157 kW.
+    quarter = np.full(16, 0.25)
+    steps = {
+        "load_kw": series(100, 16),
+        "pv_kw": series(0, 16),
+        "import_price": series(0.3, 16),
+        "export_price": series(0, 16),
+    }
+    thin = Session("ev", 0, 16, 0.0, 10.0, 10.0, 11.0, charge_ratio=1.0, least_kw=4.157)
+    found = plan(
+        Problem(quarter, **steps, import_limit_kw=400, export_limit_kw=0, sessions=(thin,), ramp_price_per_kw=0.002)
+    )
+    power = found.assets["ev"].charge_kw
+    assert all(kw == pytest.approx(0.0, abs=1e-6) or kw >= 4.157 - 1e-6 for kw in power)
+    assert 10.0 - float(power.sum()) * 0.25 == pytest.approx(sum(one.amount for one in found.broken), abs=1e-6)
+    assert sum(one.amount for one in found.broken) < 0.01
