@@ -8,9 +8,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from aggregator.accounts.by_hand.readings import HandReadings
+from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsUnusable
 from aggregator.imports import FileUnusable, ImportOptions, Kind, import_csv
 from aggregator.ledger import Ledger, LedgerError
 from aggregator.open_books import open_books
@@ -35,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     try:
         outcome = _over_http(options) if options.url else _straight(options)
-    except (SettingsFaults, FileUnusable, StoreError, LedgerError, OSError, ValueError) as error:
+    except (SettingsFaults, FileUnusable, StoreError, LedgerError, RecordsUnusable, OSError, ValueError) as error:
         print(f"wattline import: {error}", file=sys.stderr)
         return 2 if isinstance(error, SettingsFaults) else 1
     if options.json:
@@ -56,16 +59,17 @@ def _straight(options: argparse.Namespace) -> dict[str, Any]:
     ledger = Ledger(settings.data_directory / "ledger.sqlite")
     try:
         books = open_books(settings, ledger, clock)
-        store = store_of(settings) if how.kind is Kind.COUNTER else None
-        try:
-            settler = None if store is None else Settler(store, ledger, settings.facilities, clock, books=books)
-            note = (lambda *_: None) if settler is None else settler.note
-            result = import_csv(options.file, how, books, store, _progress(options), note)
-            if settler is not None:
+        if how.kind is Kind.INTERVAL:
+            result = import_csv(options.file, how, books, progress=_progress(options))
+        else:
+            with ExitStack() as open_files:
+                store = store_of(settings)
+                open_files.callback(store.close)
+                hand = HandReadings(settings.data_directory / ACCOUNTS_NAME)
+                open_files.callback(hand.close)
+                settler = Settler(store, ledger, settings.facilities, clock, books=books, hand=hand)
+                result = import_csv(options.file, how, books, store, _progress(options), settler.note)
                 settler.settle(patient=False)
-        finally:
-            if store is not None:
-                store.close()
     finally:
         ledger.close()
     return {

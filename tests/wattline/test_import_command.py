@@ -66,3 +66,35 @@ def test_counter_readings_have_no_sum(tmp_path: Path, capsys: pytest.CaptureFixt
     file.write_text("time,energy_kwh\n2026-06-01T00:00,3\n")
     assert main(["import", *where]) == 0
     assert capsys.readouterr().out.startswith(f"{file}: 1 row, 1 new, 0 bad, 3 kWh")
+
+
+def test_a_file_after_displays_read_by_people_gives_what_it_gives_before_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A look at 500 kWh, a file from 1000 to 1380 (quarter hours of 95 kWh), a look at 1400: 900 kWh, of which 500 before the file and 20 after it.
+    def lines(name: str, order: str) -> list[str]:
+        config, file = tmp_path / f"{name}.toml", tmp_path / "counter.csv"
+        config.write_text(SETTINGS.replace('"data"', f'"{name}"'))
+        where = ["--config", str(config), "--facility", "works", "--device", "incomer"]
+        file.write_text(
+            "time,energy_kwh\n" + "".join(f"2026-05-02T0{n // 4}:{n % 4 * 15:02},{1000 + 95 * n}\n" for n in range(5))
+        )
+        for word in order.split():
+            if word == "file":
+                assert main(["import", str(file), *where, "--kind", "counter"]) == 0
+            else:
+                at, kwh = {"first": ("2026-05-01T00:00", "500"), "last": ("2026-05-02T12:00", "1400")}[word]
+                assert (
+                    main(
+                        ["readings", "enter", *where, "--at", at, "--kwh", kwh, "--evidence", "photo", "--by", "Li Na"]
+                    )
+                    == 0
+                )
+        capsys.readouterr()
+        told = ["statement", "--config", str(config), "--from", "2026-05-01", "--to", "2026-05-03", "--json"]
+        assert main(told) == 0
+        return capsys.readouterr().out.splitlines()[1:]  # the first line says when it was asked
+
+    in_order = lines("in_order", "first file last")
+    assert [json.loads(line)["quantity"] for line in in_order] == ["500.000000", "380.0", "20.000000"]
+    assert lines("file_last", "first last file") == in_order
