@@ -158,10 +158,21 @@ class SettlementAnswer(Answer):
     result: dict[str, Any]
 
 
+class TracedAnswer(Answer):
+    """A plan, a schedule, an edge's answer, a set-point or an asset's power that moved; `after_s` since acceptance, of the last two since the begin."""
+
+    kind: str
+    at_ms: int
+    id: str
+    text: str
+    after_s: float | None
+
+
 class OneEventAnswer(EventAnswer):
     """An event from notice to settlement, with everything that happened for it."""
 
     commitment: CommitmentAnswer | None
+    trace: list[TracedAnswer]
     delivery: DeliveryAnswer
     settlements: list[SettlementAnswer]
 
@@ -248,6 +259,10 @@ def one(given: Given, conduct: Conducted, asked: Asked) -> OneEventAnswer:
         else CommitmentAnswer(
             number=commitment.no, index=_index(given, "commitment", commitment.no), at_ms=commitment.at_ms, leaf=json.loads(commitment.leaf)
         ),
+        trace=[
+            TracedAnswer(kind=each.kind, at_ms=each.at_ms, id=each.id, text=each.text, after_s=each.after_s)
+            for each in kept(lambda: conduct.trace(asked))
+        ],
         delivery=_delivery(delivery),
         settlements=[
             SettlementAnswer(number=each.no, index=_index(given, "settlement", each.no), at_ms=each.at_ms, result=json.loads(each.result))

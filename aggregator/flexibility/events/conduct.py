@@ -40,6 +40,7 @@ from aggregator.flexibility.events.event import STANDS, DemandResponse, Firm, Sa
 from aggregator.flexibility.events.overrides import Override, Overrides
 from aggregator.flexibility.events.record import Commitment, EventRecord, Settled, canonical
 from aggregator.flexibility.events.saved_kg import saved_kg
+from aggregator.flexibility.events.trace import Sent, Traced, trace
 from aggregator.flexibility.settlement import REBOUND_H, Terms
 from aggregator.ledger import LedgerError
 from aggregator.measured_load import HOUR_MS, start_ms
@@ -68,6 +69,7 @@ class Planner:
     asked_anew: Callable[[str], None] = lambda _facility: None
     plan: Callable[[str], dict[str, Any] | None] = lambda _facility: None
     offers: Callable[[str], dict[str, Any] | None] = lambda _facility: None
+    sent: Callable[[DemandResponse], Sequence[Sent]] = lambda _event: ()
 
 
 class Conduct:
@@ -79,6 +81,7 @@ class Conduct:
         self.record = record
         self.overrides = Overrides(record)
         self.metering = Metering(accounts.ledger, store)
+        self._store = store
         self.planner = planner or Planner()
         self._accounts = accounts
         self._alarms = alarms
@@ -268,6 +271,10 @@ class Conduct:
         return delivery(
             event, facility, self.metering, baseline_kw, note, self._clock(), self.planner.planned_kw(event)
         )
+
+    def trace(self, event: DemandResponse) -> list[Traced]:
+        """What happened for it, from acceptance on."""
+        return trace(event, self.planner.sent(event), self._store, self.planner.circuit(event.said.facility))
 
     # -- what time brings ------------------------------------------------------------------------------------------
 

@@ -24,10 +24,12 @@ from aggregator.flexibility.events.event import Firm
 from aggregator.flexibility.events.policy import ResponsePolicy
 from aggregator.flexibility.events.record import EventRecord
 from aggregator.flexibility.events.rounds import EventRounds
+from aggregator.flexibility.events.trace import Sent
 from aggregator.intervals.boundaries import GOOD
 from aggregator.ledger import IntervalRow
 from aggregator.person import Person, new_token
 from wattline.command import main
+from wire.circuit import of_tree
 from wire.clock import Clock
 
 HOUR_MS, QUARTER_MS = 3_600_000, 900_000
@@ -40,6 +42,18 @@ def ms(text: str) -> int:
 
 
 NOTICE_MS, BEGIN_MS, END_MS = ms("2026-06-17T10:00"), ms("2026-06-17T14:00"), ms("2026-06-17T16:00")
+
+
+CIRCUIT = of_tree(
+    {
+        "facility": "works",
+        "branch": [{"name": "supply", "limit_kva": 1000.0}, {"name": "garage", "within": "supply", "limit_a": 200.0}],
+        "asset": [
+            {"name": "battery", "kind": "battery", "branch": "supply", "edge": "gw-02", "device": "battery", "point": "active_power_setpoint_kw", "charge_kw": 100.0, "discharge_kw": 100.0, "capacity_kwh": 200.0},
+            {"name": "pile", "kind": "charger", "branch": "garage", "edge": "gw-02", "device": "charger", "point": "charging_limit_kw", "charge_kw": 50.0},
+        ],
+    }
+)  # fmt: skip
 
 
 class Response:
@@ -58,6 +72,19 @@ class Response:
         planner = Planner(
             firm=lambda _: None if self.firm_kw is None else Firm(self.firm_kw, None, self.plant.now_ms, "P-1"),
             asked_anew=self.anew.append,
+            sent=lambda event: [
+                Sent(
+                    "plan-1",
+                    event.steps[1].at_ms + 900,
+                    ("event",),
+                    "sched-1",
+                    "gw-02",
+                    event.steps[1].at_ms + 1000,
+                    "taken",
+                    event.steps[1].at_ms + 1500,
+                )
+            ],
+            circuit=lambda _: CIRCUIT,
         )
         self.conduct = Conduct(self.record, accounts, self.plant.store, self.plant.alarms, self.plant.clock, planner)
         self.rounds = EventRounds(self.conduct, self.log, Clock())
@@ -183,6 +210,18 @@ def test_who_holds_the_logs_key_cannot_tune_the_days_before_after_the_notice(
     assert faults == {(INPUTS, "SHA-256"), ("commitment.json", "baseline_kw")}
 
 
+def test_a_trace_leads_from_the_acceptance_to_the_power_that_moved(response: Response, client: httpx.Client) -> None:
+    ask(client)
+    response.plant.put("battery", 0.0, at_ms=BEGIN_MS - 1000)
+    response.plant.put("battery", -4.0, at_ms=BEGIN_MS + 1000)  # below 5 % of 100 kW: noise
+    response.plant.put("battery", -60.0, at_ms=BEGIN_MS + 3000)
+    traced = client.get(f"{PATH}/DR-1").json()["trace"]
+    assert [(each["kind"], each["id"], each["after_s"]) for each in traced] == [
+        ("plan", "plan-1", 0.9), ("schedule", "sched-1", 1.0), ("answer", "sched-1", 1.5), ("moved", "battery", 3.0),
+    ]  # fmt: skip
+    assert traced[-1]["text"] == "0.0 kW to -60.0 kW"
+
+
 def test_what_the_firm_power_does_not_cover_waits_for_a_person_until_its_deadline(
     response: Response, client: httpx.Client
 ) -> None:
@@ -286,6 +325,13 @@ def test_an_override_has_scope_reason_and_expiry_and_one_of_the_whole_facility_o
     (stopped,) = response.conduct.of("works", BEGIN_MS, END_MS)[1]
     assert (stopped.asset, stopped.kw) == ("", 0)
     assert [one["id"] for one in client.get(path).json()["overrides"]] == ["OV-2"]
+    branch = {"scope": "branch", "name": "garage", "what": "leave_out", "until_ms": END_MS, "reason": "cable works"}
+    assert client.post(path, json=branch | {"name": "attic"}).json()["thing"] == "name"
+    assert client.post(path, json=branch).status_code == 201
+    assert [(one.asset, one.kw) for one in response.conduct.of("works", BEGIN_MS, END_MS)[1]] == [
+        ("", 0),
+        ("pile", None),
+    ]
 
 
 def test_the_command_asks_a_running_aggregator(
