@@ -22,12 +22,16 @@ def dive(solver: highspy.Highs, made: Dispatch, deadline: Deadline) -> None:
     if not flows:
         return
     most = made.model.upper
+    opposite = np.zeros(made.model.columns, dtype=np.int64)
+    for flow in flows:
+        opposite[flow.charge] = flow.discharge
     for _ in range(DIVES):
         values = np.array(solver.getSolution().col_value)
         up, least_kw, down = _ends(made, flows, values)
         if not len(up) and not len(down):
             return
         bound(solver, up, least_kw, np.maximum(least_kw, most[up]))
+        bound(solver, opposite[up], np.zeros(len(up)), np.zeros(len(up)))  # what it is made to take it does not give back at once
         bound(solver, down, np.zeros(len(down)), np.zeros(len(down)))
         run(solver, deadline.left_s())
     values = np.array(solver.getSolution().col_value)

@@ -129,10 +129,10 @@ class _Site:
         step_h = float(self.problem.step_h[step])
         before = self._held_kwh[one.name]
         held = before * (1 - one.loss_per_h_ratio * step_h)
-        floor = min(max(one.least_kwh, one.end_kwh or 0.0), before)  # never lower than it has to be, nor than it is
+        kept = float(np.prod(1 - one.loss_per_h_ratio * self.problem.step_h[step + 1 :]))  # of it, by the end
+        floor = max(one.least_kwh, one.end_kwh or 0.0) / kept if kept > 0 else math.inf
         room = [*_tapered_kw(one, before), *(facets.room_kw(one.name, 1) for facets in self._facets)]
         charge = min(max(-self.net_kw, 0.0), (one.capacity_kwh - held) / (one.charge_ratio * step_h), *room)
-        charge = max(charge, min((floor - held) / (one.charge_ratio * step_h), one.charge_kw))  # against standing loss
         discharge = min(max(self.net_kw, 0.0), one.discharge_kw, (held - floor) * one.discharge_ratio / step_h)
         discharge = min([discharge, *(facets.room_kw(one.name, -1) for facets in self._facets)])
         if charge > LEAST:

@@ -114,6 +114,36 @@ def test_a_plan_costs_no_more_than_any_rule_and_any_mode_s_energy_is_conserved(s
     assert found["one_way"].plan.money.total >= least - 1e-6
 
 
+def odd_site(seed: int) -> Problem:
+    """A random site with what makes rules stumble: a battery that loses much or cannot charge, chargers with a least power, a connection of next to nothing."""
+    draw = np.random.default_rng(1000 + seed)
+    site = random_site(seed, steps=int(draw.integers(4, 20)), cars=int(draw.integers(0, 5)))
+    (battery,) = site.storage
+    odd = replace(
+        battery, start_kwh=float(draw.choice([0.0, battery.capacity_kwh, battery.least_kwh])), charge_kw=float(draw.choice([0.0, battery.charge_kw])),
+        end_kwh=float(draw.choice([0.0, battery.end_kwh or 0.0])), loss_per_h_ratio=float(draw.choice([0.0, 0.05])),
+    )  # fmt: skip
+    sessions = [
+        replace(one, least_kw=float(min(draw.choice([0.0, 1.38, 4.14]), one.charge_kw))) for one in site.sessions
+    ]
+    return replace(
+        site, storage=[odd], sessions=sessions, import_limit_kw=float(draw.choice([0.0, 20.0, site.import_limit_kw]))
+    )
+
+
+@pytest.mark.parametrize("seed", [*range(6), 78, 81, 96, 125])  # the last four did
+def test_no_plan_charges_and_discharges_at_once_also_where_chargers_have_a_least_power(seed: int) -> None:
+    for one in plan(odd_site(seed)).assets.values():
+        assert np.minimum(one.charge_kw, one.discharge_kw).max() < 1e-5
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_what_the_rules_do_is_possible_on_any_site(seed: int) -> None:
+    problem = odd_site(seed)
+    for mode in ("uncontrolled", "rule_based"):
+        _conserved(problem, outcome(problem, mode).plan)
+
+
 def _conserved(problem: Problem, found: Plan) -> None:
     """By hand from the powers: site = sum of parts, and each battery holds what it held, plus what came in, less what went out and was lost."""
     net_kw = problem.load_kw - problem.pv_kw + found.curtailed_kw + sum(found.shifted_kw.values())
