@@ -31,7 +31,8 @@ def dive(solver: highspy.Highs, made: Dispatch, deadline: Deadline) -> None:
         if not len(up) and not len(down):
             return
         bound(solver, up, least_kw, np.maximum(least_kw, most[up]))
-        bound(solver, opposite[up], np.zeros(len(up)), np.zeros(len(up)))  # what it is made to take it does not give back at once
+        nothing = np.zeros(len(up))
+        bound(solver, opposite[up], nothing, nothing)  # what it is made to take it does not give back at once
         bound(solver, down, np.zeros(len(down)), np.zeros(len(down)))
         run(solver, deadline.left_s())
     values = np.array(solver.getSolution().col_value)
