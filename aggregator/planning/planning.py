@@ -9,6 +9,7 @@ from aggregator.commands import Session
 from aggregator.facility import Facility
 from aggregator.flexibility.events.conduct import Planner
 from aggregator.flexibility.events.event import DemandResponse, Firm
+from aggregator.flexibility.events.trace import Sent
 from aggregator.flexibility.operation.rolling import Planned, Rolling
 from aggregator.flexibility.problem import ProblemFault
 from aggregator.flexibility.solve import Unsolved
@@ -33,6 +34,8 @@ from wire.reading import Event
 log = logging.getLogger(__name__)
 
 NEWS: Final = (TRANSACTION, NEEDS)
+PLANS_LOOKED_AT: Final = 500
+PLANS_TRACED: Final = 12  # of an event
 
 
 class Planning:
@@ -84,7 +87,10 @@ class Planning:
 
     def planner(self) -> Planner:
         """What those who conduct events ask of the plans."""
-        return Planner(self.firm, self.delivering_kw, self.sent_at_ms, self._circuit, self.rounds.nudge)
+        return Planner(
+            self.firm, self.delivering_kw, self.sent_at_ms, self._circuit, self.rounds.nudge, self.told_plan, self.told_offers,
+            self.sent_for,
+        )  # fmt: skip
 
     def firm(self, event: DemandResponse) -> Firm | None:
         """What is firm throughout an event beside the plan; None without a plan that reaches so far."""
@@ -120,6 +126,36 @@ class Planning:
             return None
         rows = self.book.schedules(self.rounds.lines[event.said.facility].plan)
         return min((row.issued_at_ms for row in rows if row.state != "not_sent"), default=None)
+
+    def told_plan(self, facility: str) -> dict[str, Any] | None:
+        """The newest plan in words and figures, with its id and what kind each asset is; None where there is none."""
+        line = self.rounds.lines.get(facility)
+        row = None if line is None or not line.plan else self.book.one(line.plan)
+        if line is None or row is None:
+            return None
+        kinds = {asset.name: asset.kind for asset in line.rolling.circuit.asset}
+        return {"id": row.id, "made_ms": row.made_ms, "kinds": kinds, **self.book.summary(row.no)}
+
+    def told_offers(self, facility: str) -> dict[str, Any] | None:
+        """The newest offers, with when they were made; None where there are none."""
+        found = self.book.offered(facility)
+        return None if found is None else {"at_ms": found["made_ms"], **found}
+
+    def sent_for(self, event: DemandResponse) -> list[Sent]:
+        """The first schedules since an event was accepted, oldest first."""
+        accepted = event.last("accepted")
+        if accepted is None:
+            return []
+        rows = self.book.recent(event.said.facility, PLANS_LOOKED_AT)
+        since = [row for row in reversed(rows) if accepted.at_ms <= row.made_ms < event.said.to_ms][:PLANS_TRACED]
+        return [
+            Sent(
+                row.id, row.made_ms, row.trigger, one.id, one.edge, one.issued_at_ms, one.state,
+                one.at_ms if one.state in ("taken", "refused") else None,
+            )
+            for row in since
+            for one in self.book.schedules(row.no)
+        ]  # fmt: skip
 
     def _circuit(self, facility: str) -> Circuit | None:
         steered = self.steered.get(facility)
