@@ -3,21 +3,25 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.csv_table import ColumnMissing, Torn, cells
 from wire.quantities import QUANTITIES
 
+FLUE_GAS_CO2: Final = "flue_gas_co2_kg"
 IMPORTABLE: Final = (
     "energy_import_kwh", "energy_export_kwh", "heat_energy_kwh", "cooling_energy_kwh", "gas_volume_m3", "gas_volume_normal_m3",
-    "water_volume_m3",
+    "water_volume_m3", FLUE_GAS_CO2,
 )  # fmt: skip
 # Exact: powers of ten only. (Heat in GJ is no finite number of kWh; convert it before.)
 _KWH_PER: Final = {"Wh": Decimal("0.001"), "kWh": Decimal(1), "MWh": Decimal(1000), "GWh": Decimal(1_000_000)}
+_KG_PER: Final = {"kg": Decimal(1), "t": Decimal(1000)}
+_KG_PER_NM3: Final = {"g/Nm3": Decimal("0.001"), "mg/Nm3": Decimal("0.000001")}  # of a concentration
 _EPOCH_MS_PER: Final = {"epoch_s": 1000, "epoch_ms": 1}
 _YEARS: Final = (1970, 2100)  # between these; a century's edge needs no thought about zones
 _REACH_MS: Final = (31_536_000_000, 4_102_444_800_000)  # 1971-01-01 and 2100-01-01 UTC
@@ -60,6 +64,7 @@ class ImportOptions:
 
     `time_zone` is that of times without an offset. `time_format` is iso, epoch_s, epoch_ms or a strptime format. `interval_s` is the
     length of an interval. `decimal_comma` reads 1234,5 as a number, for files with another delimiter than the comma.
+    `flow_column`: the flow in Nm3/h beside a concentration (g/Nm3, mg/Nm3), both dry or both wet: their product over the interval is the mass.
     `reason` and `by`: other energies than those imported before are corrections, and why and who says so.
     """
 
@@ -78,10 +83,19 @@ class ImportOptions:
     encoding: str = "utf-8-sig"
     reason: str = ""
     by: str = ""
+    flow_column: str = ""
 
     def __post_init__(self) -> None:
         counted = QUANTITIES[self.quantity].unit if self.quantity in IMPORTABLE else "kWh"
         units = list(_KWH_PER) if counted == "kWh" else [counted]
+        if self.quantity == FLUE_GAS_CO2:
+            units = list(_KG_PER_NM3 if self.flow_column else _KG_PER)
+        elif self.flow_column:
+            raise ValueError(f"import: a flow column is for {FLUE_GAS_CO2} only, the quantity is {self.quantity}")
+        if self.flow_column and (self.kind is not Kind.INTERVAL or not _decimal_hours(self.interval_s)):
+            raise ValueError(
+                "import: concentration and flow need intervals whose hours are a decimal number, such as 3600, 1800 or 900 s"
+            )
         if self.unit not in units:
             raise ValueError(f"import: unit must be one of {', '.join(units)}, is {self.unit!r}")
         if self.interval_s <= 0 or 86_400 % self.interval_s:
@@ -117,6 +131,15 @@ class CsvRow:
     value: Decimal
 
 
+def _decimal_hours(seconds: int) -> bool:
+    """Whether so many seconds are a finite decimal number of hours."""
+    try:
+        EXACT.divide(Decimal(seconds), Decimal(3600))
+    except Inexact:
+        return False
+    return True
+
+
 class _NotARow(Exception):
     """What is wrong with one row: column, what was expected, what was seen."""
 
@@ -142,7 +165,7 @@ def csv_rows(
             yield line
 
     cells_to_row = _Cells(options)
-    columns = (options.time_column, options.value_column)
+    columns = (options.time_column, options.value_column, *filter(None, [options.flow_column]))
     try:
         for number, (line, row) in enumerate(cells(lines(), path.name, columns, options.delimiter), start=1):
             if number % 1000 == 0:
@@ -165,11 +188,14 @@ class _Cells:
     def __init__(self, options: ImportOptions) -> None:
         self._options = options
         self._zone = ZoneInfo(options.time_zone)
-        self._kwh_per = _KWH_PER.get(options.unit, Decimal(1))
+        self._per = {**_KWH_PER, **_KG_PER, **_KG_PER_NM3}.get(options.unit, Decimal(1))
+        if options.flow_column:
+            self._per = EXACT.multiply(self._per, EXACT.divide(Decimal(options.interval_s), Decimal(3600)))
         self._met: set[datetime] = set()
 
-    def __call__(self, time_text: str, value_text: str) -> tuple[int, Decimal]:
-        return self._instant_ms(time_text.strip()), self._energy(value_text.strip())
+    def __call__(self, time_text: str, value_text: str, flow_text: str = "") -> tuple[int, Decimal]:
+        at_ms, value = self._instant_ms(time_text.strip()), self._energy(value_text.strip())
+        return at_ms, EXACT.multiply(value, self._flow(flow_text.strip())) if self._options.flow_column else value
 
     def _energy(self, text: str) -> Decimal:
         try:
@@ -177,12 +203,23 @@ class _Cells:
         except InvalidOperation:
             value = Decimal("NaN")
         column, unit = self._options.value_column, self._options.unit
+        what = "a concentration" if self._options.flow_column else "an energy" if unit in _KWH_PER else "an amount"
         if not value.is_finite() or value < 0:
-            raise _NotARow(column, f"an energy in {unit}, 0 or above", _quoted(text))
+            raise _NotARow(column, f"{what} in {unit}, 0 or above", _quoted(text))
         if value >= _TOO_MUCH or value != round(value, _DECIMALS):
-            expected = f"an energy in {unit} below 10^12 with at most {_DECIMALS} decimals"
+            expected = f"{what} in {unit} below 10^12 with at most {_DECIMALS} decimals"
             raise _NotARow(column, expected, _quoted(text))
-        return value * self._kwh_per
+        return EXACT.multiply(value, self._per)
+
+    def _flow(self, text: str) -> Decimal:
+        try:
+            value = Decimal(text.replace(",", ".") if self._options.decimal_comma else text)
+        except InvalidOperation:
+            value = Decimal("NaN")
+        if not value.is_finite() or not 0 <= value < _TOO_MUCH or value != round(value, _DECIMALS):
+            expected = f"a flow in Nm3/h, 0 or above, below 10^12 with at most {_DECIMALS} decimals"
+            raise _NotARow(self._options.flow_column, expected, _quoted(text))
+        return value
 
     def _instant_ms(self, text: str) -> int:
         """Of a local hour that comes twice the file's order decides; a local time that the clock skips is no time."""

@@ -14,7 +14,7 @@ from aggregator.emissions.lint import plausible_range
 from aggregator.facility import CarbonPrice, Cell, Facility, FactorOverride, MeterSpec, Multiplier, Role, VirtualMeter
 from aggregator.flexibility.events.policy import ResponsePolicy
 from aggregator.footprint.own_machine import OwnMachine
-from aggregator.intervals.carrier_use import VOLUMES, CarrierUse
+from aggregator.intervals.carrier_use import FLUE_GAS, VOLUMES, CarrierUse, Stack
 from aggregator.process import Process
 from aggregator.tariff_table import TariffTable
 
@@ -75,7 +75,7 @@ FactorDecimal = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_no
 Instant = Annotated[datetime | date, BeforeValidator(_instant)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
-CarrierName = Literal["electricity", "gas", "water", "heat", "steam", "cooling", "oil"]
+CarrierName = Literal["electricity", "gas", "water", "heat", "steam", "cooling", "oil", "flue_gas"]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -187,6 +187,26 @@ class MultiplierTable(_Table):
     approver: str = ""
 
 
+class StackTable(_Table):
+    """`stack` of a meter for flue gas: why its measurement is believed, and whose calculated CO2 it takes the place of."""
+
+    evidence: Text
+    in_place_of: list[Text] = Field(default=[], max_length=1000)
+    valid_from: Instant | None = None
+    biogenic_ratio: Annotated[FactorDecimal, Field(le=1)] = Decimal(0)
+    gap_preset: Literal["40cfr75"] | None = None
+
+    def stack(self, zone: ZoneInfo) -> Stack:
+        """The stack."""
+        return Stack(
+            self.evidence,
+            tuple(self.in_place_of),
+            instant_ms(self.valid_from, zone),
+            self.biogenic_ratio,
+            self.gap_preset or "",
+        )
+
+
 class MeterTable(_Table):
     """`[[facility.meter]]`."""
 
@@ -194,6 +214,7 @@ class MeterTable(_Table):
     edge: Id
     rated_power_kw: PositiveDecimal | None = None
     rated_flow_m3_per_h: PositiveDecimal | None = None
+    rated_co2_kg_per_h: PositiveDecimal | None = None
     role: Literal["main", "sub", "check"] = "sub"
     carrier: CarrierName = "electricity"
     modulus_kwh: PositiveDecimal | None = None
@@ -209,17 +230,19 @@ class MeterTable(_Table):
     measured_at_degc: Annotated[Decimal, BeforeValidator(_decimal), Field(ge=-60, le=100)] | None = None
     performance_ratio: PositiveDecimal | None = None
     made_by: list[Id] = Field(default=[], max_length=100)
+    stack: StackTable | None = None
     entity: Annotated[str, Field(max_length=200)] = ""
 
     def contradictions(self) -> Iterator[tuple[str, str, str]]:
         """(key, expected, seen): a meter's limits stand in the unit that its carrier is measured in."""
-        in_m3 = self.carrier in VOLUMES
-        needed, other = "rated_power_kw", "rated_flow_m3_per_h"
-        if in_m3:
-            needed, other = other, needed
-        if getattr(self, needed) is None:
-            yield needed, "a value, this key is required", "nothing"
-        for name in (other, "modulus_kwh" if in_m3 else "modulus_m3", "quantum_kwh" if in_m3 else "quantum_m3"):
+        needed = {**dict.fromkeys(VOLUMES, "rated_flow_m3_per_h"), FLUE_GAS: "rated_co2_kg_per_h"}
+        rated = needed.get(self.carrier, "rated_power_kw")
+        if getattr(self, rated) is None:
+            yield rated, "a value, this key is required", "nothing"
+        limits = {"rated_power_kw", "rated_flow_m3_per_h", "rated_co2_kg_per_h"} - {rated}
+        in_m3, in_kg = self.carrier in VOLUMES, self.carrier == FLUE_GAS
+        units = [name for name, strange in (("kwh", in_m3 or in_kg), ("m3", not in_m3)) if strange]
+        for name in (*sorted(limits), *(f"{kind}_{unit}" for kind in ("modulus", "quantum") for unit in units)):
             if getattr(self, name) is not None:
                 yield name, f"no such key at a meter for {self.carrier}", str(getattr(self, name))
 
@@ -232,7 +255,7 @@ class MeterTable(_Table):
         return MeterSpec(
             device=self.device,
             edge=self.edge,
-            rated_power_kw=self.rated_flow_m3_per_h or self.rated_power_kw or Decimal(0),
+            rated_power_kw=self.rated_co2_kg_per_h or self.rated_flow_m3_per_h or self.rated_power_kw or Decimal(0),
             role=Role(self.role),
             carrier=self.carrier,
             modulus_kwh=self.modulus_m3 or self.modulus_kwh,
@@ -242,7 +265,13 @@ class MeterTable(_Table):
             counted=self.counted,
             parent=self.parent or "",
             accuracy_percent=self.accuracy_percent,
-            use=CarrierUse(self.fuel or "", self.measured_at_degc, self.performance_ratio, tuple(self.made_by)),
+            use=CarrierUse(
+                self.fuel or "",
+                self.measured_at_degc,
+                self.performance_ratio,
+                tuple(self.made_by),
+                None if self.stack is None else self.stack.stack(zone),
+            ),
         )
 
 

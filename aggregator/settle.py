@@ -40,6 +40,7 @@ COUNTERS: Final[dict[str, tuple[str, ...]]] = {
     "heat": ("heat_energy_kwh",),
     "steam": ("heat_energy_kwh",),
     "cooling": ("cooling_energy_kwh",),
+    "flue_gas": ("flue_gas_co2_kg",),
 }
 LOOK_BACK_MS: Final = 31 * DAY_MS  # how far a series without any checkpoint is read back
 # A series that has passed no boundary is settled this often: reading and writing takes about 1.4 ms a series, so that

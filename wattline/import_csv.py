@@ -23,6 +23,7 @@ from aggregator.settle import Settler
 from aggregator.stores.store import StoreError
 from wattline.plurals import counted
 from wire.clock import Clock
+from wire.quantities import QUANTITIES
 
 TIMEOUT_S: Final = 600.0
 FAULTS_SHOWN: Final = 20
@@ -104,6 +105,7 @@ def _options(options: argparse.Namespace, settings: Settings) -> ImportOptions:
         decimal_comma=options.decimal_comma,
         reason=options.reason,
         by=options.by,
+        flow_column=options.flow_column,
     )
 
 
@@ -145,6 +147,7 @@ def _over_http(options: argparse.Namespace) -> dict[str, Any]:
         "file": Path(options.file).name,
         "reason": options.reason,
         "by": options.by,
+        "flow_column": options.flow_column,
     }
     address = f"{options.url.rstrip('/')}/api/v1/facilities/{urllib.parse.quote(options.facility)}/import"
     request = urllib.request.Request(  # noqa: S310 the scheme is checked
@@ -171,7 +174,7 @@ def _authorization(environment: Mapping[str, str]) -> dict[str, str]:
 def _summary(options: argparse.Namespace, outcome: Mapping[str, Any]) -> str:
     text = f"{options.file}: {counted(outcome['rows'], 'row')}, {outcome['new']} new, {outcome['bad']} bad"
     if options.kind == Kind.INTERVAL.value:  # counter readings have no sum
-        text += f", {outcome['total_kwh']} kWh"
+        text += f", {outcome['total_kwh']} {QUANTITIES[options.quantity].unit}"
     if outcome["booked"]:
         text += f"; {outcome['booked']} emissions booked, {outcome['without_factor']} without a factor"
     return text

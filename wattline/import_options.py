@@ -32,7 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time-zone", help="of times without an offset (default: the facility's)")
     parser.add_argument("--interval-s", type=int, default=900, help="length of the intervals (default: %(default)s)")
     parser.add_argument(
-        "--unit", choices=["Wh", "kWh", "MWh", "m3", "Nm3"], default="kWh", help="of the values (default: %(default)s)"
+        "--unit",
+        choices=["Wh", "kWh", "MWh", "m3", "Nm3", "kg", "t", "g/Nm3", "mg/Nm3"],
+        default="kWh",
+        help="of the values (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--flow-column",
+        default="",
+        metavar="NAME",
+        help="of a stack: the column of the flow in Nm3/h, where the values are concentrations",
     )
     parser.add_argument("--delimiter", default=",", help="between columns (default: %(default)s)")
     parser.add_argument(

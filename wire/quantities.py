@@ -26,6 +26,7 @@ class Carrier(StrEnum):
     HEAT = "heat"
     COOLING = "cooling"
     OIL = "oil"
+    FLUE_GAS = "flue_gas"
     WEATHER = "weather"
     DEVICE = "device"
 
@@ -119,6 +120,7 @@ def _rows() -> list[Quantity]:
             -100,
             600,
         )
+    add(("flue_gas_co2_kg",), "kg", counter, Carrier.FLUE_GAS, 0, 1e13)  # CO2 that a stack let off
     add(("oil_volume_l",), "L", counter, Carrier.OIL, 0, 1e13)
     add(("oil_flow_l_per_h",), "L/h", gauge, Carrier.OIL, -1e7, 1e7)
     add(("oil_temperature_degc",), "degC", gauge, Carrier.OIL, -100, 500)

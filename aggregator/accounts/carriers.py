@@ -3,6 +3,7 @@
 gas                      scope 1    m3 or Nm3 x (net calorific value x carbon content x oxidation x 44/12, and CH4, N2O), as recorded fuel is
 heat, steam              scope 2    GJ x the supplier's factor (a value of the facility's own), else the registry's default
 cooling                  scope 2    kWh x the supplier's factor, else electricity / the performance ratio of the supplier's plant
+flue gas                 scope 1    kg of CO2 as they were measured in a stack (see `in_place`)
 water                    scope 3    m3 x the supply's factor where there is one; nothing where there is none
 Only main meters count. Which parameter holds is asked for each stretch in which none changes.
 """
@@ -23,6 +24,7 @@ from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.entry import published_text
 from aggregator.emissions.factors import AVERAGE
 from aggregator.intervals.boundaries import Grade
+from aggregator.intervals.carrier_use import FLUE_GAS, Stack
 from aggregator.intervals.local_time import local_day, local_year, year_span_ms
 from aggregator.intervals.meter import MeterSpec
 from aggregator.ledger import IntervalRow
@@ -31,7 +33,10 @@ GJ_PER_KWH: Final = Decimal("0.0036")
 NORMAL: Final = "gas_volume_normal_m3"
 COUNTED: Final = {
     "gas": "gas_volume_m3", "water": "water_volume_m3", "heat": "heat_energy_kwh", "steam": "heat_energy_kwh", "cooling": "cooling_energy_kwh",
+    FLUE_GAS: "flue_gas_co2_kg",
 }  # fmt: skip
+_UNITS: Final = {"gas": "m3", "water": "m3", FLUE_GAS: "kg"}  # kWh otherwise
+_BURNT: Final = ("gas", FLUE_GAS)
 _IDS: Final = ("fuel.", "heat.", "cooling.", "upstream.water", "gwp.")
 COOLING: Final = "cooling.purchased"  # of a supplier, in t/GJ; a value of the facility's own
 
@@ -55,7 +60,7 @@ class _Sum:
 def carrier_lines(period: Period) -> Iterator[Line]:
     """Of every main meter that does not count electricity; nothing where the profile is marginal."""
     for meter in carrier_mains(period):
-        yield from lines_of_meter(period, meter, Counts.SCOPE_1 if meter.carrier == "gas" else Counts.SCOPE_2)
+        yield from lines_of_meter(period, meter, Counts.SCOPE_1 if meter.carrier in _BURNT else Counts.SCOPE_2)
 
 
 def carrier_mains(period: Period) -> tuple[MeterSpec, ...]:
@@ -96,7 +101,7 @@ def lines_of_meter(period: Period, meter: MeterSpec, counts: Counts) -> Iterator
                 else counts
             )
             yield Line(
-                source=f"meter:{meter.device}", counts=where, activity="stationary" if meter.carrier == "gas" else "indirect",
+                source=f"meter:{meter.device}", counts=where, activity="stationary" if meter.carrier in _BURNT else "indirect",
                 carrier=meter.use.fuel or meter.carrier, start_ms=summed.start_ms, end_ms=summed.end_ms, quantity=amount, unit=shown,
                 factor=rate.factor, kg=None if rate.factor is None else EXACT.multiply(amount, rate.factor.kg_per_unit), gas=rate.gas,
                 quality=group.grade.quality.name.lower(), reason=group.grade.reason, intervals=0 if n else summed.intervals,
@@ -109,7 +114,7 @@ def rows_of_meter(period: Period, meter: MeterSpec) -> tuple[Sequence[IntervalRo
     """The intervals of what the meter counts, with their unit: normal cubic metres where it reckons them itself."""
     if meter.carrier == "gas" and (rows := period.intervals(meter.device, NORMAL)):
         return rows, "Nm3"
-    return period.intervals(meter.device, COUNTED[meter.carrier]), "m3" if meter.carrier in ("gas", "water") else "kWh"
+    return period.intervals(meter.device, COUNTED[meter.carrier]), _UNITS.get(meter.carrier, "kWh")
 
 
 class Stretches:
@@ -151,6 +156,9 @@ def _asking(period: Period, meter: MeterSpec, unit: str) -> Callable[[int], list
 
     if meter.carrier == "cooling":
         return lambda at_ms: [_cooling(period, meter, ask(at_ms), at_ms)]
+    if meter.use.stack is not None:
+        measured = list(_measured(meter.device, meter.use.stack))
+        return lambda _: measured
     missing = _missing(meter, unit)
     if missing:
         return lambda _: [Rate(Counts.SCOPE_1, "CO2", None, why=missing)]
@@ -176,6 +184,15 @@ def _asking(period: Period, meter: MeterSpec, unit: str) -> Callable[[int], list
         parameters=parameters,
     )
     return lambda at_ms: rates(record, counted, ask(at_ms), period.profile)
+
+
+def _measured(device: str, stack: Stack) -> Iterator[Rate]:
+    """A kg of CO2 is a kg of CO2; what of it is biogenic is shown apart. Its uncertainty is the meter's."""
+    source = f"measured all the time in {device}: {stack.evidence}"
+    for counts, ratio in ((Counts.SCOPE_1, 1 - stack.biogenic_ratio), (Counts.BIOGENIC, stack.biogenic_ratio)):
+        if ratio:
+            applied = Applied("co2.measured", 1, ratio, tier="measured", source=source, u95_percent=Decimal(0))
+            yield Rate(counts, "CO2", applied, (("biogenic_ratio", stack.biogenic_ratio),))
 
 
 def _missing(meter: MeterSpec, unit: str) -> str:

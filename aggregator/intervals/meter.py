@@ -55,7 +55,7 @@ class MeterSpec:
     counters: its power is integrated. `show` is the tile of the overview page that its power belongs to. `parent` is the meter
     inside which it measures, of a check meter the one that it checks ("": not stated). `accuracy_percent` is its class with its
     transformers', the most that it may be wrong (None: not stated). Of a meter that counts m3, `rated_power_kw` is its m3/h,
-    and `modulus_kwh` and `quantum_kwh` are m3. `use` says what the carrier is used for.
+    and `modulus_kwh` and `quantum_kwh` are m3; of one for flue gas they are kg of CO2. `use` says what the carrier is used for.
     """
 
     device: str

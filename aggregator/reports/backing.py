@@ -31,6 +31,7 @@ _COUNTED: Final = {
     ("heat", "GJ"): ("heat_energy_kwh", Decimal("0.0036")),
     ("steam", "GJ"): ("heat_energy_kwh", Decimal("0.0036")),
     ("cooling", "kWh"): ("cooling_energy_kwh", Decimal(1)),
+    ("flue_gas", "kg"): ("flue_gas_co2_kg", Decimal(1)),
 }
 
 

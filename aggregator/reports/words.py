@@ -138,6 +138,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "cooling": ("cooling", "冷量"),
     "water": ("water", "水"),
     "gas": ("gas", "燃气"),
+    "flue_gas": ("flue gas", "烟气"),
+    "measured": ("measured", "实测"),
     "good": ("good", "良好"),
     "uncertain": ("uncertain", "可疑"),
     "substituted": ("substituted", "替代"),

@@ -47,6 +47,7 @@ class ImportParameters(Parameters):
 
     reason: Annotated[str, Field(max_length=2000)] = ""
     by: Annotated[str, Field(max_length=200)] = ""
+    flow_column: Annotated[str, Field(max_length=200)] = ""
 
     def options(self, facility_id: str, time_zone: str, by: str) -> ImportOptions:
         """Raises Problem where the parameters contradict each other."""
@@ -66,6 +67,7 @@ class ImportParameters(Parameters):
                 decimal_comma=self.decimal_comma,
                 reason=self.reason,
                 by=by,
+                flow_column=self.flow_column,
             )
         except ValueError as error:
             raise Problem(422, "bad query", "import", "options that fit together", str(error)) from error

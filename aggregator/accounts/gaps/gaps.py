@@ -64,7 +64,8 @@ def gaps(ledger: Ledger, facility: Facility, from_ms: int, to_ms: int, now_ms: i
 def _of_quantity(
     ledger: Ledger, facility: Facility, meter: MeterSpec, quantity: str, from_ms: int, to_ms: int
 ) -> Iterator[Gap]:
-    length_ms, preset = facility.interval_ms, facility.gap_preset
+    length_ms, stack = facility.interval_ms, meter.use.stack
+    preset = facility.gap_preset if stack is None else stack.gap_preset or facility.gap_preset
     back_ms = AVAILABILITY_H * HOUR_MS if preset else _BACK_MS
     rows = ledger.intervals(facility.id, meter.device, quantity, from_ms - back_ms, to_ms + _AFTER_MS)
     standing = [row for row in rows if row.source != ESTIMATE]
@@ -73,11 +74,12 @@ def _of_quantity(
     taken: set[int] = set()
     for row in standing:
         taken.update(range(row.start_ms - row.start_ms % length_ms, row.end_ms, length_ms))
-    measured = {
-        row.start_ms: row.energy_kwh
-        for row in standing
-        if row.final and row.grade.quality is not Quality.SUBSTITUTED and row.end_ms - row.start_ms == length_ms
-    }
+    measured: dict[int, Decimal] = {}
+    for row in standing:
+        if row.final and row.grade.quality is not Quality.SUBSTITUTED:
+            parts = (row.end_ms - row.start_ms) // length_ms
+            if parts == 1 or (stack is not None and parts * length_ms == row.end_ms - row.start_ms):  # hours of a stack
+                measured |= {row.start_ms + n * length_ms: row.energy_kwh / parts for n in range(parts)}
     series = Series(measured, length_ms, facility.zone, meter.rated_power_kw)
     last_ms = max(taken)
     for start_ms, end_ms in _runs(taken, min(taken), max(to_ms, last_ms), length_ms):

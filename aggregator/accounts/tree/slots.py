@@ -23,6 +23,7 @@ FLOWS: Final[dict[str, tuple[str, str]]] = {
     "heat": ("heat_energy_kwh", ""),
     "steam": ("heat_energy_kwh", ""),
     "cooling": ("cooling_energy_kwh", ""),
+    "flue_gas": ("flue_gas_co2_kg", ""),
 }
 NORMAL_GAS: Final = ("gas_volume_normal_m3", "")  # where meters reckon normal cubic metres themselves
 GRAIN: Final = Decimal("0.000000001")  # of energies that are cut to the grid
