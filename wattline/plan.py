@@ -21,6 +21,8 @@ from aggregator.flexibility.solve import Unsolved
 from aggregator.flexibility.stale import plan_or_shifted
 from wattline.file_errors import told
 from wattline.plan_compare import compare, counterfactuals, counterfactuals_json, pareto
+from wattline.plans_kept import kept_record
+from wattline.plans_kept import run as of_the_aggregator
 
 _BROKEN_SHOWN: Final = 20
 _DIFFERENCES_SHOWN: Final = 20
@@ -28,7 +30,11 @@ _DIFFERENCES_SHOWN: Final = 20
 
 def run(options: argparse.Namespace) -> int:
     """Exit status 0, 1 (no plan, a promise that it does not keep, or another plan than on record), 2 (bad use, problem or record)."""
+    if options.verb in ("list", "show", "prices"):
+        return of_the_aggregator(options)
     try:
+        if options.verb == "replay" and options.config is not None:
+            return _replay(kept_record(options.config, str(options.file)))
         raw = sys.stdin.buffer.read(2 * LARGEST + 1) if str(options.file) == "-" else options.file.read_bytes()
         if options.verb == "replay":
             return _replay(decode_record(raw))

@@ -22,7 +22,7 @@ def _steps(text: str) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """solve, offers, compare, pareto, replay."""
+    """solve, offers, compare, pareto, replay; list, show, prices of an aggregator."""
     verbs = parser.add_subparsers(title="words", metavar="WORD", required=True, dest="verb")
     solve = verbs.add_parser("solve", help="the best plan for a problem file, and what it cannot keep")
     solve.add_argument(
@@ -74,4 +74,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         each.add_argument("--json", action="store_true", help="for programs")
 
     again = verbs.add_parser("replay", help="solve the problem of a record again, and say what differs")
-    again.add_argument("file", type=Path, help="a record that `wattline plan solve --keep` wrote; - for standard input")
+    again.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE|ID",
+        help="a record that `wattline plan solve --keep` wrote (- for standard input); with --config an id such as plan-17",
+    )
+    _config(again, required=False)
+
+    listed = verbs.add_parser("list", help="the plans that an aggregator has on record, the newest first")
+    _config(listed)
+    listed.add_argument("--facility", default="", help="of one facility alone")
+    listed.add_argument("--limit", type=_steps, default=20, help="how many of each (default: %(default)s)")
+    shown = verbs.add_parser(
+        "show", help="one of them: what it costs and saves, what binds and why, what edges were told"
+    )
+    shown.add_argument("id", metavar="ID", help="such as plan-17")
+    _config(shown)
+    for each in (listed, shown):
+        each.add_argument("--json", action="store_true", help="for programs")
+    told = verbs.add_parser("prices", help="tell an aggregator the prices of the coming hours, from a CSV file")
+    told.add_argument(
+        "file",
+        type=Path,
+        help="CSV with the columns start, end, import_price, export_price (empty: the tariff's), per kWh",
+    )
+    _config(told)
+    told.add_argument("--facility", required=True, help="whose prices they are")
+    told.add_argument("--version", default="", help="what this set of prices is called (default: a hash of its rows)")
+    told.add_argument("--by", required=True, help="who tells them")
+
+
+def _config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--config", type=Path, required=required, metavar="FILE", help="the aggregator's settings")
