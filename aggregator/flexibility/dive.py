@@ -22,23 +22,39 @@ def dive(solver: highspy.Highs, made: Dispatch, deadline: Deadline) -> None:
     if not flows:
         return
     most = made.model.upper
-    opposite = np.zeros(made.model.columns, dtype=np.int64)
+    opposite, step_of = np.zeros((2, made.model.columns), dtype=np.int64)
     for flow in flows:
-        opposite[flow.charge] = flow.discharge
+        opposite[flow.charge], step_of[flow.charge] = flow.discharge, flow.steps
+    values = np.array(solver.getSolution().col_value)
+    beyond, raised = _beyond(made, values), np.zeros(0, dtype=np.int64)
     for _ in range(DIVES):
-        values = np.array(solver.getSolution().col_value)
         up, least_kw, down = _ends(made, flows, values)
         if not len(up) and not len(down):
             return
-        bound(solver, up, least_kw, np.maximum(least_kw, most[up]))
         nothing = np.zeros(len(up))
+        bound(solver, up, least_kw, np.maximum(least_kw, most[up]))
         bound(solver, opposite[up], nothing, nothing)  # what it is made to take it does not give back at once
         bound(solver, down, np.zeros(len(down)), np.zeros(len(down)))
         run(solver, deadline.left_s())
+        values, raised = np.array(solver.getSolution().col_value), np.concatenate([raised, up])
+        over = raised[(_beyond(made, values) > beyond + TOLERANCE)[step_of[raised]]]
+        if len(over):  # no limit is broken for a least power: then it is off
+            bound(solver, over, np.zeros(len(over)), np.zeros(len(over)))
+            run(solver, deadline.left_s())
+            values, raised = np.array(solver.getSolution().col_value), np.setdiff1d(raised, over)
     values = np.array(solver.getSolution().col_value)
     between = np.concatenate([flow.charge[is_between(flow, values)] for flow in flows])
     bound(solver, between, np.zeros(len(between)), np.zeros(len(between)))  # the last word is the charger's
     run(solver, deadline.left_s())
+
+
+def _beyond(made: Dispatch, values: Values) -> Values:
+    """How much is beyond the connection or a branch, by step."""
+    found = np.zeros(made.problem.steps)
+    for promise in made.promises:
+        if promise.kind in ("connection", "branch"):
+            np.add.at(found, promise.steps, values[promise.slack])
+    return found
 
 
 def is_between(flow: Flow, values: Values) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -62,6 +62,7 @@ def judged(problem: Problem, course: Course, budget_s: float = 5.0) -> Plan:
     wide = replace(
         problem,
         import_limit_kw=max(problem.import_limit_kw, float(net_kw.max())),
+        storage=tuple(replace(one, least_kw=0.0) for one in problem.storage),
         sessions=tuple(replace(one, least_kw=0.0) for one in problem.sessions),  # the last of a charge may be small
     )
     made = dispatch(wide)

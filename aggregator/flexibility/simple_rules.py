@@ -135,7 +135,7 @@ class _Site:
         charge = min(max(-self.net_kw, 0.0), (one.capacity_kwh - held) / (one.charge_ratio * step_h), *room)
         discharge = min(max(self.net_kw, 0.0), one.discharge_kw, (held - floor) * one.discharge_ratio / step_h)
         discharge = min([discharge, *(facets.room_kw(one.name, -1) for facets in self._facets)])
-        if charge > LEAST:
+        if charge > LEAST and charge >= one.least_kw:
             discharge = 0.0
         else:
             charge, discharge = 0.0, max(discharge, 0.0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from random_site import random_site
 
+from aggregator.flexibility.measures import cycles_allowed, measures
 from aggregator.flexibility.modes import MODES, as_mode, judged, outcome
 from aggregator.flexibility.plan import Asset, Plan, plan
 from aggregator.flexibility.problem import Branch, Carbon, Contract, DemandCharge, Problem, Session, Shiftable, Storage
@@ -123,6 +124,7 @@ def odd_site(seed: int) -> Problem:
         battery, start_kwh=float(draw.choice([0.0, battery.capacity_kwh, battery.least_kwh])), charge_kw=float(draw.choice([0.0, battery.charge_kw])),
         end_kwh=float(draw.choice([0.0, battery.end_kwh or 0.0])), loss_per_h_ratio=float(draw.choice([0.0, 0.05])),
     )  # fmt: skip
+    odd = replace(odd, least_kw=min(float(draw.choice([0.0, 4.0])), odd.charge_kw))
     sessions = [
         replace(one, least_kw=float(min(draw.choice([0.0, 1.38, 4.14]), one.charge_kw))) for one in site.sessions
     ]
@@ -135,6 +137,22 @@ def odd_site(seed: int) -> Problem:
 def test_no_plan_charges_and_discharges_at_once_also_where_chargers_have_a_least_power(seed: int) -> None:
     for one in plan(odd_site(seed)).assets.values():
         assert np.minimum(one.charge_kw, one.discharge_kw).max() < 1e-5
+
+
+@pytest.mark.parametrize("seed", [*range(4), 12])  # the last one did
+def test_no_limit_is_broken_for_a_charger_s_least_power(seed: int) -> None:
+    problem = odd_site(seed)
+    free = replace(
+        problem,
+        storage=[replace(one, least_kw=0.0) for one in problem.storage],
+        sessions=[replace(one, least_kw=0.0) for one in problem.sessions],
+    )
+    assert _beyond(plan(problem)) <= _beyond(plan(free)) + 1e-4
+    assert plan(problem).money.total <= outcome(problem, "rule_based").plan.money.total + 1e-6
+
+
+def _beyond(found: Plan) -> float:
+    return sum(one.amount for one in found.broken if one.kind in ("connection", "branch"))
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -227,3 +245,19 @@ def test_where_there_is_not_enough_for_all_a_few_leave_short_rather_than_most() 
     assert (lack.name, lack.amount) == ("large", pytest.approx(16.0))
     # 5 per kWh, and 0.2 x 5 kWh / 16 kWh dearer
     assert lack.cost == pytest.approx(16 * 5 * (1 + 0.2 * 5 / 16))
+
+
+def test_a_battery_whose_wear_is_priced_by_its_cycles_lasts_its_twenty_years() -> None:
+    """1,200 money per kWh over 12,000 cycles are 0.10 per kWh; prices that swing every two hours ask for more cycles than it has."""
+    battery = Storage("battery", 100.0, 50.0, 100.0, 100.0, 0.97, 0.97, end_kwh=50.0)
+    swing = np.where(np.arange(24) % 4 < 2, 0.40, 0.50)
+    site = day(24, import_price=swing, load_kw=np.full(24, 200.0), import_limit_kw=500.0, storage=[battery])
+    greedy = measures(site, plan(site))
+    assert greedy.cycles_per_day is not None
+    assert greedy.cycles_per_day > 5
+    assert greedy.life_years is not None
+    assert greedy.life_years < 7
+    priced = replace(site, storage=[replace(battery, wear_per_kwh=1200 / 12_000)])
+    spared = measures(priced, plan(priced))
+    assert spared.cycles_per_day is not None
+    assert spared.cycles_per_day <= cycles_allowed()
