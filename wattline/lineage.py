@@ -23,6 +23,7 @@ from wattline.readings import opened
 from wattline.statement import chosen, instant_ms
 from wire.clock import Clock
 from wire.keys import KeyUnusable
+from wire.quantities import QUANTITIES
 
 
 def run(options: argparse.Namespace) -> int:
@@ -101,34 +102,39 @@ def told(found: dict[str, Any]) -> Iterator[str]:
         yield from _factor(found["factor"])
         if found["intervals"]:
             agree = "the same" if found["sum_agrees"] else "not the same"
-            yield f"intervals {len(found['intervals'])}, sum {found['sum_kwh']} kWh: {agree}"
+            yield f"intervals {len(found['intervals'])}, sum {found['sum_kwh']}{_unit(found['first'])}: {agree}"
         for name in ("first", "last"):
             if found[name] is not None:
                 yield f"{name:<9}"
                 yield from (f"  {text}" for text in told(found[name]))
         return
-    row = found["interval"]
+    row, unit = found["interval"], _unit(found)
     yield (
-        f"interval  {row['device']} {row['quantity']} {_utc(row['start_ms'])} to {_utc(row['end_ms'])}: {row['energy_kwh']} kWh, {row['quality']}"
+        f"interval  {row['device']} {row['quantity']} {_utc(row['start_ms'])} to {_utc(row['end_ms'])}: {row['energy_kwh']}{unit}, {row['quality']}"
         f" {row['reason']} {row['source']}, {row['state']}, version {row['version']} of {len(found['versions'])}"
     )
     for version in found["versions"]:
         if version["import"] is not None:
             brought = version["import"]
             why = f": {brought['reason']}, by {brought['by']}" if brought["reason"] else ""
-            yield f"import    version {version['version']}, {version['energy_kwh']} kWh from {brought['file']}{why}"
+            yield f"import    version {version['version']}, {version['energy_kwh']}{unit} from {brought['file']}{why}"
     counter = found["counter"]
     if counter is None:
         yield "counter   none: it was imported, entered, estimated or integrated from power"
         return
-    yield from _boundary("start", counter["start"])
-    yield from _boundary("end", counter["end"])
+    yield from _boundary("start", counter["start"], unit)
+    yield from _boundary("end", counter["end"], unit)
     for event in counter["events"]:
         yield f"change    {event['change']} at {_utc(event['at_ms'])}: {event['before_kwh']} then {event['after_kwh']}, booked {event['booked_kwh']}"
     for multiplier in counter["multipliers"]:
         yield f"times     {multiplier['factor']} {multiplier['reason']} {multiplier['evidence']} {multiplier['approver']}".rstrip()
     agree = "the same" if counter["agrees"] else "not the same"
-    yield f"makes     {counter['derived_kwh']} kWh: {agree}"
+    yield f"makes     {counter['derived_kwh']}{unit}: {agree}"
+
+
+def _unit(found: dict[str, Any] | None) -> str:
+    """Of the quantity of an interval's trace, behind a blank."""
+    return "" if found is None else f" {QUANTITIES[found['interval']['quantity']].unit}"
 
 
 def _factor(factor: dict[str, Any] | None) -> Iterator[str]:
@@ -148,8 +154,8 @@ def _factor(factor: dict[str, Any] | None) -> Iterator[str]:
     yield f"          {document['url']} table SHA-256 {entry['table_sha256']}, approved by {entry['approved_by']}".rstrip()
 
 
-def _boundary(name: str, boundary: dict[str, Any]) -> Iterator[str]:
-    yield f"{name:<9} {boundary['value_kwh']} kWh at {_utc(boundary['at_ms'])}, by {boundary['how']}, {boundary['quality']} {boundary['reason']}".rstrip()
+def _boundary(name: str, boundary: dict[str, Any], unit: str) -> Iterator[str]:
+    yield f"{name:<9} {boundary['value_kwh']}{unit} at {_utc(boundary['at_ms'])}, by {boundary['how']}, {boundary['quality']} {boundary['reason']}".rstrip()
     for side in ("before", "after"):
         reading = boundary[side]
         if reading is None:

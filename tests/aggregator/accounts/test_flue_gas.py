@@ -188,6 +188,8 @@ def test_concentration_times_flow_is_imported_settled_and_checked_offline(
     span = ("--from", "2025-01-01", "--to", "2025-01-02")
     assert main(["statement", *of, *span, "--lines"]) == 0
     assert "meter:stack-1  flue_gas  33049.98495 kg x 1 (co2.measured v1) = 33049.985 kg" in capsys.readouterr().out
+    assert main(["lineage", "line", *of, *span, "--line", "0"]) == 0
+    assert "intervals 3, sum 33049.98495 kg: the same" in capsys.readouterr().out
     out = tmp_path / "report.zip"
     assert main(["report", *of, *span, "--format", "zip", "--out", str(out)]) == 0
     verdict = check(out.read_bytes())
