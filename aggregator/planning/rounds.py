@@ -4,6 +4,7 @@
 every minute, or a nudge -> state -> is anything not as the last plan has it? -> no: counted, nothing is solved
                                                                              -> yes: plan -> record, alarms -> schedules -> offers
 ```
+An edge leaves a plan that it has not heard of for 15 minutes: what still stands goes out again every five.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 LOOK_S: Final = 60.0  # of the injected clock
 SHORTEST_S: Final = 1.0  # real; an accelerated clock shall not turn this into a busy loop
 OFFER_MS: Final = 300_000
+REFRESH_MS: Final = 300_000
 FORGET_EVERY: Final = 100  # plans
 SHORT: Final = "departure_short"
 STALE: Final = "plan_stale"
@@ -52,6 +54,7 @@ class Line:
     rolling: Rolling
     plan: int = 0
     offered_ms: int = 0
+    sent_ms: int = 0
     failed: str = ""
 
 
@@ -109,10 +112,12 @@ class PlanRounds:
         line = self.lines[facility]
         try:
             found = await asyncio.to_thread(self._plan, line)
-            if found is not None:
-                planned, drafts = found
+            told = found or self._standing(line)
+            if told is not None:
+                planned, drafts = told
                 until_ms = planned.made_of.edges_ms[-1]
                 if until_ms > self._clock():
+                    line.sent_ms = self._clock()
                     sha256 = line.rolling.circuit.sha256
                     await self.sending.issue(line.plan, facility, drafts, until_ms, sha256)
             await asyncio.to_thread(self._offer, line, changed=found is not None)
@@ -141,6 +146,13 @@ class PlanRounds:
         if line.plan % FORGET_EVERY == 0:
             self.book.forget(self._clock())
         return planned, drafts
+
+    def _standing(self, line: Line) -> tuple[Planned, dict[str, Draft]] | None:
+        """The plan that stands, where the edges have not heard of it for a while."""
+        planned = line.rolling.last
+        if planned is None or self._clock() - line.sent_ms < REFRESH_MS:
+            return None
+        return planned, line.rolling.told(planned)
 
     def _tell(self, planned: Planned) -> None:
         """Alarms: vehicles that will lack energy, limits that even the plan cannot keep, plans that were not found."""

@@ -92,7 +92,10 @@ def test_nothing_is_solved_while_nothing_changes_and_offers_are_made_again_after
         works.read("battery", "state_of_charge_percent", kwh)
         assert not works.look()
     rolling = works.planning.rounds.lines["works"].rolling
-    assert (rolling.solved, rolling.unchanged, len(works.wire.sent)) == (1, 3, 1)
+    assert (rolling.solved, rolling.unchanged) == (1, 3)
+    first, second = works.schedules()  # an edge leaves a plan that is older than 15 min: what stands is told again
+    assert second.number > first.number
+    assert [(wish.kw, wish.until_ms) for wish in second.wishes] == [(wish.kw, wish.until_ms) for wish in first.wishes]
     offered = works.planning.book.offered("works")
     assert offered is not None
     assert offered["made_ms"] == works.now_ms
