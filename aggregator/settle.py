@@ -249,11 +249,18 @@ class Settler:
             self._resume_by_hand(self.hand.book)
 
     def _resume_by_hand(self, book: HandReadings) -> None:
+        """What was entered and not settled, and meters that only people read whose multipliers were corrected."""
         for series in book.series():
-            if self._meter(series) is not None:
-                first_ms = min(reading.at_ms for reading in book.entered_after(series, 0))
-                for reading in book.entered_after(series, self._line(series, first_ms).hand_no):
-                    self.note(series, reading.at_ms, reading.at_ms)
+            meter = self._meter(series)
+            if meter is None:
+                continue
+            first_ms = min(reading.at_ms for reading in book.entered_after(series, 0))
+            line = self._line(series, first_ms)
+            for reading in book.entered_after(series, line.hand_no):
+                self.note(series, reading.at_ms, reading.at_ms)
+            multiplied_ms = self._multiplied_otherwise_ms(series, line, meter)
+            if multiplied_ms is not None and multiplied_ms <= line.watermark_ms:
+                self.note(series, multiplied_ms, line.watermark_ms)
 
     def _day_missed_ms(self, series: SeriesKey, line: Line) -> int | None:
         """The first of the last days of which the store holds another number of readings than were settled."""

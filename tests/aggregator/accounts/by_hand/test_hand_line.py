@@ -5,6 +5,7 @@ By hand: 360 kW are 0.1 kWh/s and 90 kWh a quarter hour. The display shows 1000 
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from aggregator.accounts.compile import Accounts
 from aggregator.accounts.line import Line
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Role
 from aggregator.intervals.boundaries import Grade
+from aggregator.intervals.meter import Multiplier
 from aggregator.ledger import IntervalRow, Ledger
 from aggregator.settle import Settler
 from aggregator.stores.duckdb_store import DuckDBStore
@@ -50,10 +52,10 @@ class Room:
         self.ledger.close()
         self.book.close()
 
-    def restart(self) -> None:
+    def restart(self, facility: Facility = FACILITY) -> None:
         self.book.close()
         self.book = HandReadings(self.directory / "accounts.sqlite")
-        self.settler = Settler(self.store, self.ledger, [FACILITY], lambda: self.now_ms, hand=self.book)
+        self.settler = Settler(self.store, self.ledger, [facility], lambda: self.now_ms, hand=self.book)
 
     def commit(self, readings: Sequence[tuple[int, float]], edge: str = "gw") -> None:
         """From the gateway, or (edge "import") from a file of displays."""
@@ -200,6 +202,23 @@ def test_what_was_entered_and_not_settled_is_settled_after_a_restart(room: Room)
     assert room.rows()[12].grade.reason == "manual"
     room.restart()
     assert not room.settler.settle(patient=False).series
+
+
+def test_a_corrected_multiplier_reaches_a_meter_that_only_people_read(room: Room) -> None:
+    # 100 kWh on the display in a day: 1,000 kWh times 10, and 1,200 times 12 (rule 4).
+    def multiplied(*entries: Multiplier) -> Facility:
+        return replace(FACILITY, meters=(replace(METER, multipliers=entries),))
+
+    room.restart(multiplied(Multiplier(D(10))))
+    room.read_off(0, "1000")
+    room.read_off(24 * H, "1100")
+    room.settle()
+    assert sum(room.kwh()) == 1000
+    for _ in range(2):
+        room.restart(multiplied(Multiplier(D(10)), Multiplier(D(12), T - H * 1000, "CT plate", "photo")))
+        room.settle()
+        assert sum(room.kwh()) == 1200
+    assert {row.version for row in room.rows()} == {2}
 
 
 def test_displays_from_files_and_from_people_are_one_line_in_any_order(tmp_path: Path) -> None:
