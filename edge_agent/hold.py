@@ -4,7 +4,7 @@
 follow(value) -> write at once, else at the end of the pause -> fed at two thirds of the device's timer -> let go
                     | failed: again, 2 s to 60 s apart, while the device has the value before; said once
 ```
-What a device refuses is never answered by a release: a limit that cannot be set is no reason to take the one before away. Who calls `follow` must call again within `LIFE_S`,
+What a device refuses is never answered by a release: a limit that cannot be set is no reason to take the one before away. Who calls `follow` must call again within `life_s`,
 with the same value or another, else the point is let go of.
 """
 
@@ -20,7 +20,7 @@ from edge_agent.steer import RETRY_FIRST_S, RETRY_LAST_S, Write
 
 log = logging.getLogger(__name__)
 
-LIFE_S: Final = 10.0  # simulated; a loop that is not heard of for so long no longer steers
+LIFE_S: Final = 10.0  # real; a loop that is not heard of for so long no longer steers
 _NEVER_S: Final = float("-inf")
 
 
@@ -38,8 +38,9 @@ class Hold:
         told: Callable[[str], None],
         speed: float = 1.0,
         retry_s: float = RETRY_FIRST_S,
+        life_s: float = LIFE_S,
     ) -> None:
-        self.allowed = allowed
+        self.allowed, self._life_s = allowed, life_s
         self._write, self._durable, self._told = write, durable, told
         self._speed, self._retry_first_s = speed, retry_s
         self._retry_s = retry_s
@@ -92,7 +93,7 @@ class Hold:
         while True:
             self._wake.clear()
             now_s = loop.time()
-            if self._value is not None and now_s > self._heard_s + self._real_s(LIFE_S):
+            if self._value is not None and now_s > self._heard_s + self._life_s:
                 log.error(
                     "point let go of device=%s point=%s reason=nobody steers", self.allowed.device, self.allowed.point
                 )
@@ -103,7 +104,7 @@ class Hold:
                 continue
             if self._value is None:
                 self.idle.set()
-            ends_s = self._heard_s + self._real_s(LIFE_S) if self._value is not None else float("inf")
+            ends_s = self._heard_s + self._life_s if self._value is not None else float("inf")
             wait_s = min(at_s, ends_s) - now_s
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if wait_s == float("inf") else max(0.0, wait_s) + 0.001):

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 Follow = Callable[[str, str, float], None]
 KIND: Final = "control_state"
 ROUND_S: Final = 1.0
+FIRST_MS: Final = 5_000  # after the start; what has not spoken by then is lost
 SHORTEST_S: Final = 0.2  # between two rounds
 PROFILE_MS: Final = 900_000  # for how long a charger that is lost may go on with its last order
 _NOISE_MOST_RATIO: Final = 0.03
@@ -77,6 +78,10 @@ class LimitLoop:
         for _, source in self._sources:
             wanted.setdefault(source.device, set()).add(source.quantity)
         self._newest = Newest(wanted)
+        self._needed = [
+            *({branch.branch.meter for branch in kept} - {""}),
+            *(source.device for _, source in self._sources),
+        ]
         self._meters = {branch.branch.meter for branch in kept} - {""}
         self._bounds: list[tuple[Bound, ...]] = [bounds_of(branch.branch) for branch in kept]
         self.state = State([AssetState() for _ in lines], [BranchState() for _ in kept])
@@ -169,16 +174,13 @@ class LimitLoop:
         since_ms = max(0, min(now_ms - self._last_ms, 10_000)) if self._last_ms else 0
         self._last_ms = now_ms
         stood = self._states(now_ms)
-        if now_ms - self._begun_ms < 5_000 and any(
-            found.of == "branch"
-            and found.state == "safe"
-            and not self._newest.has(self.network.circuit.named(found.name).meter)
-            for found in stood.values()
-        ):
-            return  # the meters have not been read for the first time
+        if now_ms - self._begun_ms < FIRST_MS and not all(map(self._newest.has, self._needed)):
+            return  # what limits depend on has not been read for the first time
         planned = stood["edge", ""].state == "plan"
         standing = self.book.standing(now_ms, planned=planned)
         self._branches(now_ms, stood)
+        if not planned:
+            self._lent_kwh = [0.0] * len(self._lent_kwh)  # there is no plan to come back to
         self._assets(now_ms, since_ms, standing.wishes)
         decision = decide(self.network, self._bounds, self.state, now_ms)
         carry_out(self.network, self.state, decision, now_ms)

@@ -32,8 +32,8 @@ class Pile:
 
 
 @asynccontextmanager
-async def holding(pile: Pile, allowed: Allowed = PILE) -> AsyncIterator[Hold]:
-    hold = Hold(allowed, pile.write, pile.durable, pile.said.append, SPEED, retry_s=0.05)
+async def holding(pile: Pile, allowed: Allowed = PILE, life_s: float = 10.0) -> AsyncIterator[Hold]:
+    hold = Hold(allowed, pile.write, pile.durable, pile.said.append, SPEED, retry_s=0.05, life_s=life_s)
     task = asyncio.create_task(hold.run())
     try:
         yield hold
@@ -79,7 +79,7 @@ async def test_a_refused_value_is_tried_again_and_the_one_before_is_not_released
 
 async def test_a_point_that_nobody_steers_any_more_is_let_go_of() -> None:
     pile = Pile()
-    async with holding(pile) as hold:
+    async with holding(pile, life_s=0.1) as hold:
         hold.follow(11.0)
         await until(lambda: pile.held == [True, False])
     assert pile.writes[-1] == (None, 0.0)

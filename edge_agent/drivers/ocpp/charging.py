@@ -198,11 +198,12 @@ class Budget:
 class Pauses:
     """A session's pauses: an off-time is never shorter than `MINIMUM_OFF_MS`, and after `MOST` the vehicle is not woken again.
 
-    Vehicles fall asleep, or report a fault, after a few interruptions; contactors wear.
+    Vehicles fall asleep, or report a fault, after a few interruptions; contactors wear. A session that begins with nothing offered has not been interrupted.
     """
 
     count: int = 0
     since_ms: int | None = None
+    offered: bool = True  # something, in this session
 
     MINIMUM_OFF_MS = 300_000
     MOST = 6
@@ -218,8 +219,8 @@ class Pauses:
 
     def note(self, now_ms: int, *, off: bool) -> None:
         """What the pile was told."""
-        if off and self.since_ms is None:
+        if not off:
+            self.since_ms, self.offered = None, True
+        elif self.since_ms is None and self.offered:
             self.count += 1
             self.since_ms = now_ms
-        elif not off:
-            self.since_ms = None

@@ -84,6 +84,8 @@ class Steering:
     async def transaction_began(self) -> None:
         """What was wanted before can be written now. Raises DriverError."""
         self.transaction_ended()
+        order = self._order()
+        self.pauses.offered = order is None or order.setpoint is not None or order.limit > 0
         if self.wanted and self._pile.connected:
             await self._apply("")
 

@@ -290,6 +290,20 @@ async def test_a_pause_lasts_five_minutes_at_least(clock: Clock) -> None:
     assert [limit(profile) for profile in store.said("SetChargingProfile")] == [16.0, 0.0, 16.0]
 
 
+async def test_a_session_that_begins_with_nothing_offered_has_not_been_interrupted(clock: Clock) -> None:
+    store = able("Current")
+    async with Bench(clock) as bench, station(bench.url, store=store) as pile:
+        await ready(bench, pile, clock, begin=False)
+        await write(bench, "charging_limit_a", 0.0)
+        await call(pile, "StartTransaction", connector_id=1, id_tag="T", meter_start=2000, timestamp=stamp(clock()))
+        await bench.until(lambda: [limit(profile) for profile in store.said("SetChargingProfile")] == [0.0])
+        assert (
+            await write(bench, "charging_limit_a", 16.0)
+        ).delivered  # the vehicle has just come: nothing to wait for
+        await write(bench, "charging_limit_a", 0.0)
+        assert not (await write(bench, "charging_limit_a", 16.0)).delivered
+
+
 async def test_after_six_pauses_a_vehicle_is_not_woken_again(clock: Clock) -> None:
     store = able("Current")
     devices = [{**DEVICE, "writes_per_day": 1000}]
