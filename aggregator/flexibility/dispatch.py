@@ -352,17 +352,17 @@ def _branch(made: Dispatch, branch: Branch) -> None:
 
 
 def _ramps(made: Dispatch) -> None:
-    """w >= |p_t - p_(t-1)| of each asset's net power."""
-    model = made.model
+    """p_t - p_(t-1) = up - down of each asset's net power, and what is changed has its price."""
+    model, price = made.model, made.problem.ramp_price_per_kw
     for flow in made.flows:
         count = len(flow.steps) - 1
         if count < 1:
             continue
-        change = model.block(count, 0.0, INFINITY, made.problem.ramp_price_per_kw)
-        for sign in (1.0, -1.0):
-            rows = model.row_block(count, -INFINITY, 0.0)
-            model.terms(rows, flow.charge[1:], sign)
-            model.terms(rows, flow.discharge[1:], -sign)
-            model.terms(rows, flow.charge[:-1], -sign)
-            model.terms(rows, flow.discharge[:-1], sign)
-            model.terms(rows, change, -1.0)
+        up, down = model.block(count, 0.0, INFINITY, price), model.block(count, 0.0, INFINITY, price)
+        rows = model.row_block(count, 0.0, 0.0)
+        model.terms(rows, flow.charge[1:], 1.0)
+        model.terms(rows, flow.discharge[1:], -1.0)
+        model.terms(rows, flow.charge[:-1], -1.0)
+        model.terms(rows, flow.discharge[:-1], 1.0)
+        model.terms(rows, up, -1.0)
+        model.terms(rows, down, 1.0)

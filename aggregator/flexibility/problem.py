@@ -280,7 +280,7 @@ class Problem:
 
 
 def _held(problem: Problem) -> None:
-    flows = {one.name for one in (*problem.storage, *problem.sessions)}
+    flows = {one.name for one in problem.storage} | {one.name for one in problem.sessions}
     for one in problem.held:
         if one.name not in flows or not 0 <= one.first < one.last <= problem.steps:
             raise ProblemFault(
