@@ -98,9 +98,9 @@ class Wire:
 class Works:
     """The aggregator and its clock, which is set."""
 
-    def __init__(self, directory: Path) -> None:
-        (directory / "circuit.toml").write_text(CIRCUIT)
-        (directory / "aggregator.toml").write_text(SETTINGS)
+    def __init__(self, directory: Path, circuit: str = CIRCUIT, settings: str = SETTINGS) -> None:
+        (directory / "circuit.toml").write_text(circuit)
+        (directory / "aggregator.toml").write_text(settings)
         self.now_ms = at_ms()
         works = self
 
@@ -118,10 +118,12 @@ class Works:
         self.aggregator.session = self.wire  # type: ignore[assignment]
         self.seq = 0
 
-    def past(self, days: int = 21, kwh: str = "25") -> None:
+    def past(
+        self, days: int = 21, kwh: str = "25", device: str = "incomer", quantity: str = "energy_import_kwh"
+    ) -> None:
         """Quarters of the days before noon."""
         rows = [
-            IntervalRow("works", "incomer", "energy_import_kwh", start_ms, start_ms + QUARTER_MS, Decimal(kwh), Grade(Quality.GOOD), True, "measured")
+            IntervalRow("works", device, quantity, start_ms, start_ms + QUARTER_MS, Decimal(kwh), Grade(Quality.GOOD), True, "measured")
             for start_ms in range(at_ms() - days * 24 * HOUR_MS, at_ms(), QUARTER_MS)
         ]  # fmt: skip
         self.aggregator.ledger.put_intervals(rows, at_ms())

@@ -28,7 +28,7 @@ def works(tmp_path: Path) -> Iterator[Works]:
 
 
 def test_a_plan_becomes_a_signed_schedule_a_record_a_leaf_and_offers(works: Works) -> None:
-    works.past()
+    works.past(15)
     works.read("battery", "state_of_charge_percent", 50.0)
     assert works.look()
     (schedule,) = works.schedules()
@@ -80,7 +80,7 @@ def test_a_plan_becomes_a_signed_schedule_a_record_a_leaf_and_offers(works: Work
 
 
 def test_nothing_is_solved_while_nothing_changes_and_offers_are_made_again_after_five_minutes(works: Works) -> None:
-    works.past()
+    works.past(15)
     works.read("battery", "state_of_charge_percent", 50.0)
     assert works.look()
     kwh = 50.0
