@@ -4,7 +4,7 @@ import { drawIssued, issuedSpans } from "./issued.js";
 import { periods, spanOf } from "./local_time.js";
 import { TREE, treeRows } from "./meter_tree.js";
 import { logIn } from "./session.js";
-import { day, hm, language, num, say, signed, speak, useZone } from "./words.js";
+import { day, hm, language, num, say, signed, speak, tons, useZone } from "./words.js";
 
 const PROFILES = ["GHGP-LB", "GHGP-MB"]; // always; others where they have runs
 const TOTALS = ["profile", "account_latest", "account_half_width", "account_covered", "account_not_well", "account_provisional", "account_published", "account_change", "account_causes"];
@@ -25,7 +25,6 @@ async function ask(path) {
 }
 
 const at = (part) => `/api/v1/facilities/${encodeURIComponent(facility.id)}/${part}`;
-const tons = (kg, digits = 3) => num(kg == null ? null : Number(kg) / 1000, digits);
 const numeric = (key) => (NUMBERS.has(key) ? "number" : null);
 const head = (id, keys) => byId(id).tHead.replaceChildren(h("tr", {}, keys.map((key) => h("th", { scope: "col", class: numeric(key) }, say(key)))));
 const cells = (keys, texts) => texts.map((text, n) => (n ? h("td", { class: numeric(keys[n]) }, text) : h("th", { scope: "row" }, text)));

@@ -1,14 +1,12 @@
 // Published totals beside the newest run of the same span, as bars in t CO2e. Text stands beside every bar, so that no colour has to be read.
 import { h, s } from "./dom.js";
-import { num, say } from "./words.js";
+import { say, tons } from "./words.js";
 
 const WIDTH = 1000;
 const ROW = 40;
 const BAR = 13;
 const LEFT = 260;
 const RIGHT = 330;
-
-const tons = (kg) => (kg == null ? null : Number(kg) / 1000);
 
 // Of each profile and span the standing publication and the newest run; by profile, the newest span first.
 export function issuedSpans({ runs, publications }) {
@@ -27,12 +25,12 @@ export function drawIssued(element, spans, written) {
     element.replaceChildren(h("p", {}, say("account_none_issued")));
     return;
   }
-  const most = Math.max(...spans.flatMap(({ first, published, newest }) => [first, published, newest].map((each) => tons(each?.kg) ?? 0)), 1e-9);
-  const length = (kg) => Math.max(0, ((tons(kg) ?? 0) / most) * (WIDTH - LEFT - RIGHT));
+  const most = Math.max(...spans.flatMap(({ first, published, newest }) => [first, published, newest].map((each) => Number(each?.kg ?? 0))), 1e-9);
+  const length = (kg) => Math.max(0, (Number(kg ?? 0) / most) * (WIDTH - LEFT - RIGHT));
   const rows = spans.map(({ profile, from_ms, to_ms, first, published, newest }, at) => {
     const top = at * ROW + 4;
-    const was = first.publication === published.publication ? "" : ` (${say("account_first", num(tons(first.kg), 3))})`;
-    const bars = [["grid", published.kg, `${num(tons(published.kg), 3)} t${was}`], ["load", newest?.kg, `${num(tons(newest?.kg), 3)} t · ${say("account_run_of", newest?.run, say(`run_${newest?.state}`))}`]];
+    const was = first.publication === published.publication ? "" : ` (${say("account_first", tons(first.kg))})`;
+    const bars = [["grid", published.kg, `${tons(published.kg)} t${was}`], ["load", newest?.kg, `${tons(newest?.kg)} t · ${say("account_run_of", newest?.run, say(`run_${newest?.state}`))}`]];
     return s("g", {}, s("text", { x: 0, y: top + 18 }, `${profile}  ${written(from_ms, to_ms)}`), ...bars.flatMap(([part, kg, text], n) => {
       const y = top + n * (BAR + 3);
       return [s("rect", { class: `bar part-${part}`, x: LEFT, y, width: length(kg).toFixed(1), height: BAR, "data-kg": kg ?? "" }), s("text", { class: "endvalue", x: LEFT + length(kg) + 8, y: y + BAR - 2 }, text)];

@@ -199,6 +199,7 @@ export const WORDS = {
     own_readings: "Readings",
     own_work: "{0}: {1} times, {2} of them in a later, cleaner hour; {3} g CO2e as it ran, {4} g had it run when due.",
     accounts: "Books",
+    pages: "Pages",
     period: "Period",
     profile: "Profile",
     carrier: "Carrier",
@@ -457,6 +458,7 @@ export const WORDS = {
     own_readings: "读数",
     own_work: "{0}：{1} 次，其中 {2} 次移至较清洁时段；实际 {3} g CO2e，若到期即运行则 {4} g。",
     accounts: "账目",
+    pages: "页面",
     period: "期间",
     profile: "核算口径",
     carrier: "能源品种",
@@ -554,6 +556,12 @@ export function num(value, digits = 1) {
   const format = cached(() => new Intl.NumberFormat(language === "zh" ? "zh-CN" : "en", { minimumFractionDigits: digits, maximumFractionDigits: digits }), "n", language, digits);
   const text = format.format(Math.abs(value));
   return value < 0 && Number(Math.abs(value).toFixed(digits)) !== 0 ? MINUS + text : text;
+}
+
+// kg as t: three digits behind the point, a small one with three that are not 0.
+export function tons(kg) {
+  const amount = kg == null ? null : Number(kg) / 1000;
+  return num(amount, amount ? Math.min(Math.max(3, 2 - Math.floor(Math.log10(Math.abs(amount)))), 12) : 3);
 }
 
 // With its sign always: + into the site or the device, − out of it.
