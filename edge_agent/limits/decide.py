@@ -17,6 +17,7 @@ from typing import Final
 
 from edge_agent.limits.bounds import TINY, Bound, excess, step_kw
 from edge_agent.limits.network import POWER, Line, Network
+from edge_agent.limits.pending import note_told, risen_kw
 from edge_agent.limits.state import AssetState, State
 
 MARGIN_RATIO: Final = 0.98
@@ -58,6 +59,7 @@ def carry_out(network: Network, state: State, decision: Decision, now_ms: int) -
     for place in decision.cut:
         state.branches[place].over_ms = now_ms
     state.short = decision.short
+    note_told(network, state)
 
 
 def believed_kw(line: Line, asset: AssetState, now_ms: int) -> float:
@@ -82,7 +84,9 @@ class _Round:
         self.network, self.state, self.now_ms = network, state, now_ms
         self.lines, self.assets = network.lines, state.assets
         pairs = list(zip(self.lines, self.assets, strict=True))
-        self.drawn = [believed_kw(line, asset, now_ms) for line, asset in pairs]
+        drawn = [believed_kw(line, asset, now_ms) for line, asset in pairs]
+        risen = risen_kw(network, state, drawn, now_ms)
+        self.drawn = [told + more for told, more in zip(drawn, risen, strict=True)]
         self.before = [
             drawn if asset.order_kw is None else asset.order_kw
             for asset, drawn in zip(self.assets, self.drawn, strict=True)

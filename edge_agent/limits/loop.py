@@ -120,6 +120,8 @@ class LimitLoop:
             for line, asset in zip(self.network.lines, self.state.assets, strict=True):
                 if line.asset.device == event.device:
                     asset.pauses = 0
+            if event.body["phase"] == "ended":
+                self._newest.gone(event.device, self._clock())
 
     def schedule(self, frame: bytes) -> None:
         """A schedule has come on this edge's topic."""

@@ -62,6 +62,11 @@ class Newest:
                 values[name] = (number, at_ms)
         return bool(columns)
 
+    def gone(self, device: str, at_ms: int) -> None:
+        """Whatever a device drew, it draws no more: its vehicle has left, and it may say nothing until another comes."""
+        if "active_power_kw" in self._wanted.get(device, ()):
+            self._values[device]["active_power_kw"] = (0.0, at_ms)
+
     def value(self, device: str, quantity: str) -> float | None:
         """The newest value, None where there is none."""
         found = self._values[device].get(quantity)

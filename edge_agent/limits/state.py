@@ -23,6 +23,8 @@ class AssetState:
     drawn_kw: float | None = None
     drawn_ms: int = LONG_AGO_MS
 
+    told_ms: int = LONG_AGO_MS  # the `drawn_ms` for which `metered_kw` is what its branch's meter showed then
+    metered_kw: float | None = None
     order_kw: float | None = None
     ordered_ms: int = LONG_AGO_MS  # the last order
     off_ms: int = LONG_AGO_MS  # when it was last switched off
