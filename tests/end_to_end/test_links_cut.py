@@ -69,6 +69,7 @@ async def test_broker_and_aggregator_are_lost_and_back(tmp_path: Path, mosquitto
         mosquitto.kill()
         await works.until_kw("battery", lambda kw: abs(kw) < 0.5)
         mosquitto.start()
+        await works.back()
         await works.says(lambda says: says["control"] == "plan")
         await works.until_kw("battery", lambda kw: abs(kw - 10) < 1.5, 60)
 

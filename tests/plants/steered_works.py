@@ -210,13 +210,17 @@ class Works:
         topics = [edge_topic("works", "gw-01", kind) for kind in ("status", "result")]
         async with MqttSession(self._broker, "aggregator", subscriptions=topics, on_message=message) as session:
             self.session = session
-            async with asyncio.timeout(20):
-                while True:
-                    with contextlib.suppress(MqttError):
-                        await self.aggregator(online=True)
-                        break
-                    await asyncio.sleep(0.05)
+            await self.back()
             yield
+
+    async def back(self) -> None:
+        """Says that the aggregator is there, as soon as the broker is."""
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(MqttError):
+                    await self.aggregator(online=True)
+                    return
+                await asyncio.sleep(0.05)
 
     def _message(self, topic: str, payload: bytes) -> None:
         if topic.endswith("/result"):
