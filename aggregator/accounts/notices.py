@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from aggregator.accounts.activities.record import same_person
 from aggregator.accounts.period import Period
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordFile, RecordsRefused
 from aggregator.emissions.profiles import LEVELS, Profile, profiles
 from aggregator.emissions.resolution import Resolution
+from aggregator.emissions.second_person import same_person
 from aggregator.intervals.local_time import local_year, start_of_day_ms
 
 YearRule = Literal["latest_at_submission", "data_year"]

@@ -18,6 +18,7 @@ from typing import Any, Final
 from aggregator.emissions.entry import Entry, Key, SourceDoc, Status
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import FactorPack, shipped_packs
+from aggregator.emissions.second_person import same_person
 
 PROGRAM: Final = "wattline"  # who entered and approved what comes with the program
 LOCK_TIMEOUT_S: Final = 20.0
@@ -195,9 +196,9 @@ class Registry:
             faults.append("expected the reason of the withdrawal, got none")
         if status == "approved":
             faults += [
-                f"{entry.key} version {entry.version}: expected a second person, {by} entered it"
+                f"{entry.key} version {entry.version}: expected a second person, {entry.entered_by} entered it"
                 for entry in wanted
-                if entry.entered_by == by
+                if same_person(entry.entered_by, by)
             ]
         if faults:
             raise RegistryRefused(faults)

@@ -103,8 +103,9 @@ def test_from_a_run_to_a_restatement(said: Said, tmp_path: Path) -> None:
     status, text = said("restate", "1", "--by", "ann", "--reason", "factor of 2022; meter", at=SUMMER_2026)
     assert status == 0
     assert bridge in text
-    status, text = said("approve", "2", "--by", "ann", at=SUMMER_2026)
-    assert (status, text) == (1, "wattline runs: run 2: expected a second person, ann made it\n")
+    for name in ("ann", "Ａnn"):  # the second is written with a wide letter
+        status, text = said("approve", "2", "--by", name, at=SUMMER_2026)
+        assert (status, text) == (1, "wattline runs: run 2: expected a second person, ann made it\n")
     assert said("approve", "2", "--by", "bo", at=SUMMER_2026)[0] == 0
     assert said("publish", "2", "--by", "bo", "--note", "as before", at=SUMMER_2026)[0] == 0
     assert said("list")[1].count("\n") == 4

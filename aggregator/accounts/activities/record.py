@@ -20,6 +20,7 @@ from aggregator.accounts.activities.activity import (
 )
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordFile, RecordsRefused
 from aggregator.emissions.csv_table import TableRefused, table
+from aggregator.emissions.second_person import same_person
 from aggregator.emissions.sheet import lines_of
 
 ROWS_MAX: Final = 100_000
@@ -271,11 +272,6 @@ def activities_in_force(
         return []
     with Activities(path) as activities:
         return activities.in_force(facility, as_of_ms, drafts=drafts)
-
-
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are one person's, whatever the case and the blanks."""
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
 def read_activities(raw: bytes, name: str, facility: str) -> list[Activity]:

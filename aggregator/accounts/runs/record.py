@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from aggregator.accounts.activities.record import same_person
 from aggregator.accounts.record_file import RecordFile, RecordsRefused
 from aggregator.accounts.runs.bridge import Bridge, shares_of
 from aggregator.accounts.runs.frozen import NotAsFrozen, Rules, packed, rules_of, statement_of, unpacked
@@ -28,6 +27,7 @@ from aggregator.accounts.runs.run import (
     Run,
 )
 from aggregator.accounts.statement import Statement
+from aggregator.emissions.second_person import same_person
 
 THRESHOLD_PERCENT: Final = Decimal(5)  # of the total: usual base-year practice
 _RUN: Final = (
@@ -217,7 +217,7 @@ class Runs:
             if found.state != SETTLED:
                 raise RecordsRefused([f"run {no}: expected a settled run, it is {found.state}"])
             if same_person(found.operator, by):
-                raise RecordsRefused([f"run {no}: expected a second person, {by} made it"])
+                raise RecordsRefused([f"run {no}: expected a second person, {found.operator} made it"])
             self._stand(no, APPROVED, by.strip(), note, now_ms)
         return self.run(no)
 

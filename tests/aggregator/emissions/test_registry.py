@@ -102,6 +102,14 @@ def test_a_correction_is_a_new_version_that_a_second_person_approves(registry: R
     assert second.known_from_ms == NOW + DAY  # usable from the approval on, not from its document's day
 
 
+@pytest.mark.parametrize("name", ["ann", "Ann", " ann ", "ａｎｎ", "ＡNN", "a\u200bnn"])
+def test_another_spelling_is_no_second_person(registry: Registry, name: str) -> None:
+    registry.add(diesel("43.1", "yearbook"), "ann", NOW)
+    with pytest.raises(RegistryRefused, match="ann entered it"):
+        registry.decide("fuel.diesel.ncv", "approved", name, "", NOW)
+    assert registry.decide("fuel.diesel.ncv", "approved", "anna", "", NOW)
+
+
 def test_what_was_known_earlier_is_still_told(registry: Registry) -> None:
     registry.add(diesel("43.1", "yearbook"), "ann", NOW)
     registry.decide("fuel.diesel.ncv", "approved", "bo", "", NOW + DAY)
