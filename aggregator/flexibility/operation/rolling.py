@@ -15,8 +15,9 @@ from aggregator.flexibility.operation.schedules import Draft, drafts
 from aggregator.flexibility.operation.state import QUARTER_MS, State, Stay
 from aggregator.flexibility.operation.tariff import Tariff
 from aggregator.flexibility.plan import Plan, plan
-from aggregator.flexibility.problem import Problem
+from aggregator.flexibility.problem import Problem, Series
 from aggregator.flexibility.solve import Unsolved
+from aggregator.flexibility.stale import followed
 from wire.circuit import Circuit
 
 BUDGET_S: Final = 5.0
@@ -42,9 +43,10 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan with all that it came from. `status` stale: none was found in time, for `why`; then `plan` is the one before, made of `made_of`.
+    """A plan with all that it came from. `status` stale: none was found in time, for `why`; then its powers are those of the one before.
 
-    `state` is the newest. `trigger`: what had changed. `new_sessions`: vehicles that no plan knew before.
+    `made_of` is the state that its steps belong to, `state` the newest. `trigger`: what had changed. `new_sessions`: vehicles that no plan knew
+    before; `unplanned`: what a stale plan says nothing of.
     """
 
     facility: str
@@ -58,6 +60,7 @@ class Planned:
     lacking: tuple[Lacking, ...] = ()
     new_sessions: tuple[str, ...] = ()
     why: str = ""
+    unplanned: tuple[str, ...] = ()
 
     @property
     def announced(self) -> tuple[Lacking, ...]:
@@ -100,7 +103,7 @@ class Rolling:
         try:
             found = self._solver(posed.problem, self.budget_s)
         except Unsolved as error:
-            return self._go_on(state, trigger, fresh, str(error))
+            return self._go_on(posed, state, trigger, fresh, str(error))
         self.solved += 1
         lacking = _lacking(found, state, posed)
         lacking += self._at_risk(posed, state, {one.session for one in lacking})
@@ -111,24 +114,32 @@ class Rolling:
 
     def told(self, planned: Planned) -> dict[str, Draft]:
         """What each edge is told of a plan."""
-        return drafts(self.circuit, self.tariff, planned.posed, planned.plan, planned.made_of, planned.state)
+        known = {name: one for name, one in planned.plan.assets.items() if name not in planned.unplanned}
+        return drafts(
+            self.circuit,
+            self.tariff,
+            planned.posed,
+            replace(planned.plan, assets=known),
+            planned.made_of,
+            planned.state,
+        )
 
     def _go_on(
-        self, state: State, trigger: tuple[str, ...], fresh: tuple[str, ...], why: str
+        self, posed: Posed, state: State, trigger: tuple[str, ...], fresh: tuple[str, ...], why: str
     ) -> tuple[Planned, dict[str, Draft]]:
-        """The plan before, from now on: its steps stand at their own times, with the stays and limits of now."""
+        """The powers of the plan before at their own times, held against the problem of now. What it did not know is left to the edge's own rules."""
         if self.last is None:
             raise NoPlan(why)
+        before = self.last
         self.stale += 1
-        self.last = replace(
-            self.last,
-            made_ms=state.now_ms,
-            trigger=trigger,
-            status="stale",
-            state=state,
-            why=why,
-            new_sessions=fresh,
-            lacking=(),
+        unplanned = tuple(name for name in posed.asset_of if name not in before.plan.assets or name in before.unplanned)
+        try:
+            found = followed(posed.problem, _powers(before, state.edges_ms), {})
+        except Unsolved as error:
+            raise NoPlan(f"{why}; {error}") from error
+        lacking = tuple(one for one in _lacking(found, state, posed) if one.session not in unplanned)
+        self.last = Planned(
+            state.facility, state.now_ms, trigger, "stale", found, posed, state, state, lacking, fresh, why, unplanned
         )
         return self.last, self.told(self.last)
 
@@ -155,6 +166,18 @@ def _lacking(found: Plan, state: State, posed: Posed, problem: Problem | None = 
         for one in found.broken
         if one.kind == "departure" and one.amount > 0.01
     ]
+
+
+def _powers(planned: Planned, edges_ms: Sequence[int]) -> dict[str, tuple[Series, Series]]:
+    """Charge and discharge of a plan in the steps between other edges; behind its end there is nothing."""
+    own = np.array(planned.made_of.edges_ms)
+    at = np.searchsorted(own, np.array(edges_ms[:-1]), side="right") - 1
+    inside = (at >= 0) & (at < len(own) - 1)
+    at = np.clip(at, 0, len(own) - 2)
+    return {
+        name: (np.where(inside, one.charge_kw[at], 0.0), np.where(inside, one.discharge_kw[at], 0.0))
+        for name, one in planned.plan.assets.items()
+    }
 
 
 def changes(last: Planned, state: State, circuit: Circuit) -> tuple[str, ...]:

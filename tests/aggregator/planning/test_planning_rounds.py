@@ -220,3 +220,27 @@ def test_a_nudge_wakes_the_round_at_once(works: Works) -> None:
 
     asyncio.run(both(lambda: works.planning.book.last() == 2))
     assert works.planning.book.recent("works", 1)[0].trigger == ("plug-in",)
+
+
+def test_an_accepted_event_is_planned_delivered_by_the_schedule_and_known_to_those_who_conduct_it(works: Works) -> None:
+    works.past(15)
+    works.read("battery", "state_of_charge_percent", 50.0)
+    works.look()
+    conduct = works.aggregator.conduct
+    facility = conduct.facility("works")
+    wanted = {"from_ms": at_ms(1), "to_ms": at_ms(2), "target_kw": 30.0, "rules": "last_five", "pay_per_kwh": 2.0}
+    event = conduct.ask(conduct.said(facility, "operator", "anna", wanted))
+    firm = conduct.planner.firm(event)
+    assert firm is not None
+    # Down from the plan: the battery gives 50 kW for an hour and is filled again later, and what it would have charged is not drawn either.
+    assert firm.kw >= 50.0 - 0.01
+    assert firm.plan == "plan-1"
+    assert conduct.planner.sent_at_ms(event) is None  # nobody has accepted it yet
+    event = conduct.accept(event.no, "anna")
+    assert works.look()
+    assert works.planning.book.recent("works", 1)[0].trigger == ("event",)
+    assert conduct.planner.planned_kw(event) == pytest.approx([30.0] * 4)
+    assert conduct.planner.sent_at_ms(event) == works.now_ms
+    during = [wish for wish in works.schedules()[-1].wishes if wish.authority == "event"]
+    assert (during[0].from_ms, during[-1].until_ms) == (at_ms(1), at_ms(2))
+    assert {round(wish.kw, 3) for wish in during} == {-30.0}

@@ -95,16 +95,25 @@ def test_without_a_plan_in_time_the_one_before_goes_on_and_is_called_stale() -> 
 
     rolling = Rolling(CIRCUIT, TARIFF, ZONE, solver=solver)
     first, told = rolling.replan(state())
-    later = state(NOON_MS + 20 * MINUTE_MS, stays=(vehicle(),))
+    later_ms = NOON_MS + 20 * MINUTE_MS
+    later = state(
+        later_ms, stays=(vehicle(),), held=(Held("battery", expected_kwh(first, "battery", later_ms), later_ms),)
+    )
     second, still = rolling.replan(later)
     assert (first.status, second.status, second.why) == (
         "optimal",
         "stale",
         "expected a plan within 5 s, the solver was not done",
     )
-    assert second.plan is first.plan
-    ahead = [(wish.kw, wish.until_ms) for wish in told["gw-01"].wishes if wish.until_ms > later.now_ms]
-    assert [(wish.kw, wish.until_ms) for wish in still["gw-01"].wishes] == ahead
+    assert second.plan.status == "stale"
+    ends = [
+        {wish.until_ms: wish.kw for wish in told["gw-01"].wishes if later_ms < wish.until_ms < NOON_MS + 20 * HOUR_MS}
+        for told in (told, still)
+    ]
+    assert ends[0] == pytest.approx(ends[1], abs=0.01)
+    assert len(ends[0]) >= 2
+    assert second.unplanned == ("pile-1-7",)
+    assert not [wish for wish in still["gw-02"].wishes if wish.asset == "pile-1"]
     assert [stay.asset for stay in still["gw-02"].stays] == [
         "pile-1"
     ]  # the vehicle that no plan knows charges by the edge's own rules
