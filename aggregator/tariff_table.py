@@ -101,7 +101,7 @@ class TariffTable(_Table):
     export_price_per_kwh: Money = 0.0
     carbon_price_per_kg: Charge = 0.0
     carbon_signal: Literal["accounting", "marginal"] = "accounting"
-    unserved_per_kwh: Charge = 5.0
+    unserved_per_kwh: Charge | None = None
     ramp_per_kw: Charge = 0.002
     holidays: list[date] = Field(default=[], max_length=1000)
 

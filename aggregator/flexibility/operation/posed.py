@@ -108,7 +108,7 @@ def _session(asset: Asset, stay: Stay, state: State, tariff: Tariff) -> Session:
     return Session(
         stay.session, 0, departure, stay.held_kwh, min(stay.need_kwh, capacity_kwh), capacity_kwh, asset.charge_kw, gives_kw,
         asset.charge_ratio, asset.discharge_ratio, stay.reserve_kwh, min(least_kw(asset), asset.charge_kw), asset.wear_per_kwh,
-        tariff.unserved_per_kwh,
+        tariff.lack_per_kwh,
     )  # fmt: skip
 
 

@@ -15,6 +15,9 @@ from aggregator.flexibility.problem import Currency
 MINUTES: Final = 1440
 SAMPLE_MIN: Final = 15  # of a step's mean price; periods begin and end on a quarter
 SAMPLE_MS: Final = SAMPLE_MIN * 60_000
+PROMISE_PER_KWH: Final = 5.0
+KW_OF_A_KWH: Final = 12.0  # that one kWh more is within five minutes, the shortest step that plans are made for
+MOST_PER_KWH: Final = 500.0  # half of what a kWh beyond the connection costs (`Problem.emergency_price_per_kwh`)
 
 Days = Literal["all", "workday", "weekend"]
 Window = Literal["block", "sliding"]
@@ -88,7 +91,8 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """All of it. `carbon_signal`: the intensity that the carbon price multiplies. `unserved_per_kwh`: of energy that a vehicle lacks at departure.
+    """All of it. `carbon_signal`: the intensity that the carbon price multiplies. `unserved_per_kwh`: of energy that a vehicle lacks at departure;
+    None: so much that no peak is saved at a vehicle's cost.
 
     `ramp_per_kw`: money for each kW by which an asset's power changes, so that plans are calm.
     """
@@ -100,9 +104,19 @@ class Tariff:
     limits: tuple[Limit, ...] = ()
     carbon_price_per_kg: Currency = 0.0
     carbon_signal: Literal["accounting", "marginal"] = "accounting"
-    unserved_per_kwh: Currency = 5.0
+    unserved_per_kwh: Currency | None = None
     ramp_per_kw: Currency = 0.002
     holidays: frozenset[date] = frozenset()
+
+    @property
+    def lack_per_kwh(self) -> Currency:
+        """What a kWh costs that a vehicle lacks: a promise outweighs money, and a limit outweighs a promise."""
+        if self.unserved_per_kwh is not None:
+            return self.unserved_per_kwh
+        dearest = max(
+            (rule.price_per_kw / rule.kw_per_unit for rule in self.demand if rule.mode != "capacity"), default=0.0
+        )
+        return min(PROMISE_PER_KWH + KW_OF_A_KWH * dearest, MOST_PER_KWH)
 
     def price_at(self, local: datetime) -> Period | None:
         """The period of a local time; None where none fits."""

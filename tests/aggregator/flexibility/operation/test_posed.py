@@ -11,6 +11,7 @@ from planned_works import CHEAP, CIRCUIT, DEAR, HOUR_MS, NOON_MS, QUARTER_MS, TA
 from aggregator.flexibility.asked import Asked, Overridden
 from aggregator.flexibility.operation.posed import problem_of
 from aggregator.flexibility.operation.state import LegalLimit, Signal, edges_from
+from aggregator.flexibility.operation.tariff import Tariff
 from aggregator.flexibility.plan import plan
 
 
@@ -103,3 +104,12 @@ def test_the_cautious_problem_has_more_load_less_sun_and_the_likely_need() -> No
     posed = problem_of(CIRCUIT, TARIFF, state(outlook=seen, stays=(guessed,)), ZONE)
     assert (posed.problem.load_kw[0], posed.problem.pv_kw[0], posed.problem.sessions[0].need_kwh) == (100, 30, 22)
     assert (posed.cautious.load_kw[0], posed.cautious.pv_kw[0], posed.cautious.sessions[0].need_kwh) == (130, 5, 33)
+
+
+def test_no_peak_is_saved_at_a_vehicles_cost() -> None:
+    # The last kWh of a vehicle within a quarter is 4 kW of a peak at 40 per kW: 160 money, which a promise of 5 would not outweigh.
+    free = replace(TARIFF, demand=(replace(TARIFF.demand[0], price_per_kw=40.0),))
+    hurried = state(stays=(vehicle(hours=1.0, need_kwh=11.0),), peaks_kw={"month": 100.0}, held=())
+    assert plan(problem_of(CIRCUIT, replace(free, unserved_per_kwh=5.0), hurried, ZONE).problem).broken
+    assert not plan(problem_of(CIRCUIT, free, hurried, ZONE).problem).broken
+    assert (free.lack_per_kwh, Tariff(()).lack_per_kwh) == (485.0, 5.0)
