@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
+from aggregator.accounts.behind_stack import MEASURED_AT, stands_in_for
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.period import Period
 from aggregator.accounts.statement import total_kg
@@ -16,7 +17,6 @@ from aggregator.intervals.carrier_use import FLUE_GAS, Stack
 from aggregator.intervals.meter import MeterSpec
 from aggregator.intervals.written_time import written
 
-GAS: Final = "CO2"
 _SHOWN: Final = Decimal("0.001")
 
 
@@ -29,7 +29,7 @@ def measured_in_place(period: Period, lines: Sequence[Line]) -> tuple[list[Line]
         assert stack is not None
         if not stack.in_place_of:
             continue
-        inside = [at for at, line in enumerate(kept) if _calculated(line, stack)]
+        inside = [at for at, line in enumerate(kept) if stands_in_for(stack, line)]
         kept = [_placed(line, meter, stack, period) if at in set(inside) else line for at, line in enumerate(kept)]
         notes.append(_note(meter, kept, [kept[at] for at in inside]))
     return kept, tuple(notes)
@@ -47,20 +47,12 @@ def counted_until(period: Period, meters: Iterable[MeterSpec]) -> Iterator[int]:
         yield min(begins.get(f"meter:{meter.device}", period.to_ms), period.to_ms)
 
 
-def _calculated(line: Line, stack: Stack) -> bool:
-    """Whether a line is of a source behind the stack, of the gas that it measures, and counts beside it so far."""
-    if line.source not in stack.in_place_of or line.gas != GAS:
-        return False
-    counts = (Counts.SCOPE_1, Counts.BIOGENIC) if stack.biogenic_ratio else (Counts.SCOPE_1,)
-    return line.counts in counts and (stack.from_ms is None or line.end_ms > stack.from_ms)
-
-
 def _placed(line: Line, meter: MeterSpec, stack: Stack, period: Period) -> Line:
     if stack.from_ms is not None and line.start_ms < stack.from_ms:
         since = written(stack.from_ms, period.facility.zone)
         why = f"measured at {meter.device} from {since} on: expected a record up to then and one from then on"
         return replace(line, kg=None, why=why)
-    return replace(line, counts=Counts.ALLOCATED, marks=(*line.marks, f"measured_at_{meter.device}"))
+    return replace(line, counts=Counts.ALLOCATED, marks=(*line.marks, f"{MEASURED_AT}{meter.device}"))
 
 
 def _note(meter: MeterSpec, lines: Sequence[Line], inside: Sequence[Line]) -> str:

@@ -154,7 +154,7 @@ class _Figures:
         self._sums(statement, rows, meters, seen)
         recorded = of_profile(ACTIVITIES, self._profile) in self._files
         records: list[Kept] = self._lines(ACTIVITIES, Kept) if recorded else []
-        self._records(statement, records, seen)
+        self._records(statement, records, meters, seen)
         self._roundings(statement, rows, meters)
         self._run(statement, rows, records, seen)
         seen.traced = traced(rows, self._lines(BOUNDARIES, KeptBoundary), meters, readings)
@@ -240,9 +240,9 @@ class _Figures:
                 if {**said, "column": None} != {**again, "column": None}:
                     self._verdict.fault(REPORT, f"the roundings of these intervals, {again}", said, statement.profile)
 
-    def _records(self, statement: Statement, records: list[Kept], seen: StatementSeen) -> None:
+    def _records(self, statement: Statement, records: list[Kept], meters: list[MeterSpec], seen: StatementSeen) -> None:
         """Lines of activity records are the amounts of the bundle's records, and none of these is left out."""
-        for found in differences(statement, records):
+        for found in differences(statement, records, meters):
             folder = ACTIVITIES if found.in_records else STATEMENTS
             self._verdict.fault(of_profile(folder, self._profile), found.expected, found.seen, found.of)
         seen.recorded = sum(line.source.startswith(SOURCE) for line in statement.lines)

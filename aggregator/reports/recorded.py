@@ -3,15 +3,18 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
 from aggregator.accounts.activities.activity import faults
 from aggregator.accounts.activities.kept import Kept
-from aggregator.accounts.line import Line
+from aggregator.accounts.activities.place import counted_as, metered
+from aggregator.accounts.behind_stack import stands_in_for
+from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.statement import Statement
 from aggregator.emissions.amounts import EXACT
+from aggregator.intervals.meter import MeterSpec, Role
 
 SOURCE: Final = "activity:"
 _REASON: Final = re.compile(r"record ([0-9]{1,18}) version ([0-9]{1,18}): (.*)", re.DOTALL)
@@ -33,8 +36,12 @@ def record_of(line: Line) -> tuple[int, int] | None:
     return None if found is None else (int(found[1]), int(found[2]))
 
 
-def differences(statement: Statement, records: Sequence[Kept]) -> Iterator[Difference]:
-    """Everything that records and lines do not have in common. `records` can be read and are in force as the bundle says."""
+def differences(statement: Statement, records: Sequence[Kept], meters: Sequence[MeterSpec]) -> Iterator[Difference]:
+    """Everything that records and lines do not have in common. `records` can be read and are in force as the bundle says.
+
+    `meters`: as they were configured; a record is shown inside the lines of a main meter that counts the same, or of a stack, and nowhere else apart.
+    """
+    mains = [meter for meter in meters if meter.role is Role.MAIN]
     known: dict[tuple[int, int], Kept] = {}
     for record in records:
         name = (record.activity.no, record.activity.version)
@@ -54,6 +61,7 @@ def differences(statement: Statement, records: Sequence[Kept]) -> Iterator[Diffe
                 yield Difference(False, "a record of the bundle", line.reason, f"line {number}, {line.source}")
                 continue
             yield from _of_line(line, known[name_of], f"line {number}, {line.source}")
+            yield from _place(line, known[name_of], mains, f"line {number}, {line.source}")
             parts[name_of].append(line)
     for name, record in known.items():
         if record.activity.of_kind.emits:
@@ -69,6 +77,26 @@ def _of_line(line: Line, record: Kept, of: str) -> Iterator[Difference]:
         yield Difference(False, f"{' '.join(expected)}, as {_named(record)} has it", " ".join(seen), of)
     if line.kg is not None and not record.approved:
         yield Difference(False, f"no figure, because nobody has approved {_named(record)}", f"{line.kg:f} kg", of)
+
+
+def _place(line: Line, record: Kept, mains: Sequence[MeterSpec], of: str) -> Iterator[Difference]:
+    """A line counts as its kind does, or as biogenic; apart only where a main meter or a stack has it."""
+    own = counted_as(record.activity)
+    if metered(record.activity, mains):
+        wanted = {Counts.ALLOCATED}
+    else:
+        biogenic = any(name == "biogenic_ratio" for name, _ in record.activity.parameters)
+        wanted = {own, Counts.BIOGENIC} if biogenic else {own}
+        behind = any(
+            stands_in_for(stack, replace(line, counts=own))
+            and (stack.from_ms is None or line.start_ms >= stack.from_ms)
+            for stack in (meter.use.stack for meter in mains)
+            if stack is not None
+        )
+        if behind:
+            wanted = {Counts.ALLOCATED, *(wanted - {own})}
+    if line.counts not in wanted:
+        yield Difference(False, f"{_named(record)} to count as {' or '.join(sorted(wanted))}", line.counts, of)
 
 
 def _amounts(statement: Statement, record: Kept, lines: Sequence[Line]) -> Iterator[Difference]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from aggregator.accounts.activities.activity import Activity
+from aggregator.accounts.activities.place import counted_as, metered
 from aggregator.accounts.activities.rates import Ask, Rate, rates
 from aggregator.accounts.activities.record import InForce
 from aggregator.accounts.line import Counts, Line
@@ -20,7 +21,6 @@ from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import AVERAGE, FactorTable
 from aggregator.emissions.instruments import Retired
 from aggregator.emissions.market import Use, market_based
-from aggregator.facility import Facility
 from aggregator.intervals.local_time import local_year, year_span_ms
 
 _PREFIX: Final = {"heat": "heat.", "material": "process.", "gas": "gwp."}
@@ -47,36 +47,23 @@ def activity_maker(
         if period.profile.signal != AVERAGE:
             return
         for one in found:
-            inside = metered(one.activity, period.facility)
+            inside = metered(one.activity, period.facility.main_meters())
             for line in _of_record(one, period, table, instruments) if one.activity.of_kind.emits else ():
                 yield replace(line, counts=Counts.ALLOCATED, marks=(*line.marks, "metered")) if inside else line
 
     return lines
 
 
-def metered(record: Activity, facility: Facility) -> bool:
-    """Whether a main meter of the facility counts what the record is of: then the record is shown inside the meter's lines, not beside them."""
-    carriers = {"electricity": ("electricity",), "heat": ("heat", "steam")}.get(record.kind, ())
-    burnt = record.subject if record.kind == "fuel" else None
-    return any(meter.carrier in carriers or meter.use.fuel == burnt for meter in facility.main_meters())
-
-
 def _of_record(one: InForce, period: Period, table: FactorTable, retired: list[Retired]) -> Iterator[Line]:
     for part in _parts(one.activity, period):
         if not one.approved:
             why = f"record {one.activity.no} waits for a second person's approval"
-            yield _line(one, part, Rate(_counts(one.activity), "CO2", None, why=why))
+            yield _line(one, part, Rate(counted_as(one.activity), "CO2", None, why=why))
         elif one.activity.kind == "electricity":
             yield from _electricity(one, part, period, table, retired)
         else:
             ask = Ask(period.entries, period.facility.id, period.facility.place, part.start_ms)
             yield from (_line(one, part, rate) for rate in rates(one.activity, part.unit, ask, period.profile))
-
-
-def _counts(record: Activity) -> Counts:
-    if record.kind in ("electricity", "heat"):
-        return Counts.SCOPE_2
-    return Counts.SCOPE_3 if record.kind == "bought" else Counts.SCOPE_1
 
 
 def _parts(record: Activity, period: Period) -> Iterator[_Part]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from recorded_site import YEAR, Site, ms
 
+from aggregator.accounts.activities.kept_of_span import kept_of_span
 from aggregator.accounts.gaps.gaps import fill, gaps
 from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.statement import Statement
@@ -22,6 +23,7 @@ from aggregator.intervals.carrier_use import CarrierUse, Stack
 from aggregator.intervals.meter import MeterSpec, Role
 from aggregator.ledger import IntervalRow, Ledger
 from aggregator.reports.checking import check
+from aggregator.reports.recorded import differences
 from wattline.command import main
 
 D = Decimal
@@ -152,6 +154,22 @@ def test_hours_that_nobody_measured_follow_the_rule_of_the_stack(tmp_path: Path)
         fill(books, facility, [gap])
         rows = ledger.intervals("works", "stack-1", CO2, start_ms, now_ms)
         assert sum(row.energy_kwh for row in rows) == 29 * 100 + 960 + 19 * 60
+
+
+def test_a_verifier_knows_which_records_a_stack_stands_in_for(site: Site) -> None:
+    """A line that is shown apart must be the stack's or a main meter's, and one that counts must be neither's."""
+    site.records("truck,fuel,diesel,mobile,SPAN,t,10,,")
+    made = stated(site)
+    facility = site.accounts().facility("works")
+    rules = site.accounts().profile("CBAM")
+    records = kept_of_span(site.directory, facility, rules, *YEAR, site.now_ms)
+    assert list(differences(made, records, facility.meters)) == []
+    for source, counts, wanted in (
+        ("activity:boiler", Counts.SCOPE_1, "allocated"), ("activity:truck", Counts.ALLOCATED, "scope1"),
+    ):  # fmt: skip
+        lines = tuple(replace(line, counts=counts) if line.source == source else line for line in made.lines)
+        (found,) = differences(replace(made, lines=lines), records, facility.meters)
+        assert (found.expected.endswith(f"to count as {wanted}"), found.seen) == (True, counts)
 
 
 def test_concentration_times_flow_is_imported_settled_and_checked_offline(

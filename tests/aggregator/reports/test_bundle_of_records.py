@@ -127,6 +127,8 @@ def test_the_run_has_read_the_records_and_the_command_shows_the_way_down_to_one(
         (RECORDS, b'"quantity":"800000"', b'"quantity":null', "expected an amount or a stock"),
         (LINES, b"record 1 version 1", b"record 1 version 2", "expected a record of the bundle"),
         (LINES, b'"unit":"t"', b'"unit":"kg"', "as record 1 version 1 has it"),
+        (LINES, b'"counts":"scope1"', b'"counts":"allocated"', "expected record 1 version 1 to count as scope1, got allocated"),
+        (LINES, b'"counts":"scope2"', b'"counts":"biogenic"', "to count as scope2, got biogenic"),
     ],
 )  # fmt: skip
 def test_a_lie_about_records_is_found_by_computing_again(
