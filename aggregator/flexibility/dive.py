@@ -1,6 +1,7 @@
-"""Chargers' least power without branching: as many as a step's power feeds go up to it, the others to 0, and the rest is solved again.
+"""Chargers' least power without branching: who is below it goes up to it where there is room, else to 0; solved again, and once more with the rest held.
 
-Costs some hundredths of a percent against the proved optimum and takes a hundredth of its time. The proof, for few chargers, is in `solve`.
+Measured against chargers of any power, workdays of 10, 30, 60 and 100 vehicles, 6 each: at most 0.16, 0.05, 0.03 and 0.02 % dearer, no promise broken;
+more rounds before the last were no better. The proof, for few chargers, is in `solve`.
 """
 
 from typing import Final
@@ -13,7 +14,7 @@ from aggregator.flexibility.solver import Deadline, bound, run
 from aggregator.flexibility.sparse_model import Index, Values
 
 TOLERANCE: Final = 1e-6  # kW
-DIVES: Final = 6
+DIVES: Final = 2
 
 
 def dive(solver: highspy.Highs, made: Dispatch, deadline: Deadline) -> None:
@@ -27,10 +28,12 @@ def dive(solver: highspy.Highs, made: Dispatch, deadline: Deadline) -> None:
         opposite[flow.charge], step_of[flow.charge] = flow.discharge, flow.steps
     values = np.array(solver.getSolution().col_value)
     beyond, raised = _beyond(made, values), np.zeros(0, dtype=np.int64)
-    for _ in range(DIVES):
-        up, least_kw, down = _ends(made, flows, values)
+    for number in range(DIVES):
+        up, least_kw, down = _ends(made, flows, values, raised)
         if not len(up) and not len(down):
             return
+        if number == DIVES - 1:
+            _stays(solver, flows, values, up, most)
         nothing = np.zeros(len(up))
         bound(solver, up, least_kw, np.maximum(least_kw, most[up]))
         bound(solver, opposite[up], nothing, nothing)  # what it is made to take it does not give back at once
@@ -42,10 +45,16 @@ def dive(solver: highspy.Highs, made: Dispatch, deadline: Deadline) -> None:
             bound(solver, over, np.zeros(len(over)), np.zeros(len(over)))
             run(solver, deadline.left_s())
             values, raised = np.array(solver.getSolution().col_value), np.setdiff1d(raised, over)
-    values = np.array(solver.getSolution().col_value)
-    between = np.concatenate([flow.charge[is_between(flow, values)] for flow in flows])
-    bound(solver, between, np.zeros(len(between)), np.zeros(len(between)))  # the last word is the charger's
-    run(solver, deadline.left_s())
+
+
+def _stays(solver: highspy.Highs, flows: list[Flow], values: Values, up: Index, most: Values) -> None:
+    """The last word is the charger's: who is off stays off and who is on stays on, so that nothing comes up between at another step."""
+    for flow in flows:
+        power = values[flow.charge]
+        idle = flow.charge[power <= TOLERANCE]
+        on = flow.charge[(power >= flow.least_kw - TOLERANCE) & ~np.isin(flow.charge, up)]
+        bound(solver, idle, np.zeros(len(idle)), np.zeros(len(idle)))
+        bound(solver, on, np.minimum(values[on], flow.least_kw), np.maximum(flow.least_kw, most[on]))
 
 
 def _beyond(made: Dispatch, values: Values) -> Values:
@@ -64,21 +73,24 @@ def is_between(flow: Flow, values: Values) -> np.ndarray[tuple[int], np.dtype[np
     return (power > TOLERANCE) & (power < flow.least_kw - excused - TOLERANCE)
 
 
-def _ends(made: Dispatch, flows: list[Flow], values: Values) -> tuple[Index, Values, Index]:
-    """Columns that go up, to which power, and columns that go to 0. Within a step the largest go up, while the step's own power lasts; one more where
-    the connection has room."""
+def _ends(made: Dispatch, flows: list[Flow], values: Values, raised: Index) -> tuple[Index, Values, Index]:
+    """Columns that go up, to which power, and columns that go to 0. Within a step the largest go up, as long as the step's own power, or the connection,
+    has room and the vehicle takes it: other steps of its stay give way, where cutting it would only bring it up between at another."""
     at_step: dict[int, list[tuple[float, int, float, str]]] = {}
-    takes_kwh: dict[
-        str, float
-    ] = {}  # what a charger's vehicle may still take in these steps: going up must not overfill it
+    takes_kwh: dict[str, float] = {}  # what going up may add: a battery must not be overfilled
     ratios = {one.name: one.charge_ratio for one in made.problem.storage}
     ratios |= {one.name: one.charge_ratio for one in made.problem.sessions}
+    holds_kwh = {one.name: one.start_kwh for one in made.problem.sessions}
     step_h = made.problem.step_h
     for flow in flows:
         chosen = np.flatnonzero(is_between(flow, values))
-        spare_kwh = float((made.model.upper[flow.energy] - values[flow.energy]).min())
-        held_kwh = float((values[flow.charge[chosen]] * step_h[flow.steps[chosen]]).sum()) * ratios[flow.name]
-        takes_kwh[flow.name] = spare_kwh + held_kwh
+        full_kwh = made.model.upper[flow.energy]
+        if flow.name in holds_kwh:  # other steps of a stay give way, but those that are up already
+            kwh = float(step_h[flow.steps[np.isin(flow.charge, raised)]].sum()) * flow.least_kw * ratios[flow.name]
+            takes_kwh[flow.name] = float(full_kwh.min()) - holds_kwh[flow.name] - kwh
+        else:
+            kwh = float((values[flow.charge[chosen]] * step_h[flow.steps[chosen]]).sum()) * ratios[flow.name]
+            takes_kwh[flow.name] = float((full_kwh - values[flow.energy]).min()) + kwh
         for step, column in zip(flow.steps[chosen].tolist(), flow.charge[chosen].tolist(), strict=True):
             at_step.setdefault(step, []).append((float(values[column]), column, flow.least_kw, flow.name))
     up: list[int] = []
@@ -91,7 +103,7 @@ def _ends(made: Dispatch, flows: list[Flow], values: Values) -> tuple[Index, Val
             fed = left_kw >= least_kw - TOLERANCE
             kwh = least_kw * float(step_h[step]) * ratios[name]
             fits = takes_kwh[name] >= kwh - TOLERANCE
-            if fits and (fed or (left_kw * 2 >= least_kw and room_kw >= least_kw - left_kw)):
+            if fits and (fed or room_kw >= least_kw - left_kw):
                 takes_kwh[name] -= kwh
                 room_kw -= max(least_kw - left_kw, 0.0)
                 left_kw = max(left_kw - least_kw, 0.0)

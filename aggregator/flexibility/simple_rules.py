@@ -112,13 +112,16 @@ class _Site:
                 self._take(load.name, power)
 
     def charge_vehicle(self, step: int, one: Session, room_kw: float) -> None:
-        """As much as it lacks, its charger gives and there is room for; nothing below the charger's least power, where there is a limit at all."""
+        """As much as it lacks, its charger gives and there is room for; nothing where there is less room than the charger's least power.
+
+        What it lacks may be less than that: then it charges for a part of the step.
+        """
         step_h = float(self.problem.step_h[step])
         lacking_kwh = min(one.need_kwh, one.capacity_kwh) - self._held_kwh[one.name]
         power = min(one.charge_kw, lacking_kwh / (one.charge_ratio * step_h))
         if math.isfinite(room_kw):
-            power = min(power, room_kw, *(facets.room_kw(one.name, 1) for facets in self._facets))
-            power = 0.0 if power < one.least_kw else power
+            room_kw = min([room_kw, *(facets.room_kw(one.name, 1) for facets in self._facets)])
+            power = min(power, room_kw) if room_kw >= one.least_kw else 0.0
         if power > LEAST:
             self._held_kwh[one.name] += power * one.charge_ratio * step_h
             self._charge[one.name][step] = power
