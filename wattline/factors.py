@@ -5,20 +5,25 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfoNotFoundError
 
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.emissions.entry import Entry, Status, as_json, published_text
-from aggregator.emissions.factors import known_on
+from aggregator.emissions.entry import AVERAGE, Entry, Status, as_json, published_text
+from aggregator.emissions.factors import FactorTable, known_on
 from aggregator.emissions.formulas.worked import shown
 from aggregator.emissions.instruments import Instruments, InstrumentsRefused
 from aggregator.emissions.intensity import GridIntensities, IntensityRefused, read_intensities
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import PackFaults, read, shipped_packs
-from aggregator.emissions.registry import Registry, RegistryRefused, fits
+from aggregator.emissions.place import Place
+from aggregator.emissions.profiles import profile
+from aggregator.emissions.recorded import electricity_pack
+from aggregator.emissions.registry import Aim, Registry, RegistryRefused, fits
+from aggregator.emissions.resolution import resolve
 from aggregator.emissions.sink_record import Sinks, SinksRefused, net, read_sinks
 from aggregator.open_books import REGISTRY_NAME
 from aggregator.settings import SettingsFaults, load
@@ -98,18 +103,42 @@ def _import(options: argparse.Namespace) -> int:
 def _decide(options: argparse.Namespace) -> int:
     status: Status = "approved" if options.verb == "approve" else "withdrawn"
     with _registry(options) as registry:
-        decided = registry.decide(
-            options.id, status, options.by, options.reason, Clock.from_environment()(), options.region
-        )
+        now_ms = Clock.from_environment()()
+        decided = registry.decide(options.id, status, options.by, options.reason, now_ms, _aim(options))
+        entries = registry.entries() if status == "withdrawn" else []
     for entry in decided:
         print(f"{entry.key} version {entry.version}: {entry.value} {entry.unit}, {status} by {options.by}")
+        if status == "withdrawn":
+            print(f"    {_what_is_left(entry, entries, now_ms)}")
     return 0
+
+
+def _aim(options: argparse.Namespace) -> Aim:
+    return Aim(options.region, options.data_year, options.gas, options.variant)
+
+
+def _what_is_left(withdrawn: Entry, entries: Sequence[Entry], now_ms: int) -> str:
+    """What stands in the place of a withdrawn version from now on."""
+    before = [entry for entry in entries if entry.key == withdrawn.key and entry.status == "approved"]
+    if before:
+        return f"in its place: version {before[-1].version}, {before[-1].value} {before[-1].unit}"
+    if withdrawn.kind != "electricity" or withdrawn.signal != AVERAGE or not withdrawn.data_year:
+        return "no version of it is in force"
+    table, place = FactorTable.from_pack(electricity_pack(entries)), Place("", withdrawn.region, "UTC")
+    midyear_ms = round(datetime(withdrawn.data_year, 7, 1, tzinfo=UTC).timestamp() * 1000)
+    found = resolve(table, place, midyear_ms, now_ms, profile("GHGP-LB"))
+    if found.kg_per_kwh is None:
+        return f"no factor of {withdrawn.region} or a wider place is in force for {withdrawn.data_year}"
+    return (
+        f"in its place: {found.factor_id} {found.region} {found.data_year} version {found.version}, {found.kg_per_kwh} kg/kWh,"
+        f" marked {', '.join(found.marks)}"
+    )
 
 
 def _show(options: argparse.Namespace) -> int:
     with _registry(options) as registry:
         entries = registry.entries(None if options.as_of is None else instant_ms("--as-of", options.as_of, 0))
-    shown = [entry for entry in entries if fits(entry, options.id, options.region)]
+    shown = [entry for entry in entries if fits(entry, options.id, _aim(options))]
     if options.json:
         print(json.dumps([as_json(entry) for entry in shown], ensure_ascii=False))
     else:

@@ -20,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     for verb, text in (
         ("approve", "let what was imported be used from now on; not by the one who imported it"),
-        ("withdraw", "let a factor no longer be used from now on; what was computed with it stays"),
+        ("withdraw", "let one factor no longer be used from now on; what was computed with it stays"),
     ):
         decide = verbs.add_parser(verb, help=text)
         decide.add_argument("id", help="of the factor; a * at the end stands for the rest (fuel.diesel.*)")
         _add_registry(decide, needed=True)
         decide.add_argument("--by", required=True, metavar="NAME", help="who decides")
-        decide.add_argument("--region", help="of this place only, e.g. CN-JS")
+        _add_aim(decide)
         decide.add_argument("--reason", default="", help="why; a withdrawal needs one")
 
     show = verbs.add_parser("show", help="factors on record with their documents, hashes and standing")
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "id", nargs="?", default="*", help="of the factor; a * at the end stands for the rest (default: all)"
     )
     _add_registry(show, needed=False)
-    show.add_argument("--region", help="of this place only, e.g. CN-JS")
+    _add_aim(show)
     show.add_argument("--as-of", metavar="TIME", help="as it was known then, e.g. 2025-01-01")
     show.add_argument("--json", action="store_true", help="for programs")
 
@@ -99,6 +99,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         deed.add_argument("--by", required=True, metavar="NAME", help="who does it")
 
     _add_notice(verbs)
+
+
+def _add_aim(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--region", help="of this place only, e.g. CN-JS")
+    parser.add_argument("--data-year", type=int, metavar="YEAR", help="of this data year only")
+    parser.add_argument("--gas", help="of this gas only, e.g. CO2")
+    parser.add_argument("--variant", help="of this variant only, e.g. kiln")
 
 
 def _add_notice(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -20,6 +20,7 @@ from aggregator.accounts.statement import Statement
 from aggregator.accounts.uncertainty import uncertainty_of
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.registry import RegistryRefused
+from aggregator.emissions.resolution import PLACE_MARK
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import start_of_day_ms
 from aggregator.ledger import Ledger, LedgerError
@@ -127,6 +128,11 @@ def _told(made: Statement, settings: Settings, price: CarbonPrice | None, with_l
         )
     yield f"  uncertainty {uncertainty_of(made) or 'no figure'}"
     yield from (f"  note        {note}" for note in made.notes)
+    stand_in = sorted(
+        {line.factor.region for line in made.lines if line.factor is not None and PLACE_MARK in line.marks}
+    )
+    if stand_in:
+        yield f"  place       {', '.join(stand_in)} stands in for {facility.place}, which has no factor in force ({PLACE_MARK})"
     for why in sorted({line.why for line in made.lines if line.kg is None and line.why}):
         yield f"  no figure   {why}"
     if with_lines:

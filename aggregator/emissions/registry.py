@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aggregator.emissions.entry import Entry, Key, SourceDoc, Status
 from aggregator.emissions.lint import lint
@@ -36,6 +36,23 @@ class RegistryRefused(Exception):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
+
+
+class Aim(NamedTuple):
+    """Which of the versions of an id are meant; None: whichever."""
+
+    region: str | None = None
+    data_year: int | None = None
+    gas: str | None = None
+    variant: str | None = None
+
+    def hits(self, entry: Entry) -> bool:
+        """Whether a version is meant."""
+        has = (entry.region, entry.data_year, entry.gas, entry.variant)
+        return all(wanted in (None, one) for wanted, one in zip(self, has, strict=True))
+
+
+EVERY: Final = Aim()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +193,15 @@ class Registry:
         by: str,
         reason: str,
         now_ms: int,
-        region: str | None = None,
+        aim: Aim = EVERY,
         only: Key | None = None,
     ) -> list[Entry]:
         """Approves drafts, or withdraws the newest version that is not withdrawn: then the one before it is in force again.
 
-        Of the ids that are `pattern` (or begin with it, where it ends in *), in one region or all; `only`: of this key alone. Whoever
-        entered a version cannot approve it. Raises RegistryRefused.
+        Of the ids that are `pattern` (or begin with it, where it ends in *), as far as `aim` goes; `only`: of this key alone. Whoever
+        entered a version cannot approve it, and a withdrawal of an id without * is of one factor. Raises RegistryRefused.
         """
-        named = [entry for entry in self.entries() if fits(entry, pattern, region) and only in (None, entry.key)]
+        named = [entry for entry in self.entries() if fits(entry, pattern, aim) and only in (None, entry.key)]
         if status == "withdrawn":
             wanted = list({entry.key: entry for entry in named if entry.status != "withdrawn"}.values())
         else:
@@ -192,8 +209,11 @@ class Registry:
         faults = [] if wanted else [f"{pattern}: expected a version that can be {status}, there is none"]
         if not by.strip():
             faults.append("expected the name of who decides, got none")
-        if status == "withdrawn" and not reason.strip():
-            faults.append("expected the reason of the withdrawal, got none")
+        if status == "withdrawn":
+            if not reason.strip():
+                faults.append("expected the reason of the withdrawal, got none")
+            if len(wanted) > 1 and not pattern.endswith("*"):
+                faults.append(_several(pattern, wanted))
         if status == "approved":
             faults += [
                 f"{entry.key} version {entry.version}: expected a second person, {entry.entered_by} entered it"
@@ -239,10 +259,21 @@ class Registry:
         )
 
 
-def fits(entry: Entry, pattern: str, region: str | None) -> bool:
-    """Whether an id is `pattern`, or begins with it where it ends in *; and the region is `region`, where one is given."""
+def fits(entry: Entry, pattern: str, aim: Aim) -> bool:
+    """Whether an id is `pattern`, or begins with it where it ends in *, and the version is meant."""
     named = entry.id.startswith(pattern[:-1]) if pattern.endswith("*") else entry.id == pattern
-    return named and region in (None, entry.region)
+    return named and aim.hits(entry)
+
+
+def _several(pattern: str, wanted: Sequence[Entry]) -> str:
+    """What to name so that one factor is meant."""
+    differ = {
+        name: found
+        for name in ("region", "data_year", "gas", "variant", "facility", "valid_from_ms")
+        if len(found := sorted({str(getattr(entry, name)) for entry in wanted})) > 1
+    }
+    shown = ", ".join(f"{name} {', '.join(found[:3])}{' ...' * (len(found) > 3)}" for name, found in differ.items())
+    return f"{pattern}: expected one factor to withdraw, got {len(wanted)} ({shown}): say which, or end the id in * for all"
 
 
 def _against_the_record(pack: FactorPack, entries: Iterable[Entry], latest: dict[Key, Entry]) -> list[str]:

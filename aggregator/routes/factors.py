@@ -11,7 +11,7 @@ from pydantic import Field
 
 from aggregator.emissions.entry import as_json
 from aggregator.emissions.packfile import PackFaults, parse
-from aggregator.emissions.registry import Registry, RegistryRefused
+from aggregator.emissions.registry import Aim, Registry, RegistryRefused
 from aggregator.open_books import REGISTRY_NAME
 from aggregator.routes.guard import Given, Writing
 from aggregator.routes.problem import Problem
@@ -40,10 +40,13 @@ class ImportedAnswer(Answer):
 
 
 class DecisionBody(Answer):
-    """`id` of the factor; a * at the end stands for the rest. A withdrawal needs its reason."""
+    """`id` of the factor; a * at the end stands for the rest. A withdrawal needs its reason, and without * it is of one factor."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     region: Annotated[str | None, Field(max_length=64)] = None
+    data_year: Annotated[int | None, Field(ge=1900, le=2100)] = None
+    gas: Annotated[str | None, Field(max_length=64)] = None
+    variant: Annotated[str | None, Field(max_length=200)] = None
     decision: Literal["approved", "withdrawn"]
     reason: Annotated[str, Field(max_length=2000)] = ""
     by: Annotated[str, Field(max_length=100)] = ""
@@ -87,7 +90,8 @@ async def decide(given: Given, author: Writing, body: Annotated[DecisionBody, Bo
 
     def put() -> DecidedAnswer:
         with _registry(given) as registry:
-            decided = registry.decide(body.id, body.decision, by, body.reason, given.clock(), body.region)
+            aim = Aim(body.region, body.data_year, body.gas, body.variant)
+            decided = registry.decide(body.id, body.decision, by, body.reason, given.clock(), aim)
         return DecidedAnswer(decided=[as_json(entry) for entry in decided])
 
     return await _done(put, body.id)

@@ -138,3 +138,8 @@ def test_a_factor_needs_two_persons_and_then_it_is_in_the_statement(plant: LiveP
     after = statement(client)
     assert (after["scopes_kg"], scope2(after)[0]["factor"]["id"]) == ("9.2250", "override.works")  # 22.50 kWh x 0.41
     assert client.post("/api/v1/factors/decisions", json=decision, headers=bearer(BO)).status_code == 422
+    misprint = {"id": "elec.cn.grid.avg", "region": "CN-JS", "decision": "withdrawn", "reason": "misprint"}
+    several = client.post("/api/v1/factors/decisions", json=misprint, headers=bearer(BO))
+    assert (several.status_code, "data_year 2021, 2022, 2023" in several.json()["seen"]) == (422, True)
+    one = client.post("/api/v1/factors/decisions", json=misprint | {"data_year": 2023}, headers=bearer(BO))
+    assert [each["data_year"] for each in one.json()["decided"]] == [2023]

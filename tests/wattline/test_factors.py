@@ -64,6 +64,47 @@ def test_from_a_file_to_a_factor_in_force(tmp_path: Path, capsys: pytest.Capture
     assert "withdrawn: misread" in capsys.readouterr().out
 
 
+def test_a_withdrawal_is_aimed_and_says_what_takes_the_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Jiangsu has 0.6451, 0.5978 and 0.5827 for 2021 to 2023, the east grid 0.5500 for 2023 (table 2.4 of the specification).
+    config, file = tmp_path / "aggregator.toml", tmp_path / "day.csv"
+    config.write_text(
+        '[aggregator]\ndata_directory = "data"\n[[facility]]\nid = "works"\ntime_zone = "Asia/Shanghai"\nplace = "CN-JS"\n'
+        '[[facility.meter]]\ndevice = "incomer"\nedge = "gw"\nrated_power_kw = 1000\nrole = "main"\n'
+        '[[edge]]\nfacility = "works"\nedge = "gw"\naccept_unsigned = true\n'
+    )
+    file.write_text("time,energy_kwh\n2023-10-01T00:00,20\n")
+    assert main(["import", str(file), "--config", str(config), "--facility", "works", "--device", "incomer"]) == 0
+
+    def withdrawn(*aim: str) -> tuple[int, str]:
+        capsys.readouterr()
+        status = main(["factors", "withdraw", *aim, "--config", str(config), "--by", "bo", "--reason", "misprint"])
+        told = capsys.readouterr()
+        return status, told.out + told.err
+
+    def stated() -> str:
+        capsys.readouterr()
+        assert main(["statement", "--config", str(config), "--from", "2023-10-01", "--to", "2023-10-02"]) == 0
+        return capsys.readouterr().out
+
+    status, told = withdrawn("elec.cn.grid.avg", "--region", "CN-JS")
+    assert (status, "expected one factor to withdraw, got 3 (data_year 2021, 2022, 2023)" in told) == (1, True)
+    assert "11.654 kg" in stated()
+    status, told = withdrawn("elec.cn.grid.avg", "--region", "CN-JS", "--data-year", "2023", "--gas", "CO2")
+    assert (status, told.count("withdrawn by bo")) == (0, 1)
+    assert (
+        "in its place: elec.cn.grid.avg CN-JS 2022 version 1, 0.5978 kg/kWh, marked provisional, fallback_latest"
+        in told
+    )
+    assert "11.956 kg" in (said := stated())
+    assert "place" not in said
+    status, told = withdrawn("elec.cn.grid.avg*", "--region", "CN-JS")
+    assert (status, told.count("withdrawn by bo"), "CN-GRID-EAST 2022" in told) == (0, 2, True)
+    assert "11.000 kg" in (said := stated())
+    assert "CN-GRID-EAST stands in for CN-JS, which has no factor in force (fallback_place)" in said
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

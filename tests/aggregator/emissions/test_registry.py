@@ -14,7 +14,7 @@ from aggregator.emissions.entry import Entry
 from aggregator.emissions.factors import FactorTable, annual_versions
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import FactorPack, parse, shipped_packs
-from aggregator.emissions.registry import Registry, RegistryRefused
+from aggregator.emissions.registry import Aim, Registry, RegistryRefused
 
 D = Decimal
 NOW = 1_780_272_000_000  # 2026-06-01
@@ -127,9 +127,14 @@ def test_what_was_known_earlier_is_still_told(registry: Registry) -> None:
         registry.decide("fuel.diesel.ncv", "withdrawn", "cy", "again", NOW + 4 * DAY)
 
 
-def test_a_decision_can_be_about_one_region(registry: Registry) -> None:
-    decided = registry.decide("elec.cn.grid.avg", "withdrawn", "cy", "misprint", NOW, region="CN-JS")
-    assert [(e.region, e.data_year) for e in decided] == [("CN-JS", 2021), ("CN-JS", 2022), ("CN-JS", 2023)]
+def test_a_withdrawal_is_of_one_factor_unless_many_are_named(registry: Registry) -> None:
+    with pytest.raises(RegistryRefused, match=r"got 3 \(data_year 2021, 2022, 2023\): say which, or end the id in \*"):
+        registry.decide("elec.cn.grid.avg", "withdrawn", "cy", "misprint", NOW, Aim("CN-JS"))
+    assert not [entry for entry in registry.entries() if entry.status == "withdrawn"]
+    decided = registry.decide("elec.cn.grid.avg", "withdrawn", "cy", "misprint", NOW, Aim("CN-JS", 2023, "CO2"))
+    assert [(e.region, e.data_year) for e in decided] == [("CN-JS", 2023)]
+    decided = registry.decide("elec.cn.grid.avg*", "withdrawn", "cy", "misprint", NOW, Aim("CN-JS"))
+    assert [(e.region, e.data_year) for e in decided] == [("CN-JS", 2021), ("CN-JS", 2022)]
 
 
 def test_the_same_file_again_changes_nothing(registry: Registry) -> None:
