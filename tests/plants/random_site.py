@@ -1,5 +1,7 @@
 """Sites drawn at random for planning: small enough to be stated again by an independent model, with every kind of asset and promise."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from aggregator.flexibility.problem import (
@@ -7,6 +9,7 @@ from aggregator.flexibility.problem import (
     Carbon,
     Contract,
     DemandCharge,
+    Goal,
     Problem,
     Response,
     Session,
@@ -53,4 +56,22 @@ def random_site(seed: int, steps: int = 12, cars: int = 3) -> Problem:
         contracts=[Contract("grid", series(40, 120), 20.0)],
         branches=[Branch("line", draw.uniform(30, 120), members, (series(0, 20) + 1j * series(-10, 10)))],
         carbon=Carbon(series(0.1, 0.9), draw.uniform(0, 0.5)), curtailable=bool(draw.integers(0, 2)), ramp_price_per_kw=float(draw.choice([0.0, 0.002])),
+    )  # fmt: skip
+
+
+def fuller_site(seed: int) -> Problem:
+    """A random site with what fewer sites have: goals on the way, a fee on use, a charge on the highest export, a price on sun given up, a margin."""
+    problem, draw = random_site(seed), np.random.default_rng(seed + 10_000)
+    steps = problem.steps
+    goals = tuple(
+        Goal(int(step), draw.uniform(0, 80), draw.uniform(0.1, 3)) for step in draw.choice(steps, 3, replace=False)
+    )
+    (battery,) = problem.storage
+    feed_in = DemandCharge(
+        "feed-in", draw.uniform(0, 3), draw.uniform(0, 1, steps) > 0.3, draw.uniform(0, 10), of="export"
+    )
+    (branch,) = problem.branches
+    return replace(
+        problem, storage=[replace(battery, goals=goals, use_price=draw.uniform(0, 0.1, steps))], demand=[*problem.demand, feed_in],
+        curtailment_price=draw.uniform(0, 0.3, steps), branches=[replace(branch, scalar=draw.uniform(0, 10, steps))],
     )  # fmt: skip
