@@ -121,3 +121,24 @@ def test_cost_against_kg_needs_an_intensity_and_shows_where_hours_change_places(
     with pytest.raises(SystemExit):
         main(["plan", "pareto", str(day), "--prices", "0,x"])
     assert "expected a number, 0 or above, got 'x'" in capsys.readouterr().err
+
+
+def test_the_example_day_comes_out_as_its_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (PAGE.parent / "flexibility.md").read_text(encoding="utf-8")
+    found = re.search(r"\| mode \| cost \|.*\n\|[-|]+\n((?:\|.*\n)+)", page)
+    assert found is not None
+    rows = [[cell.strip() for cell in line.strip("|\n ").split("|")] for line in found[1].splitlines()]
+    assert main(["plan", "compare", str(PAGE.parent / "examples" / "charging_day.json"), "--json"]) == 0
+    modes = json.loads(capsys.readouterr().out)
+    assert len(rows) == len(modes) == 5
+    for (_, *told), mode in zip(rows, modes, strict=True):
+        figures = mode["measures"]
+        names = ("largest_step_kw", "pv_hours_percent", "pv_self_use_percent", "cycles_per_day")
+        seen = [mode["cost"], mode["kg"], figures["peak_kw"], *(figures[name] for name in names)]
+        # plans of nearly the same money may differ in steps and hours
+        for at, (text, value) in enumerate(zip(told, seen, strict=True)):
+            assert float(text) == pytest.approx(value, rel=0.003 if at < 3 else 0.1), (mode["mode"], at)
+        assert figures["stays_short"] == 0
+        assert figures["limit_h"] == 0
+    cost = [mode["cost"] for mode in modes]
+    assert cost == sorted(cost, reverse=True)
