@@ -1,5 +1,6 @@
 """Which factor applies to a facility at an instant, and why. Not the multiplication (see `booking`).
 
+a regime without its year's notice: no factor, whatever else there is
 override valid at t -> hourly series of the zone, where the profile takes one -> province -> regional grid -> nation        (the place says where this starts)
 within a place: same data year -> latest earlier, marked `provisional, fallback_latest` -> earliest later, where the profile lets it
 nothing: no factor. There is no default. The profile says which signal, places and years are allowed; an average never stands in for a
@@ -90,6 +91,11 @@ def resolve(
     year = local_year(at_ms, zone)
     from_ms, to_ms = year_span_ms(year, zone)
     skipped: list[Skipped] = []
+    if rules.needs_notice:
+        why = "the reporting year's notice, which names the place level, is not entered"
+        return Resolution(
+            place.facility, "none", None, "", 0, place.region, None, "", (), (Skipped(rules.name, why),), from_ms, to_ms, rules.signal
+        )  # fmt: skip
     for number, override in enumerate(place.overrides, start=1):
         name = f"override {number} ({override.source})"
         if rules.signal != AVERAGE:
@@ -119,9 +125,7 @@ def resolve(
         skipped.append(Skipped(f"zone {place.grid_zone}", why_not))
         if rules.hourly:  # the next hour may have a value
             from_ms, to_ms = max(from_ms, at_ms // HOUR_MS * HOUR_MS), min(to_ms, at_ms // HOUR_MS * HOUR_MS + HOUR_MS)
-    if rules.needs_notice:
-        skipped.append(Skipped(rules.name, "the reporting year's notice, which names the place level, is not entered"))
-    for tier, region in _places(table, place.region) if not rules.needs_notice else ():
+    for tier, region in _places(table, place.region):
         if tier not in rules.levels:
             skipped.append(Skipped(f"{tier} {region}", f"{rules.name} takes {', '.join(rules.levels)}"))
             continue

@@ -184,6 +184,16 @@ def test_without_the_years_notice_the_national_standard_gives_nothing() -> None:
     assert found.reason == "CN-GBT: the reporting year's notice, which names the place level, is not entered"
 
 
+def test_a_factor_of_the_facilitys_own_waits_for_the_notice_too() -> None:
+    """Domain rule 15: null until the notice is entered. With it the own factor goes first, as section 4 of the specification has it."""
+    mine = Place("works", "CN-YN", "Asia/Shanghai", (FactorOverride(D("0.3"), "supplier"),))
+    found = resolve(TABLE, mine, ms("2023-06-01T00:00"), NOW, profile("CN-GBT"))
+    assert (found.kg_per_kwh, found.tier) == (None, "none")
+    noticed = profile("CN-GBT").noticed("national", "notice of the year")
+    assert resolve(TABLE, mine, ms("2023-06-01T00:00"), NOW, noticed).kg_per_kwh == D("0.3")
+    assert resolve(TABLE, mine, ms("2023-06-01T00:00"), NOW, profile("GHGP-LB")).kg_per_kwh == D("0.3")
+
+
 def test_the_years_notice_says_which_level_counts() -> None:
     """Yunnan's 0.1333 against the nation's 0.5306 is a factor of 3.98."""
     for level, region, text in (("province", "CN-YN", "0.1333"), ("national", "CN", "0.5306")):
