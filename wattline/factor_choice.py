@@ -133,7 +133,8 @@ def market(options: argparse.Namespace, registry: Registry, instruments: Instrum
             for part in figure.parts
         ]  # fmt: skip
         print(json.dumps({"profile": figure.profile, "kg": None if total.amount is None else f"{total.amount.kg:f}", "parts": parts,
-                          "coverage_percent": f"{total.coverage_percent:f}", "surplus_kwh": f"{figure.surplus_kwh:f}"}, ensure_ascii=False))  # fmt: skip
+                          "coverage_percent": f"{total.coverage_percent:f}", "surplus_kwh": f"{figure.surplus_kwh:f}",
+                          "not_used": [{"id": one.instrument.id, "why": one.why} for one in figure.unused]}, ensure_ascii=False))  # fmt: skip
     else:
         kg = "no figure" if total.amount is None else f"{total.amount.kg:f} kg"
         print(f"{figure.profile}: {kg}, {total.coverage_percent:f} % covered, surplus {figure.surplus_kwh:f} kWh")
@@ -142,6 +143,8 @@ def market(options: argparse.Namespace, registry: Registry, instruments: Instrum
             print(f"  {part.kwh:f} kWh at {factor}: {part.tier}, {part.source} {' '.join(part.marks)}".rstrip())
             for passed in _texts(part.skipped):
                 print(f"    passed over: {passed}")
+        for one in figure.unused:
+            print(f"  not used: {one.instrument.type} {one.instrument.id} {one.why}")
     return 0 if total.covered_kwh == total.whole_kwh else 1
 
 

@@ -91,7 +91,13 @@ def _year(
     hourly = period.profile.matching == "hourly"
     uses = [Use(*window, _total(kwh for kwh, *_ in of.values())) for window, of in sorted(windows.items())]
     figure = market_based(
-        table, period.facility.factor_place(), uses, instruments, period.as_of_ms, "hourly" if hourly else "annual"
+        table,
+        period.facility.factor_place(),
+        uses,
+        instruments,
+        period.as_of_ms,
+        "hourly" if hourly else "annual",
+        span,
     )
     parts = iter(figure.parts)
     sums: dict[tuple[object, ...], _Sum] = {}
@@ -118,6 +124,12 @@ def _year(
         yield Line(
             source="instruments:surplus", counts=Counts.EXPORTED, activity="indirect", carrier="electricity", start_ms=span[0], end_ms=span[1],
             quantity=figure.surplus_kwh, unit="kWh", factor=None, kg=None, why="retired beyond the consumption; it is not carried over",
+        )  # fmt: skip
+    for unused in figure.unused:
+        yield Line(
+            source=f"instruments:not_used:{unused.instrument.id}", counts=Counts.EXPORTED, activity="indirect", carrier="electricity",
+            start_ms=span[0], end_ms=span[1], quantity=unused.instrument.kwh, unit="kWh", factor=None, kg=None,
+            why=f"{unused.instrument.type} {unused.instrument.id} {unused.why}: not used",
         )  # fmt: skip
 
 

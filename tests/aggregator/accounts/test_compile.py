@@ -175,6 +175,27 @@ def test_hourly_matching_shows_what_annual_matching_hides(bench: Bench) -> None:
     assert [line.quantity for line in hourly.of(Counts.EXPORTED)] == [150]  # of the first hour's 250
 
 
+def test_a_months_certificate_is_not_a_days_but_has_hours_where_matching_is_hourly(bench: Bench) -> None:
+    """Domain rule 21: 7.44 MWh of May are 10 kWh an hour. The month has 744 hours and 300 kWh, of which three hours' 30 are matched."""
+    start, month = ms("2023-05-01"), 744
+    bench.measured(start, "100", "100", "100", step_ms=HOUR)
+    with Instruments(bench.directory / "factors.sqlite") as instruments:
+        instruments.add([certificate(1, start, "7.44", "rec", month)], "ann", NOW - 2)
+        instruments.retire("c1", "works", "ann", NOW - 1)
+    accounts = bench.accounts()
+    of_day = accounts.statement("works", "GHGP-MB", start, start + 24 * HOUR)
+    (unused,) = of_day.of(Counts.EXPORTED)
+    assert (of_day.kg(), unused.source, unused.quantity) == (D("182.88"), "instruments:not_used:c1", 7440)
+    assert "which does not lie within the span: not used" in unused.why
+    for hours in (24, month):
+        made = accounts.statement("works", "GHGP-MB-HOURLY", start, start + hours * HOUR)
+        assert made.kg() == 270 * D("0.6096")
+        (matched,) = [line for line in made.lines if line.factor and line.factor.tier == "rec"]
+        assert (matched.quantity, matched.marks) == (30, ("profile_basis flat",))
+        assert [line.quantity for line in made.of(Counts.EXPORTED)] == [10 * hours - 30]  # surplus
+    assert accounts.statement("works", "GHGP-MB", start, start + month * HOUR).kg() == 0
+
+
 def test_an_hourly_series_is_a_sum_of_products_and_marginal_figures_stand_apart(bench: Bench) -> None:
     """Worked example 7: 100, 300, 50 kWh at 400, 200, 600 g/kWh are 130 kg; total x mean intensity would be 180."""
     start = ms("2026-05-01")

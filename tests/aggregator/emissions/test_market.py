@@ -87,9 +87,42 @@ def test_instruments_are_taken_in_their_order_and_each_says_why_not() -> None:
     }
 
 
-def test_a_monthly_certificate_does_not_match_an_hour() -> None:
-    found = figure([Use(START, START + HOUR, D(1000))], replace(CERTIFICATE, to_ms=START + 720 * HOUR), hourly=True)
-    assert found.parts[0].skipped[0].reason == "is of more than an hour, and matching is hourly"
+def test_a_certificate_of_a_month_is_spread_over_its_hours_and_says_so() -> None:
+    """Domain rule 21. 7.2 MWh of 720 hours are 10 kWh an hour: of 25, 4 and 0 kWh they cover 10, 4 and nothing; 6 and 10 are surplus."""
+    month = replace(CERTIFICATE, mwh=D("7.2"), to_ms=START + 720 * HOUR)
+    uses = [Use(START + n * HOUR, START + (n + 1) * HOUR, D(kwh)) for n, kwh in ((5, 25), (6, 4), (7, 0))]
+    found = figure(uses, month, hourly=True)
+    matched = [part for part in found.parts if part.tier == "rec"]
+    assert [(part.kwh, part.marks) for part in matched] == [(10, ("profile_basis flat",)), (4, ("profile_basis flat",))]
+    assert kg(found) == 15 * D("0.6096")
+    assert (found.surplus_kwh, found.unused) == (16, ())
+    # Of quarter hours each draws on the share of its hour.
+    quarters = [Use(use.start_ms, use.start_ms + HOUR // 4, use.kwh) for use in uses[:2]]
+    assert [part.kwh for part in figure(quarters, month, hourly=True).parts] == [10, 15, 4]
+    # A year has seasons, and a contract has hours of its own: neither is spread.
+    for other, why in (
+        (replace(month, to_ms=START + 8760 * HOUR), "is of more than a month, and matching is hourly"),
+        (replace(month, type="ppa"), "is of more than an hour, and matching is hourly"),
+    ):
+        found = figure(uses, other, hourly=True)
+        assert (found.parts[0].skipped[0].reason, [one.why for one in found.unused]) == (why, [why])
+        assert found.surplus_kwh == 0
+
+
+def test_the_shares_of_a_month_add_up_to_its_certificate() -> None:
+    month = replace(CERTIFICATE, mwh=D("1"), to_ms=START + 719 * HOUR)  # 1000 kWh / 719 do not end
+    uses = [Use(START + n * HOUR, START + (n + 1) * HOUR, D(9)) for n in range(719)]
+    assert sum(part.kwh for part in figure(uses, month, hourly=True).parts if part.tier == "rec") == 1000
+
+
+def test_what_does_not_lie_within_the_span_is_not_used_and_no_surplus() -> None:
+    month = replace(CERTIFICATE, to_ms=START + 720 * HOUR)
+    found = figure([Use(START, START + 24 * HOUR, D(1000))], month, replace(CERTIFICATE, id="de", zone="DE"))
+    assert (kg(found), found.surplus_kwh) == (D("609.6"), 0)
+    assert [(one.instrument.id, one.why) for one in found.unused] == [
+        ("c1", "is of 2023-06-01T08:00+08:00 to 2023-07-01T08:00+08:00, which does not lie within the span"),
+        ("de", "is of the market DE, the facility is in CN-JS"),
+    ]
 
 
 def test_a_suppliers_mix_stands_for_all_the_rest() -> None:
