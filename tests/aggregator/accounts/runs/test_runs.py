@@ -78,7 +78,7 @@ def test_a_second_person_approves_and_only_then_it_is_published(runs: Runs) -> N
     runs.add(calculation(), "ann", "", 3 * DAY)
     with pytest.raises(RecordsRefused, match="expected an approved run, it is settled"):
         runs.publish(1, "ann", 3 * DAY)
-    with pytest.raises(RecordsRefused, match="expected a second person, Ann made it"):
+    with pytest.raises(RecordsRefused, match="expected a second person, ann made it"):
         runs.approve(1, "Ann", 3 * DAY)
     assert runs.approve(1, "bo", 3 * DAY).approver == "bo"
     issued = runs.publish(1, "ann", 4 * DAY)
