@@ -34,6 +34,7 @@ class InclusionParameters(Parameters):
     binding: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     commitment: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     settlement: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
+    plan: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
     size: Annotated[int | None, Field(ge=1, lt=1 << 62)] = None
 
 

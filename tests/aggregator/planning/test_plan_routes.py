@@ -1,5 +1,6 @@
 """Plans, offers, stays and prices over HTTP, and a target shared out over facilities. What they hold is checked beside the rounds."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from live_plant import Server
 from planned_aggregator import Works, at_ms
 
+from aggregator.planning.logged import take_up_plans
 from aggregator.settings import Http
 
 WRITE = {"X-Wattline-Write": "test"}
@@ -47,6 +49,15 @@ def test_plans_are_listed_and_the_current_one_says_why(client: httpx.Client) -> 
 def test_a_plan_that_is_not_there_is_said(client: httpx.Client, name: str) -> None:
     answer = client.get(f"{PATH}/plans/{name}")
     assert (answer.status_code, answer.json()["thing"]) == (404, "plan")
+
+
+def test_the_hash_of_a_plan_is_a_leaf_whose_proof_is_served(client: httpx.Client, works: Works) -> None:
+    take_up_plans(works.planning.book, works.aggregator.audit)
+    works.aggregator.audit.keep_up()
+    proof = client.get("/api/v1/log/proof/inclusion", params={"plan": 1}).json()
+    assert (proof["kind"], proof["number"]) == ("plan", 1)
+    current = client.get(f"{PATH}/plans/plan-1").json()
+    assert json.loads(proof["leaf"])["plan_sha256"] == current["plan_sha256"]
 
 
 def test_offers_are_told_and_shared_out_over_facilities(client: httpx.Client) -> None:
