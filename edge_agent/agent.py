@@ -5,17 +5,20 @@ import contextlib
 import fcntl
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+
+import msgspec
 
 from edge_agent import allow, meter
 from edge_agent.collect import Collection
 from edge_agent.control import Control
 from edge_agent.dead_band import DeadBands
 from edge_agent.drivers.driver import Gateway
-from edge_agent.edge_file import EdgeFile, Mqtt
+from edge_agent.edge_file import EdgeFile, Mqtt, reached
 from edge_agent.forensics import Forensics
+from edge_agent.limits.drill import Drill
 from edge_agent.limits.loop import LimitLoop
 from edge_agent.limits.network import Network, network_of
 from edge_agent.publish import Publisher
@@ -27,10 +30,11 @@ from edge_agent.timekeeping import Timekeeper, kernel_sync
 from wire.block import Block
 from wire.circuit import load as load_circuit
 from wire.clock import Clock
+from wire.drill import Sheet, signed
 from wire.keys import PublicKey, SigningKey
 from wire.messages import EdgeStatus, encode
 from wire.mqtt import Broker, Message, MqttError, MqttSession, Tls
-from wire.reading import Event
+from wire.reading import Event, Json
 from wire.topics import edge_topic
 
 if TYPE_CHECKING:
@@ -83,6 +87,7 @@ class Agent:
         self._schedule_topic = edge_topic(edge.facility, edge.edge, "schedule")
         self._network = _network(edge)
         self._limits: LimitLoop | None = None
+        self._watch: Callable[[Block], None] | None = None  # a drill looks on
         self._post = ResultPost(edge_topic(edge.facility, edge.edge, "result"))
         self._commanded = bool(edge.aggregator.command_key)
         self._control = Control(
@@ -141,12 +146,35 @@ class Agent:
             "sealed_readings": self._batcher.sealed_readings,
         }
 
+    async def drill(self, stop: asyncio.Event, by: str, leave_out: frozenset[str], say: Callable[[str], None]) -> Sheet:
+        """A safe-state drill while the agent runs: a signed sheet, also told as an event. Raises ValueError without a circuit or a signing key."""
+        if self._limits is None or self._key is None:
+            raise ValueError("drill: expected [control] circuit and [signing] key in the edge file, one is missing")
+        sees_s = {
+            device.name: getattr(bus, "sample_s", device.period_s) for bus in self._edge.bus for device in bus.device
+        }
+        timer_s = {name: max((a.hold_s for a in r.allowed), default=60.0) for name, r in reached(self._edge).items()}
+        drill = Drill(self._limits, self._clock, self._control.mute, sees_s, timer_s, say)
+        self._watch = drill.look
+        holding = asyncio.create_task(drill.run(by, leave_out), name="drill")
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({holding, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not holding.done():
+            holding.cancel()
+        sheet = signed(await holding, self._key)
+        body: dict[str, Json] = {**msgspec.to_builtins(sheet), "drilled": sorted(sheet.drilled)}
+        self._take_event(Event(sheet.id, sheet.ended_at_ms, "", "drill", body))
+        return sheet
+
     def _take_block(self, block: Block) -> None:
         self._forensics.look(block)
         if self._carbon is not None:
             self._carbon.look(block)
         if self._limits is not None:
             self._limits.look(block)
+        if self._watch is not None:
+            self._watch(block)
         worth = self._dead_bands.worth_telling(block)
         if worth is not None:
             self._batcher.add_block(worth)

@@ -20,6 +20,7 @@ from typing import Final
 from edge_agent import control_state
 from edge_agent.allow import Allowed
 from edge_agent.control_state import ControlState, Held
+from edge_agent.drivers.driver import DriverError, Written
 from edge_agent.hold import Hold
 from edge_agent.set_point_record import Record
 from edge_agent.steer import RETRY_FIRST_S, Planned, Steered, Write
@@ -88,7 +89,7 @@ class Control:
         self._promised = 0  # set-points of commands whose counter is on its way to the disk
         self._saving = asyncio.Lock()
         self._link, self._link_changed = False, asyncio.Event()
-        self._closing = False
+        self._closing = self._muted = False
         self._forged = 0
         self._forged_said_s = float("-inf")
         self.forged_total = 0
@@ -118,8 +119,13 @@ class Control:
                 self._held.pop(place, None)
             await self._save()
 
+        async def write(device: str, point: str, value: float | None, hold_s: float) -> Written:
+            if self._muted:
+                raise DriverError(f"{device}: nothing is written: a drill is under way")
+            return await self._write(device, point, value, hold_s)
+
         return Hold(
-            allowed, self._write, durable, lambda why: self._record.local(*place, why), self._clock.speed, self._retry_s
+            allowed, write, durable, lambda why: self._record.local(*place, why), self._clock.speed, self._retry_s
         )
 
     # --- from outside, in the event loop
@@ -128,6 +134,10 @@ class Control:
         """A point of `local` shall have this value; said again every few seconds, or it is let go of. Raises KeyError for any other."""
         if not self._closing:
             self._local[device, point].follow(value)
+
+    def mute(self, on: bool) -> None:
+        """A drill: as if this gateway had died, no point of `local` is written; or again."""
+        self._muted = on
 
     def message(self, payload: bytes, *, retained: bool = False) -> None:
         """A command has come. Whatever it is, it is judged here and now; its writes follow."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import wattline
+from wattline import edge_drill
 from wattline.stopping import stop_on_signal
 from wattline.word import Words, add_word
 from wire.clock import Clock
@@ -48,6 +49,14 @@ def add_words(verbs: Words) -> None:
         "--address", action="store_true", help="ask DL/T 645 lines with one meter for its address as well"
     )
     commission.set_defaults(run=_commission_edge)
+    drill = add_word(
+        verbs,
+        "drill",
+        "cut each link in turn, time every device's safe state, sign the sheet",
+        "wattline edge drill edge.toml --by 'Li Wei'\n  wattline edge drill drill-1795248000000.json --show",
+    )
+    edge_drill.add_arguments(drill)
+    drill.set_defaults(run=edge_drill.run)
     browse = add_word(
         verbs,
         "browse",

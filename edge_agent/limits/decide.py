@@ -137,12 +137,12 @@ class _Round:
             return self._lost(index)
         low, high = self._reach(index)
         wanted = min(max(asset.target_kw, low), high)
+        if self.state.short and 0 < asset.idle_ms <= self.now_ms - IDLE_MS:
+            wanted = min(wanted, max(line.least_kw, self.drawn[index] + IDLE_A * line.step_kw))
         if asset.at_once or (wanted <= before and line.asset.kind != "pv"):
             return wanted
         if line.asset.kind == "pv":
             return wanted if wanted >= before else max(wanted, before - self._most_kw(index))
-        if self.state.short and 0 < asset.idle_ms <= self.now_ms - IDLE_MS:
-            wanted = min(wanted, max(before, line.least_kw))
         raised = min(wanted, before + self._most_kw(index))
         if 0 < raised < line.least_kw:
             raised = line.least_kw if wanted >= line.least_kw and self._most_kw(index) > 0 else 0.0

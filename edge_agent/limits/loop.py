@@ -68,19 +68,19 @@ class LimitLoop:
         self.network, self._clock, self._follow, self._event, self._answer = network, clock, follow, event, answer
         self.book = ScheduleBook(network, event, state, key, topic)
         kept, lines = network.kept, network.lines
-        self._sources = _sources(network)
+        self.sources = _sources(network)
         wanted: dict[str, set[str]] = {}
         for branch in kept:
             if branch.branch.meter:
                 wanted.setdefault(branch.branch.meter, set()).update(METER)
         for line in lines:
             wanted.setdefault(line.asset.device, set()).update(ASSET)
-        for _, source in self._sources:
+        for _, source in self.sources:
             wanted.setdefault(source.device, set()).add(source.quantity)
         self._newest = Newest(wanted)
         self._needed = [
             *({branch.branch.meter for branch in kept} - {""}),
-            *(source.device for _, source in self._sources),
+            *(source.device for _, source in self.sources),
         ]
         self._meters = {branch.branch.meter for branch in kept} - {""}
         self._bounds: list[tuple[Bound, ...]] = [bounds_of(branch.branch) for branch in kept]
@@ -97,6 +97,8 @@ class LimitLoop:
         self._background_kva: list[float | None] = [None] * len(kept)
         self._last_ms = 0
         self._stays_of: str | None = None
+        self._drilling = False
+        self._kept_from: set[str] = set()  # devices whose words a drill keeps back
         self._wake = asyncio.Event()
         self._orders_total = 0
         self._values: list[float | None] = [None] * len(lines)
@@ -106,6 +108,8 @@ class LimitLoop:
 
     def look(self, block: Block) -> None:
         """What a device has said."""
+        if block.device in self._kept_from:
+            return
         if self._newest.look(block, self._clock()) and block.device in self._meters:
             self._wake.set()
 
@@ -125,6 +129,9 @@ class LimitLoop:
 
     def schedule(self, frame: bytes) -> None:
         """A schedule has come on this edge's topic."""
+        if self._drilling:
+            log.warning("schedule left aside reason=a drill is under way")
+            return
         result = self.book.message(frame, self._clock())
         if result is not None and self._answer is not None:
             self._answer(result)
@@ -137,11 +144,36 @@ class LimitLoop:
         return reason
 
     def link(self, up: bool) -> None:
-        """Whether broker and aggregator can be reached."""
+        """Whether broker and aggregator can be reached. A drill decides that by itself."""
+        if not self._drilling:
+            self._linked(up)
+
+    def _linked(self, up: bool) -> None:
         if up:
             self._cloud_lost_ms = None
         elif self._cloud_lost_ms is None:
             self._cloud_lost_ms = self._clock()
+
+    # --- a drill (see `edge_agent.limits.drill`)
+
+    def begin_drill(self) -> None:
+        """From now on schedules and the link are the drill's."""
+        self._drilling = True
+        self._linked(True)
+
+    def end_drill(self) -> None:
+        """The loop is as it was; what it was not told in the meantime it hears again."""
+        self._drilling = False
+        self._kept_from.clear()
+        self._linked(False)
+
+    def keep_from(self, device: str, cut: bool) -> None:
+        """What a device says does not come through, or does again."""
+        (self._kept_from.add if cut else self._kept_from.discard)(device)
+
+    def cloud_in_drill(self, up: bool) -> None:
+        """Broker and aggregator are there, or not."""
+        self._linked(up)
 
     async def run(self) -> None:
         """A round each second and after each word of a meter, until cancelled."""
@@ -205,7 +237,7 @@ class LimitLoop:
                 for kept in self.network.kept
                 if kept.branch.meter
             },
-            {name: (self._stated_ms(source), source.heartbeat_s) for name, source in self._sources},
+            {name: (self._stated_ms(source), source.heartbeat_s) for name, source in self.sources},
             {line.asset.name: self._lost.get(line.asset.device, "") for line in self.network.lines},
         )
         stood = {(found.of, found.name): found for found in states(facts)}
@@ -239,7 +271,7 @@ class LimitLoop:
             else:
                 branch.channels = _uncontrolled(kept)
             least: dict[str, float] = {}
-            for name, source in self._sources:
+            for name, source in self.sources:
                 if source.branch == kept.branch.name:
                     value = self._newest.value(source.device, source.quantity)
                     stated = stood["limit_source", name].state == "stated" and value is not None
@@ -272,7 +304,7 @@ class LimitLoop:
             - sum((self.state.assets[index].drawn_kw or 0.0) * kept.per_kw[index][POWER] for index in kept.members)
         )
         before_kva, self._background_kva[place] = self._background_kva[place], background_kva
-        if before_kva is None or before_kva == background_kva:
+        if before_kva is None:
             return
         limit_kva = kept.branch.limit_kva or 3 * PHASE_V * (kept.branch.limit_a or 1.0) / 1000
         swing_ratio = 2 * abs(background_kva - before_kva) / limit_kva

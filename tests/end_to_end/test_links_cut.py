@@ -1,11 +1,14 @@
 """Each link of a steered works is cut, and what the limits' page says holds: at the plant by the simulator's truth, in the edge's own status, and back at once."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from steered_works import PILES, Works, steered_works
 
+from wire.drill import verified
+from wire.keys import SigningKey
 from wire.schedule import Wish
 
 SPEED = 20.0
@@ -72,6 +75,20 @@ async def test_broker_and_aggregator_are_lost_and_back(tmp_path: Path, mosquitto
         await works.back()
         await works.says(lambda says: says["control"] == "plan")
         await works.until_kw("battery", lambda kw: abs(kw - 10) < 1.5, 60)
+
+
+async def test_a_drill_times_each_device_and_signs_the_sheet(tmp_path: Path, mosquitto: Any) -> None:
+    async with steered_works(tmp_path, mosquitto.port, SPEED, 20) as works:
+        await charging(works)
+        assert works.agent is not None
+        said: list[str] = []
+        leave_out = frozenset({"limit_source", "cloud", "gateway"})
+        sheet = await works.agent.drill(asyncio.Event(), "Li Wei", leave_out, said.append)
+    key = SigningKey.load(tmp_path / "edge.sign").public
+    verified(sheet, key)
+    assert sheet.drilled == {"battery", *PILES}, said
+    took = {row.asset: row.took_s for row in sheet.rows}
+    assert 5 <= (took["battery"] or 0) <= 10  # 5 s without the meter, then 2 s of response and as much again
 
 
 async def test_a_step_above_the_limit_is_cut_within_the_piles_response_and_two_seconds(

@@ -158,6 +158,14 @@ BODIES: Final[dict[str, tuple[dict[str, Check], dict[str, Check]]]] = {
         },
         {},
     ),
+    "drill": (
+        {
+            **dict.fromkeys(("id", "facility", "edge", "circuit", "key", "signature"), text),
+            **dict.fromkeys(("begun_at_ms", "ended_at_ms"), whole),
+            **dict.fromkeys(("rows", "drilled"), entries),
+        },
+        {"by": text},
+    ),
     "schedule": (
         {"state": one_of("taken", "refused", "forged"), "reason": text},
         {"id": text, "issuer": text, "number": whole},

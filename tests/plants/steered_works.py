@@ -141,6 +141,7 @@ class Works:
         self.status: EdgeStatus | None = None
         self.results: list[Result] = []
         self.session: MqttSession | None = None
+        self.agent: Agent | None = None
 
     async def ask(self, **request: Any) -> dict[str, Any]:
         """One request to the simulator."""
@@ -252,6 +253,7 @@ async def steered_works(directory: Path, broker_port: int, speed: float, load_kw
     (directory / "edge.toml").write_text(edge_lines(served["devices"], broker_port, piles_port, key))
     agent = Agent(edge_file.load(directory / "edge.toml"), clock, "test")
     works = Works(directory, clock, served["control_port"], key, Broker("127.0.0.1", broker_port))
+    works.agent = agent
     stop = asyncio.Event()
     running = asyncio.create_task(agent.run(stop, drain_s=0.2))
     try:

@@ -24,11 +24,15 @@ PHASES = ("L1", "L2", "L3")
 class Now(Clock):
     """A clock that is set."""
 
-    __slots__ = ("at_ms",)
+    __slots__ = ("at_ms", "pass_by")
 
     def __init__(self, at_ms: int = NOON_MS) -> None:
         super().__init__()
         self.at_ms = at_ms
+        self.pass_by: Callable[[int], None] = lambda _seconds: None
+
+    async def sleep(self, simulated_s: float) -> None:
+        self.pass_by(round(simulated_s))
 
     def now_ms(self) -> int:
         return self.at_ms
@@ -48,14 +52,20 @@ class Machine:
     power_kw: float = 0.0
     online: bool = True
     writes: int = 0
+    timer_s: float = 60.0  # its own: not told again for so long, it goes back to `alone_kw`
+    alone_kw: float = 0.0
+    fed_ms: int = 0
 
     def tell(self, value: float, now_ms: int) -> None:
+        self.fed_ms = now_ms
         if not self.told or self.told[-1][1] != value:
             self.told.append((now_ms, value))
             self.writes += 1
 
     def step(self, now_ms: int) -> None:
         heard = [value for at_ms, value in self.told if at_ms + self.delay_s * 1000 <= now_ms]
+        if now_ms - self.fed_ms > self.timer_s * 1000:
+            heard = [self.alone_kw] if self.told else []
         if self.kind == "battery":
             self.power_kw = heard[-1] if heard else 0.0
         elif self.kind == "pv":
@@ -92,7 +102,9 @@ class Garage:
         self.meters_off: set[str] = set()
         self.extra: dict[str, dict[str, float]] = {}  # device -> quantity -> value, such as a state of charge
         self.loop = LimitLoop(network_of(self.circuit, "gw-01"), self.clock, self.follow, self.heard, **loop)
-        self.seen: list[dict[str, float]] = []
+        self.muted = False
+        self.overlook: Callable[[Block], None] = lambda _block: None
+        self.clock.pass_by = self.run
 
     def heard(self, event: Event) -> None:
         assert faults(event.kind, event.body) == []
@@ -100,7 +112,7 @@ class Garage:
 
     def follow(self, device: str, point: str, value: float) -> None:
         machine = self.machines[device]
-        if machine.online:
+        if machine.online and not self.muted:
             machine.tell(value, self.clock.at_ms)
 
     def schedule(self, number: int = 1, **rows: Any) -> str:
@@ -139,7 +151,9 @@ class Garage:
 
     def block(self, device: str, values: dict[str, float]) -> None:
         shape = Shape(tuple(values), (None,) * len(values))
-        self.loop.look(Block(device, shape, (self.clock.at_ms,), tuple((value,) for value in values.values())))
+        block = Block(device, shape, (self.clock.at_ms,), tuple((value,) for value in values.values()))
+        self.overlook(block)
+        self.loop.look(block)
 
     def run(self, seconds: int, each: Callable[[], None] = lambda: None) -> None:
         """So many seconds: the machines move, everything is read, the loop has its round, `each` looks."""
