@@ -57,6 +57,21 @@ def test_from_a_file_to_an_approved_record(tmp_path: Path, capsys: pytest.Captur
     assert "--facility: expected one of works, got 'mill'" in capsys.readouterr().err
 
 
+def test_what_has_not_happened_is_not_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, file = tmp_path / "aggregator.toml", tmp_path / "next.csv"
+    config.write_text(CONFIG.format(directory=tmp_path / "data"), encoding="utf-8")
+    where = ["--config", str(config), "--facility", "works", "--by", "ann"]
+    # A value may hold for a time to come; what is burnt until 2090 nobody has counted.
+    lab = "LAB-1,laboratory,diesel.ncv,mobile,2088-05-01,2089-01-01,GJ/t,42.5,certificate,\n"
+    file.write_text(HEAD + lab, encoding="utf-8")
+    assert main(["activities", "import", str(file), *where]) == 0
+    file.write_text(HEAD + "truck,fuel,diesel,mobile,2089-12-01,2090-01-01,t,10,bills,\n", encoding="utf-8")
+    assert main(["activities", "import", str(file), *where]) == 1
+    said = capsys.readouterr().err
+    assert "expected a period that has ended by now (20" in said
+    assert said.endswith("got one until 2090-01-01\n")
+
+
 def test_a_notice_is_entered_by_one_person_and_approved_by_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

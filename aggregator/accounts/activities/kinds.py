@@ -69,6 +69,11 @@ KINDS: Final[Mapping[str, Kind]] = {
     "laboratory": Kind("value of a fuel parameter, valid in the period", CLASSES, (), emits=False),
 }  # fmt: skip
 
+HOLDING: Final = (
+    "laboratory",
+    "area",
+)  # kinds of values that hold in their period; all others count what has happened in it
+
 
 def kind_of(kind: str, subject: str) -> Kind:
     """Raises ValueError."""

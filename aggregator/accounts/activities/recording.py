@@ -9,19 +9,32 @@ from typing import Any, Literal
 
 from aggregator.accounts.activities import laboratory
 from aggregator.accounts.activities.activity import STOCK, Activity
+from aggregator.accounts.activities.kinds import HOLDING
 from aggregator.accounts.activities.record import Activities, InForce, Recorded, Standing
-from aggregator.accounts.record_file import ACCOUNTS_NAME
+from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsRefused
 from aggregator.emissions.registry import Registry
 from aggregator.facility import Facility
+from aggregator.intervals.written_time import written
 from aggregator.open_books import REGISTRY_NAME
 
 
 def record(directory: Path, facility: Facility, records: Sequence[Activity], by: str, now_ms: int) -> Recorded:
-    """Drafts. Raises RecordsRefused, RecordsBusy, RecordsUnusable, sqlite3.Error."""
+    """Drafts of what is over. Raises RecordsRefused, RecordsBusy, RecordsUnusable, sqlite3.Error."""
+    if early := _not_over(records, facility, now_ms):
+        raise RecordsRefused(early)
     with Activities(directory / ACCOUNTS_NAME) as activities, Registry(directory / REGISTRY_NAME) as registry:
         return activities.add(
             records, by, now_ms, lambda fresh: laboratory.draft(registry, fresh, now_ms, facility.zone)
         )
+
+
+def _not_over(records: Sequence[Activity], facility: Facility, now_ms: int) -> list[str]:
+    """Faults: nobody can have counted what has not happened. Values that hold for a time are known before it ends."""
+    return [
+        f"{one.key}: expected a period that has ended by now ({written(now_ms, facility.zone)}), got one until {one.to_day}"
+        for one in records
+        if one.kind not in HOLDING and one.span_ms(facility.zone)[1] > now_ms
+    ]
 
 
 def decide(
