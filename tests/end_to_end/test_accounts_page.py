@@ -118,6 +118,10 @@ def test_the_page_shows_what_is_known_beside_what_is_published_the_runs_and_the_
         assert "74,600.0 kWh" in page.text("#tree-said")
         assert "Own part, kWh" in page.text("#tree thead")
 
+        page.script("document.getElementById('ask-impact').click()")
+        page.until(lambda: "37.200 t would be 37.300 t" in page.text("#impact"), "the impact list is told")
+        assert "(activity +0.100); small: it goes with the next issue" in page.text("#impact")
+
         page.script("document.getElementById('language').click()")
         page.until(lambda: "已发布" in page.text("#runs"), "it is told in Chinese")
         page.script("const p = document.getElementById('period'); p.value = '2026-06'; p.onchange()")

@@ -87,6 +87,22 @@ function showRuns(listed) {
   byId("runs").tBodies[0].replaceChildren(...(rows.length ? rows : [h("tr", {}, h("td", { colspan: RUNS.length }, say("account_no_runs")))]));
 }
 
+// What is published is calculated again, which may take long: only when somebody asks.
+async function showImpact() {
+  const question = asked;
+  byId("impact").replaceChildren(h("li", {}, "…"));
+  const { impact, problem } = await ask(at("impact"));
+  if (question !== asked) return;
+  const told = ({ publication, bridge, reissue, unknown }) => {
+    const name = `${publication.publication}: ${publication.profile} ${written(publication.from_ms, publication.to_ms)}`;
+    if (!bridge) return say("account_moves_unknown", name, unknown);
+    const change = `${signed(Number(bridge.delta_kg ?? 0) / 1000, 3)} t`;
+    return say("account_moves", name, tons(bridge.before_kg), tons(bridge.after_kg), change, causes(bridge), say(reissue ? "account_reissue" : "account_next_issue"));
+  };
+  const lines = problem ? [problem] : impact.length ? impact.map(told) : [say("account_nothing_moves")];
+  byId("impact").replaceChildren(...lines.map((line) => h("li", {}, line)));
+}
+
 async function showTree(question, span) {
   head("tree", TREE);
   const found = await ask(at(`tree?from=${span.from}&to=${span.to}&carrier=${byId("carrier").value}`));
@@ -98,6 +114,7 @@ async function showTree(question, span) {
 
 async function load() {
   const question = ++asked;
+  byId("impact").replaceChildren();
   const span = spanOf(byId("period").value, facility.time_zone, now_ms, facility.interval_s);
   put(byId("span"), written(span.from, span.to) + (span.to < span.whole ? ` · ${say("account_so_far")}` : ""));
   const found = await ask(at("runs"));
@@ -144,6 +161,7 @@ document.documentElement.dataset.theme = query.get("theme") ?? localStorage.getI
 byId("language").onclick = () => useLanguage(language === "en" ? "zh" : "en");
 byId("period").onchange = load;
 byId("carrier").onchange = load;
+byId("ask-impact").onclick = showImpact;
 byId("facility").onchange = (event) => {
   facility = facilities.find(({ id }) => id === event.target.value);
   useFacility();
