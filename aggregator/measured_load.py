@@ -18,11 +18,12 @@ from wire.reading import Quality
 IMPORT: Final = "energy_import_kwh"
 EXPORT: Final = "energy_export_kwh"
 HOUR_MS: Final = 3_600_000
+QUANTUM: Final = "quantum"  # a reason of wire.reading.REASONS
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The energy of one interval of one counter as a baseline takes it; `good`: it was measured well."""
+    """The energy of one interval of one counter as a baseline takes it; `good`: it was measured well, be it in few counts: then it is off by a count at most."""
 
     device: str
     quantity: str
@@ -54,7 +55,13 @@ def measured_of(
 ) -> list[Measured]:
     """The intervals of both directions that start in [from_ms, to_ms), as they stand or stood; by device, direction and start."""
     return [
-        Measured(device, quantity, row.start_ms, row.energy_kwh, row.grade.quality is Quality.GOOD)
+        Measured(
+            device,
+            quantity,
+            row.start_ms,
+            row.energy_kwh,
+            row.grade.quality is Quality.GOOD or row.grade.reason == QUANTUM,
+        )
         for device in devices
         for quantity in (IMPORT, EXPORT)
         for row in ledger.intervals(facility.id, device, quantity, from_ms, to_ms, as_of_ms)

@@ -52,8 +52,12 @@ def bus_lines(
     poll_s: float,
     broker: tuple[str, int] | None = None,
     keys: Mapping[str, object] = MappingProxyType({}),
+    steered: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[str]:
-    """One [[bus]] with its devices. `broker`: where MQTT devices publish, if there are any. `keys` of the bus stand instead of its own."""
+    """One [[bus]] with its devices. `broker`: where MQTT devices publish, if there are any. `keys` of the bus stand instead of its own.
+
+    `steered`: what else is said of a device, by name, in place of what its kind lets be steered.
+    """
     protocol = devices[0]["protocol"]
     lines = ["", "[[bus]]", f'name = "{name}"', f'protocol = "{protocol}"']
     if protocol == "mqtt" and broker is not None:
@@ -70,7 +74,7 @@ def bus_lines(
             f'model = "{model}"',
             f"period_s = {period_s:g}",
             *_ADDRESSES[protocol](device),
-            *_allow(device["kind"]),
+            *(steered.get(device["device"]) or _allow(device["kind"])),
         ]
     return lines
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from wattline.demo_circuit import assets, circuit_text, tariff_lines
 from wattline.demo_edge import bus_lines, gateway_lines
 from wire.keys import SigningKey
 
@@ -17,6 +18,7 @@ NAMES: Final = {
     "depot": ("North Depot", "CN-YN"),
     "steel": ("Steel plant", ""),
     "city-block": ("City block", "CN-SH"),
+    "hub": ("Logistics hub", "CN-JS"),
 }
 COMMAND_KEY: Final = "command.sign"
 STEEL: Final = "steel"
@@ -25,6 +27,7 @@ BUSY_W_PER_CORE: Final = Decimal("3.5")
 RATED_KW: Final = 1000
 SIMULATED_RATIO: Final = 0.95  # of a simulated battery that states no efficiency, each way
 STEEL_FACTOR: Final = "0.45848"  # the data set's own implied factor, kg CO2 per kWh: test data, not an official factor
+PLANNED_INTERVAL_S: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,13 @@ def gateways(ready: Mapping[str, Any]) -> list[Gateway]:
     return [Gateway(plant, f"gw-{plant}", devices) for plant, devices in plants.items()]
 
 
-def write_edge(plan: Plan, gateway: Gateway) -> Path:
-    """The edge file of a gateway, with a signing key of its own."""
+def write_edge(plan: Plan, gateway: Gateway, site: Path) -> Path:
+    """The edge file of a gateway, with a signing key of its own, and its circuit where the plant is planned."""
+    steered = assets(_plants(site)[gateway.facility], gateway.devices)
+    if steered:
+        meter = next(device["device"] for device in gateway.devices if device["measures"] == "grid")
+        text = circuit_text(gateway.facility, gateway.edge, meter, steered)
+        (plan.directory / _circuit_name(gateway)).write_text(text)
     key_path = plan.directory / f"{gateway.edge}.sign"
     if not key_path.exists():
         SigningKey.generate().save(key_path)
@@ -72,9 +80,11 @@ def write_edge(plan: Plan, gateway: Gateway) -> Path:
         f'spool = {{ directory = "{gateway.edge}-spool" }}',
         f'signing = {{ key = "{key_path.name}" }}',
         f'aggregator = {{ store_id = "demo", command_key = "{_command_key(plan.directory)}" }}',
+        *([f'control = {{ circuit = "{_circuit_name(gateway)}" }}'] if steered else []),
     ]
+    allowed = {name: asset.allowed() for name, asset in steered.items()}
     for name, devices in buses.items():
-        lines += bus_lines(name, devices, plan.poll_s, (plan.broker_host, plan.broker_port))
+        lines += bus_lines(name, devices, plan.poll_s, (plan.broker_host, plan.broker_port), steered=allowed)
     if plan.gateway_figures:
         lines += gateway_lines(gateway.edge, plan.poll_s)
     path = plan.directory / f"{gateway.edge}.toml"
@@ -92,7 +102,7 @@ def _command_key(directory: Path) -> str:
 
 def write_aggregator(plan: Plan, gateways: Sequence[Gateway], site: Path) -> Path:
     """The aggregator's file for these gateways."""
-    plants = {plant["name"]: plant for plant in tomllib.loads(site.read_text())["plant"]}
+    plants = _plants(site)
     body: list[str] = []
     for gateway in gateways:
         key = SigningKey.load(plan.directory / f"{gateway.edge}.sign").public.to_text()
@@ -104,11 +114,21 @@ def write_aggregator(plan: Plan, gateways: Sequence[Gateway], site: Path) -> Pat
             f'edge = "{gateway.edge}"',
             f'public_key = "{key}"',
         ]
-        body += _facility(gateway, plant["time_zone"]) + _storage(gateway, plant.get("battery", {}))
+        planned = bool(assets(plant, gateway.devices))
+        body += _facility(gateway, plant["time_zone"], planned) + _storage(gateway, plant.get("battery", {}))
+        body += tariff_lines() if planned else []
     _command_key(plan.directory)
     path = plan.directory / "aggregator.toml"
     path.write_text("\n".join([*_head(plan), *body]) + "\n")
     return path
+
+
+def _plants(site: Path) -> dict[str, dict[str, Any]]:
+    return {plant["name"]: plant for plant in tomllib.loads(site.read_text())["plant"]}
+
+
+def _circuit_name(gateway: Gateway) -> str:
+    return f"{gateway.facility}-circuit.toml"
 
 
 def _head(plan: Plan) -> list[str]:
@@ -155,7 +175,7 @@ def _footprint() -> list[str]:
     ]
 
 
-def _facility(gateway: Gateway, time_zone: str) -> list[str]:
+def _facility(gateway: Gateway, time_zone: str, planned: bool) -> list[str]:
     name, place = NAMES.get(gateway.facility, (gateway.facility, ""))
     lines = [
         "",
@@ -164,6 +184,8 @@ def _facility(gateway: Gateway, time_zone: str) -> list[str]:
         f'name = "{name}"',
         f'time_zone = "{time_zone}"',
         f'place = "{place}"',
+        # Short intervals, so that an event can begin within minutes.
+        *([f"interval_s = {PLANNED_INTERVAL_S}", f'circuit = "{_circuit_name(gateway)}"'] if planned else []),
     ]
     if gateway.facility == STEEL:
         lines += [
@@ -173,7 +195,8 @@ def _facility(gateway: Gateway, time_zone: str) -> list[str]:
             'marks = ["test data"]',
         ]
     shown = set[str]()
-    for device in gateway.devices:
+    # A pile is silent while nobody is there: where a meter sees them all, it stands for them.
+    for device in sorted(gateway.devices, key=lambda device: bool(device["protocol"] == "ocpp")):
         if device["measures"] not in SHOWN:  # other carriers are stored, and not yet settled
             continue
         role = "main" if device["measures"] == "grid" else "sub"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-FACILITIES: Final = ("demo", "city-block")
+FACILITIES: Final = ("demo", "city-block", "hub")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--facility",
         choices=FACILITIES,
         default=FACILITIES[0],
-        help="what is simulated: two plants on Modbus TCP, or a city block on all protocols (default: %(default)s)",
+        help="what is simulated: two plants on Modbus TCP, a city block on all protocols, or a hub whose battery and piles are planned (default: %(default)s)",
     )
     parser.add_argument("--seconds", type=float, help="stop by itself after so many real seconds, drain and report")
     parser.add_argument(

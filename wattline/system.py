@@ -86,7 +86,7 @@ class System:
             self.wanted.gateway_figures,
         )
         for gateway in self.gateways:
-            file = write_edge(self.plan, gateway)
+            file = write_edge(self.plan, gateway, self.wanted.site)
             words = ["edge", "run", str(file), "--drain-s", str(DRAIN_S)]
             self.edges[gateway.edge] = Part(gateway.edge, self.directory, words, self._environment)
         self._write_aggregator()

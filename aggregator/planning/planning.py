@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 NEWS: Final = (TRANSACTION, NEEDS)
 PLANS_LOOKED_AT: Final = 500
-PLANS_TRACED: Final = 12  # of an event
+SENT_TRACED: Final = 16  # schedules of an event
+BEFORE_MS: Final = 60_000
 
 
 class Planning:
@@ -147,15 +148,18 @@ class Planning:
         if accepted is None:
             return []
         rows = self.book.recent(event.said.facility, PLANS_LOOKED_AT)
-        since = [row for row in reversed(rows) if accepted.at_ms <= row.made_ms < event.said.to_ms][:PLANS_TRACED]
-        return [
+        begun_ms = accepted.at_ms - BEFORE_MS  # a plan that was begun before may have read that it is accepted
+        since = [row for row in reversed(rows) if begun_ms <= row.made_ms < event.said.to_ms]
+        found = [
             Sent(
                 row.id, row.made_ms, row.trigger, one.id, one.edge, one.issued_at_ms, one.state,
                 one.at_ms if one.state in ("taken", "refused") else None,
             )
             for row in since
             for one in self.book.schedules(row.no)
+            if one.issued_at_ms >= accepted.at_ms
         ]  # fmt: skip
+        return found[:SENT_TRACED]
 
     def _circuit(self, facility: str) -> Circuit | None:
         steered = self.steered.get(facility)

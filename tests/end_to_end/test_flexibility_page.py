@@ -98,7 +98,7 @@ def test_an_operator_asks_watches_overrides_and_reads_why(page: Page, site: Site
         assert "holds" not in page.text("#assets tbody")
         assert "142.0 kWh" in page.text("#assets tbody")  # 71 % of 200 kWh
         assert "one more kWh costs CNY 0.750" in page.text("#why tbody")
-        assert "Plan P-7: optimal" in page.text("#plan-said")
+        assert "P-7: optimal" in page.text("#plan-said")
         assert "80.0" in page.text("#offers tbody")
 
         filled(

@@ -128,8 +128,10 @@ class Conduct:
 
     def ask(self, said: Said) -> DemandResponse:
         """An event is received: fixed at once, and answered where the policy can. Raises RecordsRefused."""
+        before = self.record.named(said.facility, said.source, said.external_id)
         event = self.record.add(said, self._clock())
-        self.planner.asked_anew(said.facility)
+        if before is not None:  # what stood does not any more
+            self.planner.asked_anew(said.facility)
         return self._answered(event)
 
     def accept(self, no: int, by: str, reason: str = "") -> DemandResponse:

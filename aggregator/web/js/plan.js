@@ -7,7 +7,9 @@ import { day, hm, num, say, signed } from "./words.js";
 const HOUR_MS = 3600000;
 const ASSETS = ["flex_asset", "flex_set_point", "flex_measured", "flex_held", "flex_need", "flex_departs", "flex_promise"];
 const WHY = ["flex_when", "flex_marginal", "flex_binding", "flex_words"];
-const OFFERS = ["flex_offer_from", "flex_offer_hours", "flex_offer_down", "flex_offer_up"];
+const HOURS = [0.25, 1, 2, 4];
+const OFFERS = ["flex_offer_from", ...HOURS.map((hours) => `flex_offer_${String(hours).replace(".", "_")}`)];
+const OFFERS_SHOWN = 8;
 const WHY_SHOWN = 16;
 
 // The step of the plan in which an instant lies; -1 where none is.
@@ -77,12 +79,14 @@ export function planCards() {
   }
 
   function showOffers(offers) {
-    const spans = new Map();
+    const begins = new Map();
     for (const each of offers?.offers ?? []) {
-      const key = `${each.from_ms}-${each.hours}`;
-      spans.set(key, { ...(spans.get(key) ?? each), [each.direction]: each.kw });
+      const at = begins.get(each.from_ms) ?? begins.set(each.from_ms, {}).get(each.from_ms);
+      at[each.hours] = { ...at[each.hours], [each.direction]: each.kw };
     }
-    const rows = [...spans.values()].sort((a, b) => a.from_ms - b.from_ms || a.hours - b.hours).map((each) => [`${day(each.from_ms)} ${hm(each.from_ms)}`, num(each.hours, 2), number(num(each.down)), number(num(each.up))]);
+    const shown = [...begins].sort((a, b) => a[0] - b[0]).slice(0, OFFERS_SHOWN);
+    const cell = (each) => number(each ? `${num(each.down)} / ${num(each.up)}` : "–");
+    const rows = shown.map(([from, of]) => [`${day(from)} ${hm(from)}`, ...HOURS.map((hours) => cell(of[hours]))]);
     fill("offers", OFFERS, rows, say("flex_no_offers"));
     put(byId("offers-said"), offers?.at_ms ? say("flex_offers_at", hm(offers.at_ms)) : "");
   }
