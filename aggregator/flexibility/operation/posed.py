@@ -28,6 +28,7 @@ from aggregator.flexibility.problem import (
 from wire.circuit import Asset, Circuit
 
 LEGAL_PRICE_PER_KWH: Final = 1000.0  # of what is above a legal limit: it is said, and an alarm
+FEW_SHORT_RATIO: Final = 0.5  # a fifth more demands met with the same energy (docs/flexibility.md)
 FREE_KW: Final = 1e6  # a contract's limit at times when it does not hold
 
 
@@ -76,7 +77,7 @@ def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -
         contracts=(*_contracts(tariff, state, zone), *_legal(circuit, state)),
         branches=tuple(branches(circuit, background, members, state.steps)),
         held=tuple(_held(state, names, sessions)), carbon=carbon, ramp_price_per_kw=tariff.ramp_per_kw,
-        curtailable=any(asset.kind == "pv" for asset in circuit.asset),
+        curtailable=any(asset.kind == "pv" for asset in circuit.asset), few_short_ratio=FEW_SHORT_RATIO,
     ).checked()  # fmt: skip
     return Posed(problem, _cautious(problem, state, stays), names, tuple(left_out), tuple(notes))
 
