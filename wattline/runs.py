@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from aggregator.accounts.compile import Accounts, CannotCompile, Span
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
 from aggregator.accounts.runs.bridge import Bridge
-from aggregator.accounts.runs.calculation import calculated, differences, proof_of_interval, rules_now
+from aggregator.accounts.runs.calculation import calculated, differences, proof_of_interval, proof_of_record, rules_now
 from aggregator.accounts.runs.record import Runs
 from aggregator.accounts.runs.restatement import bridge_of_runs, impact, restated
 from aggregator.accounts.runs.run import Publication, Run
@@ -148,8 +148,14 @@ class Words:
         return self._print([*runs, *_bridge_lines(found)])
 
     def prove(self) -> int:
-        """Of a record in the log, or of an interval under a run; JSON."""
+        """Of a record in the log, or of an interval or an activity record under a run; JSON."""
         options = self.options
+        if options.record is not None:
+            if options.number is None or options.device is not None or options.at is not None:
+                raise CannotCompile("prove: expected --record with --run alone, got it with others or without --run")
+            of_record = proof_of_record(self.accounts, self.runs, options.number, options.record)
+            steps = asdict(of_record)
+            return self._json({"record": steps["interval"], "series": steps["series"], "input_root": of_record.root()})
         if options.device is None and options.at is None:
             kind, number = (
                 ("run", options.number) if options.number is not None else ("publication", options.publication)

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compare.add_argument("second", type=int, metavar="RUN")
 
     prove = verbs.add_parser(
-        "prove", help="that a run or a publication is in the audit log, or that a run read an interval"
+        "prove",
+        help="that a run or a publication is in the audit log, or that a run read an interval or an activity record",
     )
     what = prove.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", dest="number", type=int, metavar="RUN")
@@ -51,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prove.add_argument("--device", help="the meter of an interval that the run has read")
     prove.add_argument("--quantity", default="energy_import_kwh", help="(default: %(default)s)")
     prove.add_argument("--at", metavar="TIME", help="when the interval starts: a time with its offset")
+
+    prove.add_argument("--record", type=int, metavar="NUMBER", help="of an activity record that the run has read")
 
     view = verbs.add_parser("view", help="what is published of a span and what is known now, side by side")
     statement_options.add_span(view)

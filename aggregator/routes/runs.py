@@ -14,7 +14,7 @@ from pydantic import Field
 from aggregator.accounts.compile import Accounts, CannotCompile
 from aggregator.accounts.compile import Span as Known
 from aggregator.accounts.record_file import RecordsBusy, RecordsRefused
-from aggregator.accounts.runs.calculation import calculated, differences, proof_of_interval, rules_now
+from aggregator.accounts.runs.calculation import calculated, differences, proof_of_interval, proof_of_record, rules_now
 from aggregator.accounts.runs.record import Runs
 from aggregator.accounts.runs.restatement import bridge_of_runs, impact, restated
 from aggregator.accounts.runs.told import bridge_json, impact_json, publication_json, run_json, view_json
@@ -61,6 +61,12 @@ class IntervalParameters(Parameters):
     device: Annotated[str, Field(min_length=1, max_length=64)]
     quantity: Annotated[str, Field(min_length=1, max_length=64)] = "energy_import_kwh"
     at: Instant
+
+
+class RecordParameters(Parameters):
+    """An activity record that the run has read, by its number."""
+
+    no: Annotated[int, Field(ge=1, lt=1 << 62)]
 
 
 class CompareParameters(Parameters):
@@ -207,6 +213,17 @@ async def interval(at: At, named: Named, run: Number, wanted: Annotated[Interval
     except LookupError as error:
         raise Problem(404, "not read by the run", "interval", "one that the run has read", str(error)) from error
     return asdict(proof) | {"input_root": proof.root()}
+
+
+@router.get("/runs/{run}/record", dependencies=[Reader])
+async def record(at: At, named: Named, run: Number, wanted: Annotated[RecordParameters, Query()]) -> dict[str, Any]:
+    """That the run has read an activity record: its leaf with the path to the list's root, and the list's leaf with the path to the input root."""
+    asked = (at.of(named, run), wanted.no)
+    try:
+        proof = await done(lambda: proof_of_record(at.accounts, at.runs, *asked))
+    except LookupError as error:
+        raise Problem(404, "not read by the run", "record", "one that the run has read", str(error)) from error
+    return {"record": asdict(proof.interval), "series": asdict(proof.series), "input_root": proof.root()}
 
 
 @router.get("/impact", dependencies=[Reader])

@@ -129,6 +129,7 @@ REFUSED: tuple[tuple[str, dict[str, str], int, str], ...] = (
     ("/runs/0", {}, 422, "run"),
     ("/runs/compare", {"first": "1", "second": "2"}, 404, "run"),
     ("/runs/1/interval", {"device": "incomer", "at": "17"}, 404, "interval"),
+    ("/runs/1/record", {"no": "1"}, 404, "record"),
     ("/totals", {"from": "0", "to": "900000", "profile": "BEST"}, 422, "profile"),
     ("/totals", {"from": "0", "to": "900000", "view": "as_of"}, 422, "as_of"),
 )

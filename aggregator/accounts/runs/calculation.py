@@ -13,7 +13,7 @@ from aggregator.accounts.activities.kept import RECORDS
 from aggregator.accounts.activities.kept_of_span import kept_of_span
 from aggregator.accounts.compile import Accounts, Span, compile_statement
 from aggregator.accounts.runs.frozen import Rules
-from aggregator.accounts.runs.inputs import InputList, InputProof, input_proof, series_of_records
+from aggregator.accounts.runs.inputs import InputList, InputProof, input_proof, record_input_proof, series_of_records
 from aggregator.accounts.runs.record import Runs
 from aggregator.accounts.runs.run import Calculation, Run
 from aggregator.emissions.entry import Entry, as_json
@@ -83,6 +83,15 @@ def proof_of_interval(accounts: Accounts, runs: Runs, no: int, device: str, quan
     run = runs.run(no)
     rows = accounts.ledger.intervals(run.facility, device, quantity, run.from_ms, run.to_ms, run.as_of_ms)
     return input_proof(run.series, rows, start_ms)
+
+
+def proof_of_record(accounts: Accounts, runs: Runs, no: int, record: int) -> InputProof:
+    """That a run has read the activity record of that number. Raises LookupError, RecordsRefused, RecordsUnusable, RecordsBusy."""
+    run, rules = runs.run(no), runs.rules(no)
+    span = (run.from_ms, run.to_ms, run.as_of_ms)
+    return record_input_proof(
+        run.series, kept_of_span(accounts.data_directory, rules.facility, rules.profile, *span), record
+    )
 
 
 def factor_set_sha256(entries: Sequence[Entry]) -> str:

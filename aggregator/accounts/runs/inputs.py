@@ -61,7 +61,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class InputProof:
-    """An interval under its series' root, and the series under the input root."""
+    """An interval (or an activity record) under its series' root, and the series under the input root."""
 
     interval: Step
     series: Step
@@ -153,6 +153,20 @@ def input_proof(series: Sequence[Series], rows: Sequence[IntervalRow], start_ms:
     proof = InputProof(_step(at, [interval_leaf(row) for row in ordered]), _step(of, [each.leaf() for each in series]))
     if proof.interval.root() != series[of].root:
         raise LookupError(f"{' '.join(name)}: expected the intervals that the run has read, the ledger has others now")
+    return proof
+
+
+def record_input_proof(series: Sequence[Series], records: Sequence[Kept], no: int) -> InputProof:
+    """That activity record `no` of `records` was read by the run with these series. Raises LookupError."""
+    at = next((at for at, record in enumerate(records) if record.activity.no == no), None)
+    of = next((of for of, each in enumerate(series) if each.name == RECORDS), None)
+    if at is None or of is None:
+        known = ", ".join(str(record.activity.no) for record in records) if of is not None else ""
+        raise LookupError(f"expected an activity record that the run has read ({known or 'none'}), got {no}")
+    leaves = [record.leaf() for record in records]
+    proof = InputProof(_step(at, leaves), _step(of, [each.leaf() for each in series]))
+    if proof.interval.root() != series[of].root:
+        raise LookupError("expected the activity records that the run has read, others are on record now")
     return proof
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from aggregator.accounts.activities.kept import Kept
 from aggregator.accounts.record_file import ACCOUNTS_NAME
+from aggregator.accounts.runs.inputs import Step
 from aggregator.accounts.runs.record import Runs
 from aggregator.audit.evidence import CONTENTS, contents_text, unzipped, zipped
 from aggregator.audit.log import AuditLog
@@ -112,6 +113,20 @@ def test_the_run_has_read_the_records_and_the_command_shows_the_way_down_to_one(
     assert "amounts of" in said
     assert "2025-01-01 to 2025-07-01, 54000 t = 9000 opening + 55000 purchases - 9500 closing - 500 resale" in said
     assert "evidence: weighbridge tickets and stock survey of 2025-06-30; recorded by ann, approved by bo" in said
+
+
+def test_one_record_is_proven_under_the_run(site: Path, bundle: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ["--config", str(site / "aggregator.toml")]
+    wanted = records_of(bundle)[1]
+    assert main(["runs", "prove", "--run", "1", "--record", str(wanted.activity.no), *config]) == 0
+    said = msgspec.json.decode(capsys.readouterr().out)
+    with Runs(site / "data" / ACCOUNTS_NAME) as runs:
+        assert said["input_root"] == runs.run(1).input_root
+    assert said["record"]["leaf"].encode() == wanted.leaf()
+    step = Step(said["record"]["index"], said["record"]["size"], said["record"]["leaf"], tuple(said["record"]["path"]))
+    assert step.root() == msgspec.json.decode(said["series"]["leaf"])["root"]
+    assert main(["runs", "prove", "--run", "1", "--record", "99", *config]) == 1
+    assert "expected an activity record that the run has read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
