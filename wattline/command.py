@@ -1,9 +1,7 @@
 """The one command line: words, their options and help. Each word's work is elsewhere and loaded only when it is asked for."""
 
 import argparse
-import contextlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from importlib import import_module
 from typing import Final
 
 import wattline
+from wattline.reader_gone import ReaderGone, heeding_the_reader, write_no_more
 from wattline.word import add_word
 
 FAILED: Final = 1
@@ -282,7 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        with heeding_the_reader():
+            return run(options)
     except KeyboardInterrupt:
         return 130
     except ModuleNotFoundError as error:
@@ -294,9 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return BAD_USE
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except (ReaderGone, BrokenPipeError):
+        write_no_more()
         return FAILED
 
 

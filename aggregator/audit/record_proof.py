@@ -70,6 +70,10 @@ class LogReader:
     def __init__(self, directory: Path) -> None:
         """Raises LogUnusable where there is none."""
         path = directory / LOG_FILE
+        if not path.exists():
+            raise LogUnusable(
+                f"{path}: expected the log of an aggregator, there is none: the first `wattline aggregator run` begins it"
+            )
         try:
             self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)
             self._leaves = Leaves(self._db)

@@ -109,3 +109,13 @@ def test_the_public_key_of_a_gateway_is_told(capsys: pytest.CaptureFixture[str],
     file.write_text(EDGE)
     assert main(["edge", "key", str(file)]) == 2
     assert "a.sign: expected an unencrypted PKCS#8 PEM file" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_reading_is_no_trouble() -> None:
+    words = [sys.executable, "-c", "import sys; from wattline.command import main; sys.exit(main(['factors', 'show']))"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as done:
+        assert done.stdout is not None
+        assert done.stderr is not None
+        done.stdout.close()  # before anything is written, as `head -0` does
+        said = done.stderr.read()
+        assert (done.wait(timeout=60), said) == (1, "")

@@ -144,7 +144,7 @@ def test_the_key_of_the_log_is_told_beside_it_and_after_it(tmp_path: Path, capsy
     file = tmp_path / "aggregator.toml"
     file.write_text(SETTINGS)
     assert main(["aggregator", "log-key", str(file)]) == 1
-    assert "audit.sqlite: expected the log of an aggregator" in capsys.readouterr().err
+    assert "audit.sqlite: expected the log of an aggregator, there is none" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
     store = DuckDBStore(tmp_path / "store.duckdb", memory_limit="256MB")
     log = AuditLog(tmp_path / "data", store, "store-1", lambda: START)
