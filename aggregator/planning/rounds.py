@@ -127,6 +127,10 @@ class PlanRounds:
             line.failed = str(error)
             self._alarms.raise_alarm(facility, STALE, facility, str(error)[:200])
             return None
+        except Exception as error:  # one facility must not end the plans of all; what it was stands in the log
+            log.exception("no plan facility=%s", facility)
+            self._alarms.raise_alarm(facility, STALE, facility, repr(error)[:200])
+            return None
         line.failed = ""
         return None if found is None else found[0]
 
@@ -159,9 +163,9 @@ class PlanRounds:
         facility = planned.facility
         self._alarms.set(planned.status == "stale", facility, STALE, facility, planned.why[:200])
         short = {one.asset: one for one in planned.lacking if not one.likely}
-        for asset in sorted(set(planned.posed.asset_of.values()) | short.keys()):
-            one = short.get(asset)
-            self._alarms.set(one is not None, facility, SHORT, asset, "" if one is None else f"{one.kwh:.1f}")
+        for asset in self.lines[facility].rolling.circuit.asset:
+            one = short.get(asset.name)
+            self._alarms.set(one is not None, facility, SHORT, asset.name, "" if one is None else f"{one.kwh:.1f}")
         over = sorted({f"{one.kind} {one.name}" for one in planned.plan.broken if one.kind in HARD})
         self._alarms.set(bool(over), facility, OVER, facility, ", ".join(over)[:200])
 

@@ -17,6 +17,7 @@ from aggregator.flexibility.operation.network import Background, branches
 from aggregator.flexibility.operation.state import HOUR_MS, State, Stay
 from aggregator.flexibility.operation.tariff import Tariff, prices
 from aggregator.flexibility.problem import (
+    Branch,
     Carbon,
     Contract,
     Held,
@@ -75,7 +76,7 @@ def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -
         import_limit_kw=imported_kw, export_limit_kw=exported_kw, storage=tuple(storage), sessions=tuple(sessions), demand=tuple(demand),
         responses=tuple(_response(one, state) for one in state.asked if _steps(state, one.from_ms, one.until_ms).any()),
         contracts=(*_contracts(tariff, state, zone), *_legal(circuit, state)),
-        branches=tuple(branches(circuit, background, members, state.steps)),
+        branches=(*branches(circuit, background, members, state.steps), *_legal_below(circuit, state, background, members)),
         held=tuple(_held(state, names, sessions)), carbon=carbon, ramp_price_per_kw=tariff.ramp_per_kw,
         curtailable=any(asset.kind == "pv" for asset in circuit.asset), few_short_ratio=FEW_SHORT_RATIO,
     ).checked()  # fmt: skip
@@ -177,6 +178,21 @@ def _legal(circuit: Circuit, state: State) -> list[Contract]:
         for one in state.limits
         if one.branch == circuit.connection.name and one.direction == "import"
     ]
+
+
+def _legal_below(
+    circuit: Circuit, state: State, background: Mapping[str, Background], members: Mapping[str, Sequence[str]]
+) -> list[Branch]:
+    """Legal limits of branches below the connection bound the power itself, in the other direction as well: a planner's branch knows no direction."""
+    found = []
+    for one in state.limits:
+        if one.branch != circuit.connection.name:
+            below = {name: 1 + 0j for asset in circuit.below(one.branch) for name in members.get(asset.name, ())}
+            kw = background.get(one.branch, Background()).kw
+            found.append(
+                Branch(f"legal limit of {one.branch}", max(one.kw, 1e-3), below, None if kw is None else kw + 0j)
+            )
+    return found
 
 
 def _spared(background: Mapping[str, Background], root: str) -> dict[str, Background]:

@@ -113,3 +113,11 @@ def test_no_peak_is_saved_at_a_vehicles_cost() -> None:
     assert plan(problem_of(CIRCUIT, replace(free, unserved_per_kwh=5.0), hurried, ZONE).problem).broken
     assert not plan(problem_of(CIRCUIT, free, hurried, ZONE).problem).broken
     assert (free.lack_per_kwh, Tariff(()).lack_per_kwh) == (485.0, 5.0)
+
+
+def test_a_legal_limit_of_a_branch_bounds_what_is_below_it() -> None:
+    limited = state(limits=(LegalLimit("garage", "import", 5.0),), stays=(vehicle(need_kwh=60.0),))
+    found = plan(problem_of(CIRCUIT, TARIFF, limited, ZONE).problem)
+    # The polygon of a branch lies within its circle: 5 kW x cos(pi/12).
+    assert found.assets["pile-1-7"].charge_kw.max() == pytest.approx(5 * math.cos(math.pi / 12))
+    assert found.assets["battery"].charge_kw.max() > 5
