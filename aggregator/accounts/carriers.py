@@ -196,7 +196,9 @@ def _measured(device: str, stack: Stack) -> Iterator[Rate]:
 
 
 def _missing(meter: MeterSpec, unit: str) -> str:
-    """What the settings do not say, without which a volume has no mass."""
+    """What the settings do not say, without which a volume has no mass, and a measured mass nobody who believes it."""
+    if meter.carrier == FLUE_GAS:
+        return f"the settings do not say what the measurement at {meter.device} is believed by (stack.evidence)"
     if meter.carrier == "gas" and not meter.use.fuel:
         return f"the settings do not say which fuel meter {meter.device} counts (fuel)"
     if meter.carrier == "gas" and unit == "m3" and meter.use.measured_at_degc is None:

@@ -13,7 +13,7 @@ from aggregator.accounts.line import Counts, Line
 from aggregator.accounts.period import Period
 from aggregator.accounts.statement import total_kg
 from aggregator.emissions.factors import AVERAGE
-from aggregator.intervals.carrier_use import FLUE_GAS, Stack
+from aggregator.intervals.carrier_use import Stack
 from aggregator.intervals.meter import MeterSpec
 from aggregator.intervals.written_time import written
 
@@ -23,14 +23,13 @@ _SHOWN: Final = Decimal("0.001")
 def measured_in_place(period: Period, lines: Sequence[Line]) -> tuple[list[Line], tuple[str, ...]]:
     """The lines with those that a stack measures shown inside it, and a note for each stack."""
     kept, notes = list(lines), []
-    stacks = [meter for meter in period.facility.main_meters() if meter.carrier == FLUE_GAS]
-    for meter in stacks if period.profile.signal == AVERAGE else ():
+    for meter in period.facility.main_meters() if period.profile.signal == AVERAGE else ():
         stack = meter.use.stack
-        assert stack is not None
-        if not stack.in_place_of:
+        if stack is None or not stack.in_place_of:
             continue
         inside = [at for at, line in enumerate(kept) if stands_in_for(stack, line)]
-        kept = [_placed(line, meter, stack, period) if at in set(inside) else line for at, line in enumerate(kept)]
+        for at in inside:
+            kept[at] = _placed(kept[at], meter, stack, period)
         notes.append(_note(meter, kept, [kept[at] for at in inside]))
     return kept, tuple(notes)
 
