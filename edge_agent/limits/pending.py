@@ -12,10 +12,11 @@ from edge_agent.limits.state import State
 TELLS_MS: Final = 60_000  # who has not told so long after it must have followed is taken at its last word
 
 
-def note_told(network: Network, state: State) -> None:
-    """Remembers what the meter shows as an asset tells its power. To be called once a round."""
-    for index, asset in enumerate(state.assets):
-        if asset.drawn_ms != asset.told_ms:
+def note_told(network: Network, state: State, now_ms: int) -> None:
+    """Remembers what the meter shows as an asset tells its power, or while one that has never told has no fresh order. To be called once a round."""
+    for index, (line, asset) in enumerate(zip(network.lines, state.assets, strict=True)):
+        waits = asset.drawn_kw is None and now_ms > asset.ordered_ms + line.response_ms + TELLS_MS
+        if waits or asset.drawn_ms != asset.told_ms or asset.metered_kw is None:
             asset.told_ms, asset.metered_kw = asset.drawn_ms, _metered_kw(network, state, index)
 
 
