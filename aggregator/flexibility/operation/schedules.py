@@ -147,7 +147,10 @@ def _curtailed(asset: network.Asset, circuit: Circuit, planned: Plan, made_of: S
 def _limits(
     circuit: Circuit, tariff: Tariff, posed: Posed, planned: Plan, made_of: State, now: State
 ) -> Iterable[tuple[network.Branch, BranchLimit]]:
-    """Legal limits from now on, and the peaks that the plan pays for, as means over their windows."""
+    """Legal limits from now on, and the peaks that the plan pays for, as means over their windows.
+
+    A peak has room for what load and sun may be off: the edge holds a mean against everything, and no vehicle shall go without for a cloud.
+    """
     until_ms = made_of.edges_ms[-1]
     named: Mapping[str, network.Branch] = {branch.name: branch for branch in circuit.branch}
     for one in now.limits:
@@ -158,7 +161,9 @@ def _limits(
     for charge in posed.problem.demand:
         rule = rules[charge.name.split(" ")[0]] if charge.name not in rules else rules[charge.name]
         steps = np.flatnonzero(charge.steps)
-        peak_kw = max(charge.so_far_kw, float(planned.import_kw[steps].max()))
+        outlook = made_of.outlook
+        off_kw = (outlook.high_load_kw - outlook.load_kw + outlook.sun_kw - outlook.low_sun_kw)[steps]
+        peak_kw = max(charge.so_far_kw, float((planned.import_kw[steps] + np.maximum(off_kw, 0.0)).max()))
         begin_ms, end_ms = made_of.edges_ms[int(steps[0])], made_of.edges_ms[int(steps[-1]) + 1]
         yield (
             circuit.connection,
