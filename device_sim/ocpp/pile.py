@@ -286,7 +286,7 @@ class Pile:
         self.sessions.append(session)
         del self.sessions[:-_KEPT_SESSIONS]
         self.metering.session_begins(now)
-        self._obey(now)
+        self._obey(now, at_once=True)  # the first current that is offered is within the limits of the session
         plant.disturb()
         plant.flow(Node.EV)
         self.dialect.begun(session)
@@ -330,8 +330,8 @@ class Pile:
 
     # Limits.
 
-    def _obey(self, now_ms: int) -> None:
-        """Hands the limits in force to the point, after the pile's own delay."""
+    def _obey(self, now_ms: int, *, at_once: bool = False) -> None:
+        """Hands the limits in force to the point, after the pile's own delay or at once."""
         session = self.session
         transaction = session.transaction_id if session is not None else None
         in_force, until = self.profiles.in_force(now_ms, session.begun_ms if session is not None else None, transaction)
@@ -341,7 +341,7 @@ class Pile:
         if wanted != self._steering:
             self._steering = wanted
             delay_ms = round(1000 * self._chance.uniform(*self.options.delay_s))
-            self.point.steer(wanted, now_ms + delay_ms)
+            self.point.steer(wanted, now_ms if at_once else now_ms + delay_ms)
             self.device.plant.disturb()
             self.device.plant.flow(Node.EV)
 
