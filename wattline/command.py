@@ -230,6 +230,13 @@ WORDS: Final = (
         "event",
     ),
     Word(
+        "trial",
+        "a simulated site in virtual time: uncontrolled, one-way and two-way ordered, side by side",
+        "wattline trial --days 1",
+        "trial_options",
+        "trial.command",
+    ),
+    Word(
         "certs",
         "a private authority: certificates and keys for broker, aggregator and edges",
         "",

@@ -60,7 +60,7 @@ class _Selector(selectors.DefaultSelector):
         self.jobs = 0
         self.jump: Callable[[], bool] = lambda: False
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: Any = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready

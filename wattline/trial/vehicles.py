@@ -1,0 +1,136 @@
+"""Who is plugged in, as an aggregator comes to know it: the pile tells of the transaction, the driver says when he leaves and what he needs. Not what is planned."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from aggregator.flexibility.operation.state import Stay
+from device_sim.profile import UJ_PER_KWH
+from device_sim.visits import Visit
+from wattline.trial.gateway import TrialGateway
+from wattline.trial.plants import Simulated
+from wire.circuit import Circuit
+from wire.reading import Event
+
+SLACK_KWH: Final = 0.15  # of a promise: what whole amperes and what was last told may leave out
+SLACK_RATIO: Final = 0.02
+# Asked for on top of a need: what is less than 6 A for a quarter of an hour a plan may leave out, and a vehicle stops by itself when it has enough.
+ASKED_MORE_KWH: Final = 0.3
+_EARLIER_MS: Final = 600_000
+
+
+@dataclass(slots=True)
+class Parked:
+    """One vehicle's stay. `begin_kwh`: the pile's counters when its transaction began. `announced_kwh`: what was said at plug-in to be lacking."""
+
+    session: str
+    device: str
+    visit: Visit
+    begin_kwh: float
+    begin_uj: int
+    announced_kwh: float | None = None
+    delivered_kwh: float | None = None
+    gone: bool = False
+
+    @property
+    def need_kwh(self) -> float:
+        """What the driver asked for."""
+        return self.visit.need_uj / UJ_PER_KWH
+
+    @property
+    def lacking_kwh(self) -> float:
+        """What it left without; 0 within the slack of a promise."""
+        lacks = self.need_kwh - (self.delivered_kwh or 0.0)
+        return lacks if lacks > max(SLACK_KWH, SLACK_RATIO * self.need_kwh) else 0.0
+
+    @property
+    def as_announced(self) -> bool:
+        """Whether it lacks no more than what was said at plug-in."""
+        slack_kwh = max(SLACK_KWH, SLACK_RATIO * self.need_kwh)
+        return self.lacking_kwh <= (self.announced_kwh or 0.0) + slack_kwh
+
+
+def _by_ms(visit: Visit) -> int:
+    """When the plan is to be done with a vehicle: what goes slower than planned is made up for in the time that is left."""
+    return visit.departs_ms - min(_EARLIER_MS, (visit.departs_ms - visit.arrives_ms) // 10)
+
+
+@dataclass(slots=True)
+class CarPark:
+    """All stays of a trial. What a vehicle has got is read from its pile; only at departure the truth is asked, to judge."""
+
+    circuit: Circuit
+    simulated: Simulated
+    gateway: TrialGateway
+    two_way: bool
+    known: dict[str, Parked] = field(default_factory=dict)
+    _here: list[Parked] = field(default_factory=list)
+
+    def take(self, event: Event) -> bool:
+        """An event of the gateway; whether somebody has come or gone."""
+        if event.kind != "transaction" or event.body.get("phase") not in ("started", "ended"):
+            return False
+        session = f"{event.device}-{event.body['transaction_id']}"[:64]
+        if event.body["phase"] == "ended":
+            parked = self.known.get(session)
+            if parked is None or parked.gone:
+                return False
+            parked.gone = True
+            return True
+        point = self.simulated.point(event.device)
+        if session in self.known or point is None or point.visit is None:
+            return False
+        import_uj, export_uj = point.energies(self.simulated.plant.now_ms)
+        begin_wh = event.body.get("meter_start_wh")
+        begin_kwh = float(str(begin_wh)) / 1000 if begin_wh is not None else import_uj / UJ_PER_KWH
+        begin_kwh -= self._told_kwh(event.device, "export")
+        parked = Parked(session, event.device, point.visit, begin_kwh, import_uj - export_uj)
+        self.known[session] = parked
+        self._here.append(parked)
+        return True
+
+    def judge(self, now_ms: int) -> None:
+        """Notes what each vehicle has got that leaves within the next second."""
+        for parked in [one for one in self._here if now_ms >= one.visit.departs_ms - 1000]:
+            self._here.remove(parked)
+            point = self.simulated.point(parked.device)
+            assert point is not None
+            import_uj, export_uj = point.energies(min(now_ms, parked.visit.departs_ms))
+            parked.delivered_kwh = (import_uj - export_uj - parked.begin_uj) / UJ_PER_KWH
+
+    def stays(self, now_ms: int) -> list[Stay]:
+        """The vehicles that are here, as far as is known."""
+        found = []
+        for parked in self.known.values():
+            visit = parked.visit
+            if parked.gone or visit.departs_ms <= now_ms:
+                continue
+            net_kwh = self._net_kwh(parked)
+            before_kwh = (
+                visit.target_uj - visit.need_uj
+            ) / UJ_PER_KWH  # what its driver, or its own car, says that it came with
+            gives_back = self.two_way and visit.max_discharge_mw > 0 and parked.device in self._bidirectional
+            target_kwh = visit.target_uj / UJ_PER_KWH
+            found.append(
+                Stay(
+                    parked.session, parked.device, visit.arrives_ms, max(_by_ms(visit), now_ms + 1000), before_kwh + net_kwh, target_kwh + ASKED_MORE_KWH,
+                    visit.capacity_uj / UJ_PER_KWH + ASKED_MORE_KWH, "declared", gives_back, visit.floor_uj / UJ_PER_KWH,
+                )
+            )  # fmt: skip
+        return found
+
+    @property
+    def _bidirectional(self) -> frozenset[str]:
+        return frozenset(
+            asset.device for asset in self.circuit.asset if asset.kind == "charger" and asset.discharge_kw > 0
+        )
+
+    def _net_kwh(self, parked: Parked) -> float:
+        """What it has got so far, by the pile's last reading."""
+        imported = self.gateway.latest(parked.device, "energy_import_kwh")
+        if imported is None:
+            return 0.0
+        return imported[1] - self._told_kwh(parked.device, "export") - parked.begin_kwh
+
+    def _told_kwh(self, device: str, way: str) -> float:
+        told = self.gateway.latest(device, f"energy_{way}_kwh")
+        return 0.0 if told is None else told[1]
