@@ -90,6 +90,7 @@ def test_a_carbon_price_is_shown_beside_the_kg_and_never_within_them(client: htt
     price = {"price_per_t": "100", "price_currency": "CNY", "price_source": "national ETS, 2025-06-30"}
     plain, priced = statement(client, **at), statement(client, **at, **price)
     assert (plain["costs"], plain | {"costs": priced["costs"]}) == ([], priced)
+    assert statement(client, **at, lines=False) == plain | {"lines": None}
     (of,) = priced["costs"]
     assert [Decimal(row["cost"]) for row in of["rows"]] == [Decimal(plain["scopes_kg"]) / 10] * 2
     assert [(used["price_per_t"], used["source"]) for used in of["prices"]] == [("100", "national ETS, 2025-06-30")]
