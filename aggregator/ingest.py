@@ -20,6 +20,7 @@ import msgspec
 
 from aggregator.arrivals import Arrival, Reader
 from aggregator.audit.log import Sealed
+from aggregator.edge_control import control_of
 from aggregator.gather import Gathered, Gatherer, no_rows
 from aggregator.ingest_figures import IngestFigures, Tally
 from aggregator.left_out import LeftOut
@@ -153,6 +154,8 @@ class Ingest:
         """What an edge says of itself. One that comes online is told what the store has of its epoch."""
         known = self._edge(facility, edge)
         known.says(status.epoch, status.next_seq, self._clock(), online=status.state == "online")
+        if status.page == 1 and status.figures:
+            known.control = control_of(status.figures)
         if status.state == "online" and status.page == 1 and valid_id(status.epoch):
             self.ask_have(Spool(facility, edge, status.epoch))
 

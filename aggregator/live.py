@@ -383,4 +383,7 @@ def _edge(figures: EdgeFigures) -> Frame:
         entry["backlog"] = figures.backlog
     if figures.complete_until_ms is not None:
         entry["complete"] = figures.complete_until_ms
+    if (control := figures.control) is not None:
+        amiss: Frame = dict(control.amiss)
+        entry["control"] = {"st": control.state, "why": control.reason, "amiss": amiss}
     return entry

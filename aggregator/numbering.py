@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from aggregator.edge_control import EdgeControl
 from aggregator.stores.number_ranges import NumberRanges
 from aggregator.stores.store import Range, StoredEvent
 from wire.content import ClockJson, missing_numbers
@@ -24,7 +25,7 @@ class EdgeFigures:
     batches the edge has numbered beyond it, None before it has said so. `said_at_ms` is when its last status came. Readings in `gap_readings` are lost and named.
     The clock is the edge's at its newest batch: whether it is synchronised (None: it cannot tell), what its system still corrects, the most that it can be
     off, and by how much ours is ahead of it, the quickest way of a batch included. By the same clock, everything that the edge read until `complete_until_ms`
-    has come or is named as gone (None: not known since the start).
+    has come or is named as gone (None: not known since the start). `control`: what it says of the limits that it keeps.
     """
 
     facility: str
@@ -54,6 +55,7 @@ class EdgeFigures:
     clock_error_ms: int | None = None
     clock_skew_ms: int | None = None
     complete_until_ms: int | None = None
+    control: EdgeControl | None = None
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ class EdgeNumbers:
         self.next_seq: int | None = None
         self.online: bool | None = None
         self.said_at_ms: int | None = None
+        self.control: EdgeControl | None = None
         self.last_batch_at_ms: int | None = None
         self.batches = self.repeated = self.readings = self.left_out = 0
         self.gaps = self.gap_readings = self.conflicts = self.chain_breaks = 0
@@ -201,6 +204,7 @@ class EdgeNumbers:
             clock_error_ms=self._clock.error_ms,
             clock_skew_ms=min(self._skews_ms, default=None),
             complete_until_ms=self._complete_until_ms(),
+            control=self.control,
         )
 
     def _complete_until_ms(self) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from live_plant import METERS, START_MS, LivePlant, powers_kw, works
 
+from aggregator.edge_control import EdgeControl, control_of
 from aggregator.facility import FactorOverride, MeterSpec, Multiplier, Role
 from aggregator.import_meter import ImportMeter
 from aggregator.live import AboutDevice
@@ -286,6 +287,20 @@ def test_a_learnt_period_makes_a_slow_device_late_later() -> None:
     assert rhythm.state(300_000 + 179_000, 1.0) == "online"
     assert rhythm.state(300_000 + 181_000, 1.0) == "late"
     assert rhythm.state(300_000 + 601_000, 1.0) == "offline"
+
+
+def test_what_an_edge_says_of_the_limits_that_it_keeps_is_shown(plant: LivePlant) -> None:
+    amiss = {"branch garage": "safe", "asset pile-1": "lost", "asset pile-2": "what nobody knows"}
+    control = control_of({"control": "local", "control_reason": "there is no schedule", "control_amiss": amiss})
+    plant.announce()
+    plant.live.delivery([replace(plant.edges["gw-01"], control=control)])
+    assert frame(plant)["edges"]["gw-01"]["control"] == {
+        "st": "local",
+        "why": "there is no schedule",
+        "amiss": {"asset pile-1": "lost", "branch garage": "safe"},
+    }
+    assert control_of({"control": "?"}) is None
+    assert control_of({"control": "plan", "control_amiss": []}) == EdgeControl("plan")
 
 
 def test_a_device_that_was_heard_once_keeps_the_period_that_its_edge_told() -> None:
