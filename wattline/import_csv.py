@@ -60,6 +60,7 @@ def _straight(options: argparse.Namespace) -> dict[str, Any]:
     ledger = Ledger(settings.data_directory / "ledger.sqlite")
     try:
         books = open_books(settings, ledger, clock)
+        settled: int | None = None
         if how.kind is Kind.INTERVAL:
             result = import_csv(options.file, how, books, progress=_progress(options))
         else:
@@ -70,7 +71,7 @@ def _straight(options: argparse.Namespace) -> dict[str, Any]:
                 open_files.callback(hand.close)
                 settler = Settler(store, ledger, settings.facilities, clock, books=books, hand=hand)
                 result = import_csv(options.file, how, books, store, _progress(options), settler.note)
-                settler.settle(patient=False)
+                settled = len(settler.settle(patient=False).intervals)
     finally:
         ledger.close()
     return {
@@ -80,6 +81,7 @@ def _straight(options: argparse.Namespace) -> dict[str, Any]:
         "total_kwh": str(result.total_kwh),
         "booked": result.booked,
         "without_factor": result.without_factor,
+        "settled": settled,
         "faults": [
             {"line": fault.line, "column": fault.column, "expected": fault.expected, "seen": fault.seen}
             for fault in result.faults
@@ -175,6 +177,8 @@ def _summary(options: argparse.Namespace, outcome: Mapping[str, Any]) -> str:
     text = f"{options.file}: {counted(outcome['rows'], 'row')}, {outcome['new']} new, {outcome['bad']} bad"
     if options.kind == Kind.INTERVAL.value:  # counter readings have no sum
         text += f", {outcome['total_kwh']} {QUANTITIES[options.quantity].unit}"
+    if outcome.get("settled") is not None:  # a running aggregator settles later
+        text += f"; {counted(outcome['settled'], 'interval')} settled"
     if outcome["booked"]:
         text += f"; {outcome['booked']} emissions booked, {outcome['without_factor']} without a factor"
     return text

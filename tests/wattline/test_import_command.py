@@ -62,7 +62,10 @@ def test_counter_readings_have_no_sum(tmp_path: Path, capsys: pytest.CaptureFixt
     file.write_text("time,energy_kwh\n2026-05-01T00:00,1000\n")
     where = [str(file), "--config", str(config), "--facility", "works", "--device", "incomer"]
     assert main(["import", *where, "--kind", "counter"]) == 0
-    assert capsys.readouterr().out == f"{file}: 1 row, 1 new, 0 bad\n"
+    assert capsys.readouterr().out == f"{file}: 1 row, 1 new, 0 bad; 0 intervals settled\n"
+    file.write_text("time,energy_kwh\n2026-05-01T00:15,1010\n2026-05-01T00:30,1020\n2026-05-01T00:45,1030\n")
+    assert main(["import", *where, "--kind", "counter"]) == 0
+    assert capsys.readouterr().out == f"{file}: 3 rows, 3 new, 0 bad; 3 intervals settled\n"
     file.write_text("time,energy_kwh\n2026-06-01T00:00,3\n")
     assert main(["import", *where]) == 0
     assert capsys.readouterr().out.startswith(f"{file}: 1 row, 1 new, 0 bad, 3 kWh")
