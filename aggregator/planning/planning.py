@@ -7,8 +7,8 @@ from typing import Any, Final
 from aggregator.alarms import Alarms
 from aggregator.commands import Session
 from aggregator.facility import Facility
-from aggregator.flexibility.events.conduct import Planner
 from aggregator.flexibility.events.event import DemandResponse, Firm
+from aggregator.flexibility.events.planner import Planner
 from aggregator.flexibility.events.trace import Sent
 from aggregator.flexibility.operation.rolling import Planned, Rolling
 from aggregator.flexibility.problem import ProblemFault
@@ -16,7 +16,7 @@ from aggregator.flexibility.solve import Unsolved
 from aggregator.forecasting import Forecasting
 from aggregator.ledger import Ledger
 from aggregator.newest import NewestReadings
-from aggregator.planning.gather import Asks, Gathered
+from aggregator.planning.gather import Gathered
 from aggregator.planning.offering import firm_kw
 from aggregator.planning.plan_book import PLANS_NAME, PlanBook
 from aggregator.planning.rounds import Line, PlanRounds

@@ -249,7 +249,7 @@ def events(
 @router.get("/{event}", dependencies=[Reader, Depends(no_parameters)])
 def one(given: Given, conduct: Conducted, asked: Asked) -> OneEventAnswer:
     """An event from notice to settlement."""
-    delivery = kept(lambda: conduct.delivery(asked))
+    delivery = kept(lambda: conduct.measuring.delivery(asked))
     commitment = kept(lambda: conduct.record.commitment(asked.no, asked.version))
     settlements = kept(lambda: conduct.record.settlements(asked.no))
     return OneEventAnswer(
@@ -261,7 +261,7 @@ def one(given: Given, conduct: Conducted, asked: Asked) -> OneEventAnswer:
         ),
         trace=[
             TracedAnswer(kind=each.kind, at_ms=each.at_ms, id=each.id, text=each.text, after_s=each.after_s)
-            for each in kept(lambda: conduct.trace(asked))
+            for each in kept(lambda: conduct.measuring.trace(asked))
         ],
         delivery=_delivery(delivery),
         settlements=[

@@ -11,8 +11,9 @@ from live_plant import START_MS, LivePlant, Server, works
 
 from aggregator.accounts.compile import Accounts
 from aggregator.audit.log import AuditLog
-from aggregator.flexibility.events.conduct import Conduct, Planner
+from aggregator.flexibility.events.conduct import Conduct
 from aggregator.flexibility.events.event import Firm
+from aggregator.flexibility.events.planner import Planner
 from aggregator.flexibility.events.record import EventRecord
 from aggregator.flexibility.events.rounds import EventRounds
 from aggregator.intervals.boundaries import GOOD

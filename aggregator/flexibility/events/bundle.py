@@ -78,7 +78,7 @@ def bundle(record: EventRecord, log: AuditLog, event: DemandResponse) -> bytes:
         CHECKPOINT: note.encode(),
         EVENT: msgspec.json.format(msgspec.json.encode(told, order="deterministic"), indent=1) + b"\n",
         COMMITMENT: commitment.leaf.encode(),
-        INPUTS: commitment.inputs,
+        INPUTS: record.inputs(commitment.no),
     }
     if settled is not None:
         files |= {SETTLEMENT: settled.result.encode(), SETTLED: settled.leaf.encode(), METERED: settled.metered}

@@ -39,7 +39,16 @@ from aggregator.flexibility.events.bundle import (
     decoded,
     parsed,
 )
-from aggregator.flexibility.events.commitment import like_days, method_sha256, result, rows_of, settled_outcome, sha256
+from aggregator.flexibility.events.commitment import (
+    days_before,
+    like_days,
+    loads_of,
+    method_sha256,
+    result,
+    rows_of,
+    settled_outcome,
+    sha256,
+)
 from aggregator.flexibility.events.saved_kg import weighed
 from aggregator.flexibility.problem import Currency
 from wire.keys import KeyUnusable
@@ -185,7 +194,12 @@ def _check_figures(files: Mapping[str, bytes], told: Told, verdict: EventVerdict
         _same(verdict, file, "SHA-256", settled[key], sha256(raw))
     try:
         again = settled_outcome(
-            said, inputs, rows_of(metered_raw), leaf["event_days"], leaf["at_ms"], moved=found["moved"]
+            said,
+            days_before(said, inputs),
+            loads_of(said, rows_of(metered_raw)),
+            leaf["event_days"],
+            leaf["at_ms"],
+            moved=found["moved"],
         )
     except (NoBaseline, ValueError) as error:
         verdict.fault(SETTLEMENT, "a settlement that follows from the intervals", error)

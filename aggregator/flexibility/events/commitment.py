@@ -102,6 +102,12 @@ def committed(
     }  # fmt: skip
 
 
+def days_before(said: Said, rows: Iterable[Measured]) -> Days:
+    """Loads of the days before the event's."""
+    day = day_of(said)
+    return {at: load for at, load in loads_of(said, rows).items() if at < day}
+
+
 def like_days(
     said: Said, inputs: Iterable[Measured], event_days: Collection[str], notice_ms: int
 ) -> tuple[list[str], list[float] | None, str]:
@@ -116,12 +122,11 @@ def like_days(
 
 
 def settled_outcome(
-    said: Said, inputs: Iterable[Measured], metered: Iterable[Measured], event_days: Collection[str], notice_ms: int, *, moved: bool
-) -> Outcome:  # fmt: skip
+    said: Said, before: Days, metered: Days, event_days: Collection[str], notice_ms: int, *, moved: bool
+) -> Outcome:
     """Days before as committed, the day itself as metered. Raises NoBaseline, ValueError."""
     day = day_of(said)
-    before = {at: load for at, load in loads_of(said, inputs).items() if at < day}
-    today = {at: load for at, load in loads_of(said, metered).items() if at == day}
+    today = {at: load for at, load in metered.items() if at == day}
     return outcome({**before, **today}, question(said, notice_ms, event_days, moved=moved))
 
 

@@ -6,70 +6,33 @@ Every step is on record before anybody is told. Any thread may call; what two do
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any, Final
-
-import numpy as np
 
 from aggregator.accounts.compile import Accounts
 from aggregator.accounts.record_file import RecordsRefused
 from aggregator.alarms import Alarms
 from aggregator.facility import Facility
 from aggregator.flexibility.asked import Asked, Overridden
-from aggregator.flexibility.baseline import LOOK_BACK_DAYS, NoBaseline, Series, preset
-from aggregator.flexibility.events.commitment import (
-    calendar_faults,
-    committed,
-    day_of,
-    lines_of,
-    result,
-    rows_of,
-    settled_outcome,
-    sha256,
-)
-from aggregator.flexibility.events.delivery import (
-    SHORT_PERCENT,
-    Delivery,
-    Metering,
-    baseline_now,
-    day_start_ms,
-    delivery,
-)
-from aggregator.flexibility.events.event import STANDS, DemandResponse, Firm, Said
+from aggregator.flexibility.baseline import NoBaseline, preset
+from aggregator.flexibility.events.commitment import calendar_faults
+from aggregator.flexibility.events.delivery import SHORT_PERCENT
+from aggregator.flexibility.events.event import STANDS, DemandResponse, Said
+from aggregator.flexibility.events.measuring import QUARTER_MS, Measuring
 from aggregator.flexibility.events.overrides import Override, Overrides
-from aggregator.flexibility.events.record import Commitment, EventRecord, Settled, canonical
-from aggregator.flexibility.events.saved_kg import saved_kg
-from aggregator.flexibility.events.trace import Sent, Traced, trace
+from aggregator.flexibility.events.planner import Planner
+from aggregator.flexibility.events.record import EventRecord
 from aggregator.flexibility.settlement import REBOUND_H, Terms
 from aggregator.ledger import LedgerError
-from aggregator.measured_load import HOUR_MS, start_ms
+from aggregator.measured_load import HOUR_MS
 from aggregator.stores.store import Store, StoreError
-from wire.circuit import Circuit
 
 log = logging.getLogger(__name__)
 
 POLICY: Final = "policy"
 OURSELVES: Final = "wattline"
 ALARM_SHORT: Final = "response_short"
-QUARTER_MS: Final = 900_000
 SETTLED_WITHIN_MS: Final = 2 * 86_400_000  # so long after its end what lacks to settle an event is waited for
 LEAST_SHORTFALL_PRICE: Final = 5.0  # per kWh: what the planner takes for a promise (see `Asked`)
-
-
-@dataclass(frozen=True, slots=True)
-class Planner:
-    """What a plan gives back: firm kW of an event, kW in each of its intervals as planned, when a schedule with it was sent, the circuit; the newest plan and
-    offers for people; and the word that something is asked anew."""
-
-    firm: Callable[[DemandResponse], Firm | None] = lambda _event: None
-    planned_kw: Callable[[DemandResponse], Sequence[float] | None] = lambda _event: None
-    sent_at_ms: Callable[[DemandResponse], int | None] = lambda _event: None
-    circuit: Callable[[str], Circuit | None] = lambda _facility: None
-    asked_anew: Callable[[str], None] = lambda _facility: None
-    plan: Callable[[str], dict[str, Any] | None] = lambda _facility: None
-    offers: Callable[[str], dict[str, Any] | None] = lambda _facility: None
-    sent: Callable[[DemandResponse], Sequence[Sent]] = lambda _event: ()
 
 
 class Conduct:
@@ -80,9 +43,8 @@ class Conduct:
     ) -> None:  # fmt: skip
         self.record = record
         self.overrides = Overrides(record)
-        self.metering = Metering(accounts.ledger, store)
-        self._store = store
         self.planner = planner or Planner()
+        self.measuring = Measuring(record, accounts, store, clock, lambda: self.planner)
         self._accounts = accounts
         self._alarms = alarms
         self._clock = clock
@@ -137,7 +99,7 @@ class Conduct:
     def accept(self, no: int, by: str, reason: str = "") -> DemandResponse:
         """Raises RecordsRefused, also where it overlaps an event that stands and is not below it."""
         event = self.record.event(no)
-        self._fixed(event)
+        self.measuring.fixed(event)
         for other in self.record.events(event.said.facility, event.said.from_ms, event.said.to_ms):
             if other.no == no or other.state not in STANDS:
                 continue
@@ -222,7 +184,7 @@ class Conduct:
 
     def _asked(self, event: DemandResponse) -> Asked | None:
         try:
-            baseline_kw, _ = self.baseline(event)
+            baseline_kw, _ = self.measuring.baseline(event)
         except (LedgerError, StoreError) as error:
             log.warning("event not asked event=%s reason=%s", event.id, error)
             return None
@@ -245,38 +207,6 @@ class Conduct:
             Overridden(one.id, one.facility, name, one.held_kw, one.from_ms, one.until_ms, one.by, one.reason)
             for name in names
         ]
-
-    # -- what is measured ------------------------------------------------------------------------------------------
-
-    def baseline(self, event: DemandResponse) -> tuple[Series | None, str]:
-        """As far as it is known, and why it is not the last word."""
-        kept = self._fixed(event)
-        facility = self.facility(event.said.facility)
-        begin_ms = day_start_ms(event, facility)
-        today = self.metering.intervals(event, facility, begin_ms, begin_ms + 2 * 86_400_000)
-        try:
-            return baseline_now(event, rows_of(kept.inputs), today, _event_days(kept), kept.at_ms), ""
-        except NoBaseline as error:
-            now_ms = self._clock()
-            if event.said.rules.days or now_ms > event.said.from_ms + event.said.interval_ms:
-                return None, str(error)
-            kw = self.metering.mean_kw(event, facility, min(now_ms, event.said.from_ms) - QUARTER_MS, min(now_ms, event.said.from_ms))  # fmt: skip
-            intervals = (event.said.to_ms - event.said.from_ms) // event.said.interval_ms
-            if kw is None:
-                return None, str(error)
-            return np.full(intervals, kw), "estimated from the power of the last 15 minutes"
-
-    def delivery(self, event: DemandResponse) -> Delivery:
-        """What it comes to now."""
-        baseline_kw, note = self.baseline(event)
-        facility = self.facility(event.said.facility)
-        return delivery(
-            event, facility, self.metering, baseline_kw, note, self._clock(), self.planner.planned_kw(event)
-        )
-
-    def trace(self, event: DemandResponse) -> list[Traced]:
-        """What happened for it, from acceptance on."""
-        return trace(event, self.planner.sent(event), self._store, self.planner.circuit(event.said.facility))
 
     # -- what time brings ------------------------------------------------------------------------------------------
 
@@ -305,9 +235,24 @@ class Conduct:
         if event.state == "ended" or (event.state == "settled" and self._rebound_lacks(event)):
             self.settle(event)
 
+    def settle(self, event: DemandResponse) -> None:
+        """From what was fixed and the day's intervals, once they are there. Nothing is added where nothing has changed."""
+        try:
+            made = self.measuring.settlement(event)
+        except NoBaseline as error:
+            self._unsettled(event, str(error))
+            return
+        except ValueError as error:  # an interval is not settled yet
+            if self._clock() > event.said.to_ms + SETTLED_WITHIN_MS - HOUR_MS:
+                self._unsettled(event, str(error))
+            return
+        before = self.record.settlements(event.no)
+        if not before or before[-1].result != made.result:
+            self.record.settle(event.no, made.leaf, made.result, made.metered, self._clock(), made.detail)
+
     def _answered(self, event: DemandResponse) -> DemandResponse:
         """By the policy where it can; nobody's answer until the deadline declines it."""
-        self._fixed(event)
+        self.measuring.fixed(event)
         now_ms = self._clock()
         policy = self.facility(event.said.facility).demand_response
         if policy.accept == "automatic":
@@ -324,7 +269,7 @@ class Conduct:
 
     def _watch(self, event: DemandResponse) -> None:
         """An alarm where a shortfall above 10 % is expected; an override that brings it about is reported as an opt-out of that part."""
-        found = self.delivery(event)
+        found = self.measuring.delivery(event)
         short_percent = found.short_percent
         short = short_percent is not None and short_percent > SHORT_PERCENT
         expected_kwh = found.expected_kwh or 0.0
@@ -337,37 +282,6 @@ class Conduct:
             if one.id not in told:
                 detail = {"override": one.id, "opt_out": "part", "expected_kwh": round(expected_kwh, 3)}
                 self.record.step(event.no, "dispatched", one.by, self._clock(), f"{one.id}: {one.reason}", detail)
-
-    def settle(self, event: DemandResponse) -> Settled | None:
-        """From what was fixed and the day's intervals; None while they lack. Nothing is added where nothing has changed."""
-        kept, now_ms, said = self._fixed(event), self._clock(), event.said
-        facility = self.facility(said.facility)
-        begin_ms = day_start_ms(event, facility)
-        metered = self.metering.intervals(
-            event, facility, begin_ms, start_ms(day_of(said) + timedelta(days=1), facility)
-        )
-        moved = self._moved(event)
-        try:
-            found = settled_outcome(said, rows_of(kept.inputs), metered, _event_days(kept), kept.at_ms, moved=moved)
-        except NoBaseline as error:
-            self._unsettled(event, str(error))
-            return None
-        except ValueError as error:  # an interval is not settled yet
-            if now_ms > said.to_ms + SETTLED_WITHIN_MS - HOUR_MS:
-                self._unsettled(event, str(error))
-            return None
-        saved = saved_kg(self._accounts, facility, said.from_ms, found.settled.delivered_kwh.tolist())
-        text = canonical(result(found, said, saved, moved=moved))
-        before = self.record.settlements(event.no)
-        if before and before[-1].result == text:
-            return before[-1]
-        lines = lines_of(metered)
-        leaf = {
-            "event": event.id, "version": event.version, "commitment": kept.no, "commitment_sha256": sha256(kept.leaf.encode()),
-            "metered_sha256": sha256(lines), "result_sha256": sha256(text.encode()), "at_ms": now_ms,
-        }  # fmt: skip
-        detail = {"delivered_kwh": float(found.settled.delivered_kwh.sum()), "money": found.settled.money}
-        return self.record.settle(event.no, leaf, text, lines, now_ms, detail)
 
     def _unsettled(self, event: DemandResponse, why: str) -> None:
         if event.state == "ended":
@@ -382,41 +296,3 @@ class Conduct:
             and json.loads(found[-1].result)["rebound_kwh"] is None
             and self._clock() > end_ms > found[-1].at_ms
         )
-
-    def _moved(self, event: DemandResponse) -> bool:
-        """Whether our own set-points changed in the adjustment's window."""
-        rules = event.said.rules
-        if rules.adjustment == "none":
-            return False
-        end_ms = min(event.said.from_ms - round(rules.gap_h * HOUR_MS), event.received_at_ms)
-        begin_ms = end_ms - round(rules.window_h * HOUR_MS)
-        return bool(self.metering.set_points(event.said.facility, begin_ms, end_ms))
-
-    def _fixed(self, event: DemandResponse) -> Commitment:
-        """The commitment of this version: made once, from what is known now."""
-        kept = self.record.commitment(event.no, event.version)
-        if kept is not None:
-            return kept
-        facility, now_ms, day = self.facility(event.said.facility), self._clock(), day_of(event.said)
-        begin_ms = start_ms(day - timedelta(days=5 * LOOK_BACK_DAYS), facility)
-        inputs = self.metering.intervals(event, facility, begin_ms, start_ms(day, facility), now_ms)
-        leaf = committed(
-            event.said, event.id, event.version, inputs, self._days_of_events(event), self.planner.firm(event), now_ms
-        )
-        return self.record.commit(event.no, event.version, leaf, lines_of(inputs), now_ms)
-
-    def _days_of_events(self, event: DemandResponse) -> list[str]:
-        """Local days before it on which another event was delivered."""
-        day = day_of(event.said)
-        others = self.record.events(
-            event.said.facility, event.said.from_ms - 5 * LOOK_BACK_DAYS * 86_400_000, event.said.from_ms
-        )
-        days: set[date] = {
-            day_of(other.said) for other in others if other.state not in ("received", "declined", "cancelled")
-        }
-        return sorted(each.isoformat() for each in days if each < day)
-
-
-def _event_days(kept: Commitment) -> list[str]:
-    days: list[str] = json.loads(kept.leaf)["event_days"]
-    return days

@@ -1,6 +1,6 @@
 """An event while it runs: its baseline as far as it is known, what was delivered so far, and what is to be expected at its end. Not the settlement (see `commitment`)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from aggregator.facility import Facility
 from aggregator.flexibility.baseline import Series
-from aggregator.flexibility.events.commitment import day_of, loads_of, question
+from aggregator.flexibility.events.commitment import day_of, loads_of
 from aggregator.flexibility.events.event import DemandResponse
 from aggregator.flexibility.settlement import REBOUND_H
 from aggregator.ledger import Ledger
 from aggregator.measured_load import HOUR_MS, Measured, measured_of, placed, start_ms
-from aggregator.stores.store import SeriesKey, Store, StoredEvent
+from aggregator.stores.store import SeriesKey, Store
 from wire.reading import Quality
 
 POWER: Final = "active_power_kw"
@@ -69,10 +69,6 @@ class Metering:
         """Raises LedgerError."""
         return measured_of(self._ledger, facility, event.said.meters, from_ms, to_ms, as_of_ms)
 
-    def set_points(self, facility: str, from_ms: int, to_ms: int) -> list[StoredEvent]:
-        """What edges wrote down of set-points in [from_ms, to_ms). Raises StoreError."""
-        return self._store.events(facility, from_ms, to_ms, "set_point")
-
     def mean_kw(self, event: DemandResponse, facility: Facility, from_ms: int, to_ms: int) -> float | None:
         """Mean of the meters' powers together, load sign; None where one of them said nothing. Raises StoreError."""
         total_kw = 0.0
@@ -86,16 +82,6 @@ class Metering:
                 return None
             total_kw += float(usable.mean()) * float(meter.multiplier_at(from_ms))
         return total_kw
-
-
-def baseline_now(
-    event: DemandResponse, inputs: Iterable[Measured], today: Iterable[Measured], event_days: Collection[str], notice_ms: int, *, moved: bool = False
-) -> Series:  # fmt: skip
-    """The event's baseline as far as the day allows. Raises NoBaseline."""
-    day = day_of(event.said)
-    loads = {at: load for at, load in loads_of(event.said, inputs).items() if at < day}
-    loads |= {at: load for at, load in loads_of(event.said, today).items() if at == day}
-    return question(event.said, notice_ms, event_days, moved=moved).baseline(loads).settled_kw
 
 
 def delivery(

@@ -19,13 +19,12 @@ _SAID: Final = msgspec.json.Decoder(Said)
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """What was fixed of an event at its notice: `leaf` is what the log has, `inputs` the intervals that its hash is of."""
+    """What was fixed of an event at its notice: `leaf` is what the log has, with the hash of its inputs."""
 
     no: int
     event: int
     version: int
     leaf: str
-    inputs: bytes
     at_ms: int
 
 
@@ -127,13 +126,17 @@ class EventRecord:
 
     def _commitments(self, where: str, parameters: tuple[int, ...]) -> list[Commitment]:
         found = self.file.rows(
-            f"SELECT no, event, version, leaf, inputs, at_ms FROM response_commitment WHERE {where} ORDER BY no",
+            f"SELECT no, event, version, leaf, at_ms FROM response_commitment WHERE {where} ORDER BY no",
             parameters,
         )
-        return [
-            Commitment(number, no, version, leaf, zlib.decompress(inputs), at_ms)
-            for number, no, version, leaf, inputs, at_ms in found
-        ]
+        return [Commitment(number, no, version, leaf, at_ms) for number, no, version, leaf, at_ms in found]
+
+    def inputs(self, commitment: int) -> bytes:
+        """The intervals that a commitment is of, as lines. Raises RecordsRefused where there is none of that number."""
+        found = self.file.rows("SELECT inputs FROM response_commitment WHERE no = ?", (commitment,))
+        if not found:
+            raise RecordsRefused([f"commitment: expected one on record, got {commitment}"])
+        return zlib.decompress(found[0][0])
 
     def settlements(self, no: int | None = None) -> list[Settled]:
         """Of an event, or all; in order."""
@@ -206,7 +209,7 @@ class EventRecord:
                 "INSERT INTO response_commitment VALUES (?,?,?,?,?,?)",
                 (number, no, version, text, zlib.compress(inputs, 6), now_ms),
             )
-        return Commitment(number, no, version, text, inputs, now_ms)
+        return Commitment(number, no, version, text, now_ms)
 
     def settle(
         self, no: int, leaf: Mapping[str, Any], result: str, metered: bytes, now_ms: int, detail: Mapping[str, Any]

@@ -103,5 +103,12 @@ def _moved(event: DemandResponse, asset: Asset, store: Store, accepted_ms: int) 
     return Traced("moved", int(at_ms[first]), asset.name, text, _s(int(at_ms[first]) - begin_ms))
 
 
+def steered_in(store: Store, facility: str, asset: Asset, from_ms: int, to_ms: int) -> bool:
+    """Whether an asset's metered power moved by more than noise in [from_ms, to_ms). Raises StoreError."""
+    found = store.history(SeriesKey(facility, asset.edge, asset.device, POWER), from_ms, to_ms)
+    kw = found.value[(found.quality != Quality.BAD) & ~np.isnan(found.value)]
+    return len(kw) > 1 and float(np.ptp(kw)) > MOVED_RATIO * max(asset.charge_kw, asset.discharge_kw)
+
+
 def _s(ms: int) -> float:
     return round(ms / 1000, 3)

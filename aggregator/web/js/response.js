@@ -51,7 +51,7 @@ export function responseCards(now) {
   const stateWords = (event) => say(`dr_${event.state}`) + (event.opt_out ? ` (${say(`dr_out_${event.opt_out}`)})` : "");
 
   async function list() {
-    const found = await ask(path());
+    const found = await ask(`${path()}?limit=20`);
     const events = [...(found?.events ?? [])].reverse();
     if (!chosen) chosen = events.find(({ state }) => WATCHED.includes(state) || state === "received")?.id ?? events[0]?.id ?? null;
     const open = (event) => h("button", { type: "button", "aria-pressed": String(event.id === chosen), onclick: () => choose(event.id) }, event.id);

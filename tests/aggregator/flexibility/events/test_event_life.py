@@ -19,8 +19,9 @@ from aggregator.audit.evidence import CONTENTS, contents_text, unzipped, zipped
 from aggregator.audit.log import AuditLog
 from aggregator.flexibility.events.bundle import FORMAT, INPUTS, NAMES
 from aggregator.flexibility.events.checking import check
-from aggregator.flexibility.events.conduct import Conduct, Planner
+from aggregator.flexibility.events.conduct import Conduct
 from aggregator.flexibility.events.event import Firm
+from aggregator.flexibility.events.planner import Planner
 from aggregator.flexibility.events.policy import ResponsePolicy
 from aggregator.flexibility.events.record import EventRecord
 from aggregator.flexibility.events.rounds import EventRounds
