@@ -7,6 +7,7 @@ from typing import Any, Final
 from aggregator.alarms import Alarms
 from aggregator.commands import Session
 from aggregator.facility import Facility
+from aggregator.flexibility.asked import Asks
 from aggregator.flexibility.events.event import DemandResponse, Firm
 from aggregator.flexibility.events.planner import Planner
 from aggregator.flexibility.events.trace import Sent
