@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from aggregator.facility import Facility
-from aggregator.flexibility.asked import Asked, Overridden
+from aggregator.flexibility.asked import Asks
 from aggregator.flexibility.operation.demand import highest_window
 from aggregator.flexibility.operation.network import Background
 from aggregator.flexibility.operation.outlook import Expected, expected, moved, over_steps
@@ -37,17 +37,11 @@ from wire.reading import Quality
 MINUTE_MS: Final = 60_000
 FRESH_MS: Final = 15 * MINUTE_MS  # a battery's state of charge is as good as new
 OLDEST_MS: Final = 6 * 60 * MINUTE_MS  # older than that, the battery is left out
-LATE_MS: Final = 45 * MINUTE_MS  # a settled interval that ended before that says nothing of now
+LATE_MS: Final = 20 * MINUTE_MS  # a settled interval that ended before that says nothing of now
 PAST_DAYS: Final = 60  # of sessions that say what is usual
 SIGNALS: Final = {"accounting": ("average", "OPS"), "marginal": ("marginal", "MARGINAL")}
 SPARE_MOST_RATIO: Final = 0.25  # of a branch's limit, that is kept free for what nobody foresees
 KEEP_MS: Final = 15 * MINUTE_MS  # what changes slowly is looked up so often
-
-
-class Asks(Protocol):
-    """See `flexibility.asked.Asks`."""
-
-    def of(self, facility: str, from_ms: int, until_ms: int) -> tuple[Sequence[Asked], Sequence[Overridden]]: ...
 
 
 class ToldBook(Protocol):
@@ -255,7 +249,9 @@ class Gathered:
             told = needs.get((session.edge, session.device), [])
             usually = usual(past, session.first_ms, self._facility.zone)
             stay, note = stay_of(asset, session, told, declared.get(asset.name, ()), usually, now_ms)
-            found[asset.name] = stay  # of several at one charger the last counts
+            if asset.name in found:
+                notes.append(f"{asset.name}: several vehicles are said to be there, the last to come is planned")
+            found[asset.name] = stay
             notes += [note] if note else []
         return list(found.values())
 

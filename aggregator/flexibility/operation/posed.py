@@ -57,7 +57,7 @@ def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -
     assets = {asset.name: asset for asset in circuit.asset}
     storage = [_storage(assets[one.asset], one) for one in state.held if one.asset not in left_out]
     stays = [one for one in state.stays if one.asset not in left_out and one.departs_ms > edges_ms[0]]
-    sessions = [_session(assets[one.asset], one, state, tariff) for one in stays]
+    sessions = [_session(assets[one.asset], circuit, one, state, tariff) for one in stays]
     demand, said = charges(tariff, dict(state.peaks_kw), edges_ms, zone)
     notes += said
     carbon, said = _carbon(tariff, state)
@@ -101,7 +101,7 @@ def _storage(asset: Asset, told: state_of.Held) -> Storage:
     )  # fmt: skip
 
 
-def _session(asset: Asset, stay: Stay, state: State, tariff: Tariff) -> Session:
+def _session(asset: Asset, circuit: Circuit, stay: Stay, state: State, tariff: Tariff) -> Session:
     departure = int(np.searchsorted(np.array(state.edges_ms[1:-1]), stay.departs_ms, side="right"))
     # A departure within a step is met at the step's begin, so that the vehicle is never waited for; in the first step it has what is left of it.
     departure = max(departure, 1) if stay.departs_ms < state.edges_ms[-1] else state.steps
@@ -109,12 +109,12 @@ def _session(asset: Asset, stay: Stay, state: State, tariff: Tariff) -> Session:
     capacity_kwh = max(stay.capacity_kwh, stay.held_kwh)
     return Session(
         stay.session, 0, departure, stay.held_kwh, min(stay.need_kwh, capacity_kwh), capacity_kwh, asset.charge_kw, gives_kw,
-        asset.charge_ratio, asset.discharge_ratio, stay.reserve_kwh, min(least_kw(asset), asset.charge_kw), asset.wear_per_kwh,
+        asset.charge_ratio, asset.discharge_ratio, stay.reserve_kwh, min(least_kw(asset, circuit.named(asset.branch).nominal_v), asset.charge_kw), asset.wear_per_kwh,
         tariff.lack_per_kwh,
     )  # fmt: skip
 
 
-def least_kw(asset: Asset, nominal_v: float = 400.0) -> float:
+def least_kw(asset: Asset, nominal_v: float) -> float:
     """The power of a charger's smallest current other than 0."""
     lines = len(asset.phases) // 2
     volts = nominal_v if lines == 2 else nominal_v / math.sqrt(3) * lines
@@ -190,7 +190,12 @@ def _legal_below(
             below = {name: 1 + 0j for asset in circuit.below(one.branch) for name in members.get(asset.name, ())}
             kw = background.get(one.branch, Background()).kw
             found.append(
-                Branch(f"legal limit of {one.branch}", max(one.kw, 1e-3), below, None if kw is None else kw + 0j)
+                Branch(
+                    f"legal limit of {one.branch}",
+                    max(one.kw, 1e-3),
+                    below,
+                    None if kw is None else kw.astype(np.complex128),
+                )
             )
     return found
 
