@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from planned_aggregator import CIRCUIT, HOUR_MS, QUARTER_MS, SETTINGS, Works, at_ms
 
+from aggregator.accounts.compile import REGISTRY_NAME
+from aggregator.emissions.intensity import GridIntensities, HourlyFactor
 from aggregator.flexibility.operation.state import LegalLimit, State
 from aggregator.intervals.boundaries import Grade
 from aggregator.ledger import IntervalRow
@@ -30,6 +32,7 @@ edge = "gw-01"
 meter = "hall"
 uncontrolled_max_kva = 50
 """
+FACTOR = 'factor = { kg_per_kwh = "0.5", source = "contract" }'
 METERS = """
 [[facility.meter]]
 device = "roof"
@@ -151,3 +154,32 @@ def test_the_last_settled_quarter_moves_the_next_hours(make: Callable[..., Works
     assert found.outlook.load_kw[0] == pytest.approx(140.0)
     later_h = (found.edges_ms[8] - works.now_ms) / HOUR_MS
     assert found.outlook.load_kw[8] == pytest.approx(100 + 40 * np.exp(-later_h / 2))
+
+
+def test_a_zone_with_hours_gives_both_signals_and_a_plan_tells_kg_under_each(make: Callable[..., Works]) -> None:
+    works = make(settings=SETTINGS.replace('id = "works"', 'id = "works"\ngrid_zone = "EAST"').replace(FACTOR, ""))
+    works.past(2)
+    published_ms = at_ms(-14)
+    rows = [
+        HourlyFactor(
+            "EAST",
+            signal,
+            at_ms(hour),
+            at_ms(hour + 1),
+            Decimal(kg) + Decimal(hour % 24) / 100,
+            "provider",
+            published_ms,
+        )
+        for signal, kg in (("average", "0.4"), ("marginal", "0.7"))
+        for hour in range(-12, 60)
+    ]
+    with GridIntensities(works.aggregator.settings.data_directory / REGISTRY_NAME) as hours:
+        hours.add(rows, "anna", at_ms(-13))
+    accounting, marginal = state(works).signals
+    assert (accounting.name, marginal.name) == ("accounting", "marginal")
+    assert accounting.kg_per_kwh[:5] == pytest.approx([0.40] * 4 + [0.41])
+    assert marginal.kg_per_kwh[:5] == pytest.approx([0.70] * 4 + [0.71])
+    assert not accounting.constant
+    assert accounting.source.startswith("profile OPS, provider: provider, published 2026-11-")
+    assert works.look()
+    assert set(works.planning.book.summary(1)["kg"]) == {"accounting", "marginal"}
