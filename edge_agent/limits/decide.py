@@ -65,7 +65,9 @@ def carry_out(network: Network, state: State, decision: Decision, now_ms: int) -
 def believed_kw(line: Line, asset: AssetState, now_ms: int) -> float:
     """What an asset draws as far as its branch's meter is concerned."""
     order_kw, drawn_kw = asset.order_kw, asset.drawn_kw
-    if drawn_kw is None:  # a pile tells as soon as a vehicle comes: until then it draws nothing, and may take up its order at any time
+    if (
+        drawn_kw is None
+    ):  # a pile tells as soon as a vehicle comes: until then it draws nothing, and may take up its order at any time
         return 0.0 if line.asset.kind == "charger" else order_kw or 0.0
     if order_kw is None or not asset.online or now_ms < asset.ordered_ms + line.response_ms:
         return drawn_kw

@@ -213,9 +213,9 @@ class LimitLoop:
         planned = stood["edge", ""].state == "plan"
         standing = self.book.standing(now_ms, planned=planned)
         self._branches(now_ms, stood)
+        self._assets(now_ms, since_ms, standing.wishes, planned=planned)
         if not planned:
             self._lent_kwh = [0.0] * len(self._lent_kwh)  # there is no plan to come back to
-        self._assets(now_ms, since_ms, standing.wishes)
         decision = decide(self.network, self._bounds, self.state, now_ms)
         carry_out(self.network, self.state, decision, now_ms)
         self._orders_total += len(decision.orders)
@@ -311,7 +311,7 @@ class LimitLoop:
         noise_ratio = _NOISE_KEPT * branch.noise_ratio + (1 - _NOISE_KEPT) * swing_ratio
         branch.noise_ratio = min(_NOISE_MOST_RATIO, noise_ratio)
 
-    def _assets(self, now_ms: int, since_ms: int, wishes: Mapping[str, Wish]) -> None:
+    def _assets(self, now_ms: int, since_ms: int, wishes: Mapping[str, Wish], *, planned: bool) -> None:
         schedule = self.book.schedule
         if schedule is not None and schedule.id != self._stays_of:
             self._stays_of = schedule.id
@@ -341,7 +341,7 @@ class LimitLoop:
             charge_percent = self._newest.value(device, "state_of_charge_percent") if kind == "battery" else None
             want(
                 line, asset, wish, self._vehicles[index], now_ms, share_kw if safe else None, charge_percent,
-                self._lent_kwh[index],
+                self._lent_kwh[index] if planned else 0.0,
             )  # fmt: skip
             if line.step_kw:
                 drawn_kw, order_kw = asset.drawn_kw, asset.order_kw
