@@ -260,6 +260,29 @@ def test_an_expected_shortfall_above_ten_percent_is_an_alarm_and_an_opt_out_has_
     assert found["money"] == pytest.approx(100 - 0.5 * 400)  # what lacks costs its penalty, also what was opted out of
 
 
+def test_where_our_assets_moved_in_the_adjustments_window_the_unadjusted_baseline_is_settled_on(
+    response: Response, client: httpx.Client
+) -> None:
+    """440 kW instead of 400 in the three hours before the notice: x 1.1; but the battery moved by 30 of its 100 kW there."""
+    response.put(NOTICE_MS - 3 * HOUR_MS, NOTICE_MS, 440)
+    ask(client)
+    moving = ask(client, meters=["incomer"], external_id="b", from_ms=END_MS, to_ms=END_MS + HOUR_MS)
+    response.pass_to(BEGIN_MS)
+    response.pass_to(END_MS + HOUR_MS, 100)
+    plain = client.get(f"{PATH}/DR-1").json()["settlements"][-1]["result"]
+    assert (plain["moved"], plain["baseline_kw"][0], plain["factor"]) == (False, pytest.approx(440), pytest.approx(1.1))
+    for minute, kw in enumerate((0.0, 30.0)):
+        response.plant.put("battery", kw, at_ms=NOTICE_MS - HOUR_MS + minute * 60_000)
+    response.pass_to(END_MS + 2 * HOUR_MS)
+    response.conduct.settle(response.record.event(1))
+    for event_id in ("DR-1", moving["id"]):
+        result = client.get(f"{PATH}/{event_id}").json()["settlements"][-1]["result"]
+        assert (result["adjusted_kw"][0], result["unadjusted_kw"][0]) == (pytest.approx(440), pytest.approx(400))
+    result = client.get(f"{PATH}/DR-1").json()["settlements"][-1]["result"]
+    assert (result["moved"], result["baseline_kw"][0]) == (True, pytest.approx(400))
+    assert "settled on the unadjusted baseline" in result["said"][-1]
+
+
 def test_a_modification_is_answered_and_fixed_anew_and_a_more_urgent_event_takes_the_place_of_another(
     response: Response, client: httpx.Client
 ) -> None:
