@@ -131,6 +131,7 @@ def _hashes(entries: list[Entry]) -> dict[str, str]:
 def _annual(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], SourceDoc]]:
     documents = {row["data_year"]: _document(row["id"], row) for row in content["source"]}
     for factor in content["factor"]:
+        agreed = {(region, year) for region, years in factor.get("agreed", {}).items() for year in years}
         for region, values in factor["values"].items():
             if len(values) != len(content["years"]):
                 raise PackFaults(
@@ -145,7 +146,7 @@ def _annual(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], S
                     )
                 row = {
                     "id": factor["id"], "kind": "electricity", "region": region, "data_year": year, "value": value, "gas": "CO2",
-                    "unit": content["unit"], "signal": factor["signal"], "table": factor["table"], "mark": factor.get("mark", "B"),
+                    "unit": content["unit"], "signal": factor["signal"], "table": factor["table"], "mark": "A" if (region, year) in agreed else "B",
                     "status": factor.get("status", "approved"),
                 }  # fmt: skip
                 yield f"{factor['id']} {region} {year}", row, documents[year]

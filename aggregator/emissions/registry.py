@@ -112,7 +112,8 @@ class Registry:
             kept[entry.key].append(entry)
         for entry in pack.entries:
             versions = kept[entry.key]
-            if any(version.content == entry.content for version in versions):
+            # A mark says how many sources agree and is no other value: what is on record keeps its own.
+            if any(replace(version, mark=entry.mark).content == entry.content for version in versions):
                 continue
             if versions and (not pack.reason or entry.known_from_ms <= versions[-1].known_from_ms):
                 said = f"{entry.key}: the program ships {entry.value}, on record is {versions[-1].value}"

@@ -13,7 +13,7 @@ import pytest
 from aggregator.emissions.entry import Entry
 from aggregator.emissions.factors import FactorTable, annual_versions
 from aggregator.emissions.lint import lint
-from aggregator.emissions.packfile import FactorPack, parse, shipped_packs
+from aggregator.emissions.packfile import FactorPack, parse, shipped_pack, shipped_packs
 from aggregator.emissions.registry import Aim, Registry, RegistryRefused
 
 D = Decimal
@@ -58,6 +58,27 @@ def test_it_begins_with_what_the_program_ships_and_stays_so(tmp_path: Path) -> N
             assert [str(e.value) for e in of_diesel(registry)] == ["42.652"]
             assert all(len(e.table_sha256) == 64 and e.source.title and e.table_ref for e in entries)
     assert [str(e.key) for e in entries if e.status == "draft"] == ["gwp.ar6 SF6 INT"]
+
+
+def test_marks_are_the_specifications_stars_and_an_older_record_keeps_its_own(tmp_path: Path) -> None:
+    # Table 2.4 of the specification stars 18 values: the nation's but for two of fossil power, and single ones of grids and provinces.
+    pack = shipped_pack("cn_electricity")
+    starred = {(e.region, e.data_year) for e in pack.entries if e.mark == "A" and e.id == "elec.cn.grid.avg"}
+    assert starred == {
+        ("CN", 2021), ("CN", 2022), ("CN", 2023), ("CN-GRID-NORTH", 2021), ("CN-GRID-SOUTH", 2022), ("CN-GRID-SOUTH", 2023), ("CN-BJ", 2022),
+        ("CN-HL", 2022), ("CN-AH", 2021), ("CN-GD", 2022), ("CN-GD", 2023), ("CN-SC", 2022), ("CN-SC", 2023), ("CN-YN", 2022),
+    }  # fmt: skip
+    assert sorted(e.data_year for e in pack.entries if e.mark == "A" and e.id != "elec.cn.grid.avg") == [
+        2021,
+        2022,
+        2023,
+        2023,
+    ]
+    before = replace(pack, entries=tuple(replace(entry, mark="B") for entry in pack.entries))
+    with Registry(tmp_path / "factors.sqlite", [before]) as registry:
+        was = registry.entries()
+    with Registry(tmp_path / "factors.sqlite", [pack]) as registry:
+        assert registry.entries() == was
 
 
 def test_the_program_corrects_what_it_shipped_by_a_later_document_only(tmp_path: Path) -> None:
