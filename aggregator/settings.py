@@ -280,6 +280,11 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
                     "'grid'",
                 )
         yield from _twice(f"{key}.storage", "meter", [storage.meter for storage in entry.storage])
+        counted = [meter.device for meter in entry.meter if meter.carrier == "electricity"]
+        for number, name in enumerate(entry.demand_response.meters):
+            if name not in counted:
+                expected = f"an electricity meter of the facility: {', '.join(counted) or 'there is none'}"
+                yield f"{key}.demand_response.meters[{number}]", expected, repr(name)
         stores = [meter.device for meter in entry.meter if meter.show in {"storage", "ev"}]
         for number, storage in enumerate(entry.storage):
             if storage.meter not in stores:
