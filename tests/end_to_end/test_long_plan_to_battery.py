@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from whole_system import eventually
 
 from wattline.system import System, Wanted
@@ -81,6 +82,7 @@ def truth_kw(system: System, node: str) -> float:
     return float(answer["plants"]["works"]["active_power_kw"][node])
 
 
+@pytest.mark.long
 def test_a_plan_is_made_signed_taken_and_followed_by_the_battery(
     tmp_path: Path, make_system: Callable[..., System]
 ) -> None:
