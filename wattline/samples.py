@@ -71,6 +71,8 @@ def _list(options: argparse.Namespace, settings: Settings, samples: Samples) -> 
                 sample.check is not None and sample.check.result != "agrees"
             ):
                 yield _line(sample)
+        if drawn.number(None) and not options.waiting:
+            yield f"  {drawn.number(None)} more: --waiting shows those that wait"
 
 
 def _check(options: argparse.Namespace, settings: Settings, samples: Samples) -> Iterator[str]:

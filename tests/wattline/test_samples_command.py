@@ -59,5 +59,8 @@ def test_intervals_are_drawn_checked_and_the_finding_is_listed(
     listed = capsys.readouterr().out.splitlines()
     assert "2 wait, 0 agree, 1 differ (100.00 % of those told)" in listed[0]
     assert listed[1].endswith("differs 10 kWh a zero too many (photo 9, Wang)")
+    assert listed[2:] == ["  2 more: --waiting shows those that wait"]
+    assert main(["samples", "list", *where, "--waiting"]) == 0
+    assert [line.endswith(": waits") for line in capsys.readouterr().out.splitlines()] == [False, True, False, True]
     assert main(["samples", "draw", *where, *span, "--percent", "lots", "--by", "Li Na"]) == 2
     assert main(["samples", "check", "99", *where, *finding]) == 1

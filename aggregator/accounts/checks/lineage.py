@@ -133,7 +133,12 @@ class Lineage:
         """The line of that number (from 0, in the statement's order)."""
         made = self._accounts.statement(facility, profile, *span, as_of_ms)
         if not 0 <= number < len(made.lines):
-            raise NotTraced(f"line: expected 0 to {len(made.lines) - 1}, the lines of this statement, got {number}")
+            known = (
+                f"0 to {len(made.lines) - 1}, the lines of this statement"
+                if made.lines
+                else "a statement with lines, it has none"
+            )
+            raise NotTraced(f"line: expected {known}, got {number}")
         line = made.lines[number]
         factor = self.factor(line.factor, made.as_of_ms)
         rows = self._rows(facility, line, made.as_of_ms)

@@ -169,6 +169,9 @@ def test_it_is_found_offline_too(
     assert "document  " in told
     assert main([*where, "--line", "9"]) == 2
     assert "expected 0 to 0, the lines of this statement, got 9" in capsys.readouterr().err
+    empty = ["--from", "2025-10-08T08:54:00Z", "--to", "2025-10-08T08:56:00Z"]
+    assert main(["lineage", "line", "--config", str(config), *empty, "--line", "6"]) == 2
+    assert "line: expected a statement with lines, it has none, got 6" in capsys.readouterr().err
     meter = ["lineage", "interval", "--config", str(config), "--device", "incomer", "--at", "2025-10-09T08:55:10Z"]
     assert main(meter) == 0
     assert "makes     120.0 kWh: the same" in capsys.readouterr().out
