@@ -101,7 +101,7 @@ class _Round:
             place for place, kept in enumerate(network.kept) if not state.branches[place].lost or not kept.branch.meter
         ]
         self.bounds = [
-            (*bounds[place], *_momentary(state.branches[place].import_kw, state.branches[place].export_kw))
+            (*bounds[place], *momentary(state.branches[place].import_kw, state.branches[place].export_kw))
             for place in range(len(network.kept))
         ]
         self.ratio = [MARGIN_RATIO - branch.noise_ratio for branch in state.branches]
@@ -435,7 +435,8 @@ class _Round:
         return change_kw > dead_kw or order_kw == 0 or forced
 
 
-def _momentary(import_kw: float | None, export_kw: float | None) -> tuple[Bound, ...]:
+def momentary(import_kw: float | None, export_kw: float | None) -> tuple[Bound, ...]:
+    """The bounds of the moment: legal limits and those of the schedule."""
     found = []
     if import_kw is not None:
         found.append(Bound("import", POWER, import_kw))

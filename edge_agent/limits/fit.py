@@ -135,7 +135,7 @@ def lines(circuit: Circuit, edge: str) -> Iterator[str]:
         if asset.edge == edge:
             yield (
                 f"asset {asset.name}: {asset.kind} on {asset.branch}, {asset.device}.{asset.point}, {asset.phases}, "
-                f"{-asset.discharge_kw:g} to {asset.charge_kw:g} kW; share without its meter {shares[asset.name]:.3g} kW"
+                f"{0.0 - asset.discharge_kw:g} to {asset.charge_kw:g} kW; share without its meter {shares[asset.name]:.3g} kW"
             )
     for source in circuit.limit_source:
         if source.edge == edge:

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from edge_agent.limits.book import ScheduleBook
 from edge_agent.limits.bounds import Bound, bounds_of
-from edge_agent.limits.decide import carry_out, decide
+from edge_agent.limits.decide import carry_out, decide, momentary
+from edge_agent.limits.exceeded import Exceeded
 from edge_agent.limits.measure import ASSET, METER, Newest, channels_of
 from edge_agent.limits.modes import Facts, Standing, states
 from edge_agent.limits.network import PHASE_V, POWER, KeptBranch, Network
@@ -88,6 +89,7 @@ class LimitLoop:
         self._vehicles = [Vehicle() for _ in lines]
         self._lent_kwh = [0.0] * len(lines)
         self._windows = Windows()
+        self._exceeded = Exceeded()
         self._shares: dict[str, float] = {}
         self._shares_turn = -1
         self._lost: dict[str, str] = {}
@@ -293,6 +295,11 @@ class LimitLoop:
                     least[direction] = min(most_kw, least.get(direction, most_kw))
             branch.import_kw, branch.export_kw = least.get("import"), least.get("export")
             self._noise(place, kept, branch)
+            if kept.branch.meter:
+                bounds = (*self._bounds[place], *momentary(branch.import_kw, branch.export_kw))
+                event = self._exceeded.look(kept.branch.name, bounds, branch.channels, now_ms)
+                if event is not None:
+                    self._event(event)
         self._windows.keep(windows)
 
     def _noise(self, place: int, kept: KeptBranch, branch: BranchState) -> None:

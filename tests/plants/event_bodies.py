@@ -158,6 +158,18 @@ BODIES: Final[dict[str, tuple[dict[str, Check], dict[str, Check]]]] = {
         },
         {},
     ),
+    "limit_exceeded": (
+        {
+            "phase": one_of("begun", "ended"),
+            "branch": text,
+            "bound": text,
+            "begun_at_ms": whole,
+            "duration_s": number,
+            "worst_ratio": number,
+            "over_kwh": number,
+        },
+        {},
+    ),
     "drill": (
         {
             **dict.fromkeys(("id", "facility", "edge", "circuit", "key", "signature"), text),

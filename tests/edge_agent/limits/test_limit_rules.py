@@ -159,9 +159,31 @@ def test_a_plans_wish_ends_with_its_age_an_override_at_its_own_time() -> None:
     garage.run(890)
     assert garage.told("battery") == pytest.approx(20.0, abs=1)
     garage.run(30)
-    assert (garage.told("battery"), garage.told("p0")) == (0.0, pytest.approx(6.9))
+    assert garage.told("battery") == 0.0
+    assert garage.told("p0") == pytest.approx(6.9)
     garage.run(600)
     assert garage.told("p0") == pytest.approx(6.9)
+
+
+def test_what_was_above_a_limit_is_told_with_its_time_and_energy() -> None:
+    garage = Garage(tree(pile("p0")))
+    garage.load_kw = {"works": 60.0}
+    garage.run(60)
+    garage.load_kw = {"works": 240.0}  # 40 kW above 200 kVA by itself: nobody can help
+    garage.run(36)
+    garage.load_kw = {"works": 60.0}
+    garage.run(5)
+    begun, ended = (event.body for event in garage.events if event.kind == "limit_exceeded")
+    assert (begun["phase"], ended["phase"], ended["branch"], ended["bound"]) == (
+        "begun",
+        "ended",
+        "works",
+        "norm_power",
+    )
+    assert ended["duration_s"] == 36.0
+    # 22 kW of the pile for its 4 s, then 40 kW: 35 s x 40 kW = 0.389 kWh and a little more
+    assert 0.389 <= float(str(ended["over_kwh"])) <= 0.42
+    assert 1.2 <= float(str(ended["worst_ratio"])) <= 1.32
 
 
 def test_few_writes_while_the_load_only_swings() -> None:
