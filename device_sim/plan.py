@@ -13,6 +13,7 @@ from device_sim.cells import PPM, Cells
 from device_sim.charging_table import ChargingPlan
 from device_sim.device import Device
 from device_sim.hourly import MeasuredSunPlan
+from device_sim.hvac_table import HvacPlan
 from device_sim.plant import Node, Plant
 from device_sim.profile import UJ_PER_KWH, AfterEnd, CsvLoad, IntervalEnergies, NoPower, Segment, SyntheticLoad
 from device_sim.sun import Sun
@@ -161,6 +162,7 @@ class PlantPlan:
     buses: tuple[BusPlan, ...]
     streams: tuple[StreamPlan, ...] = ()
     wind: WindPlan | None = None
+    hvac: HvacPlan | None = None
 
     def build(self, origin_ms: int) -> Plant:
         """The plant as it stands at `origin_ms` (UTC ms), the instant the simulation begins."""
@@ -176,6 +178,7 @@ class PlantPlan:
             self.load_tan_per_mille,
             self.ev.tan_per_mille if self.ev else 0,
             wind=self.wind.build() if self.wind else none,
+            hvac=self.hvac.build() if self.hvac else None,
             streams={stream.carrier: stream.build(origin_ms, self.zone) for stream in self.streams},
         )
 

@@ -16,6 +16,7 @@ from device_sim.carriers import Carrier
 from device_sim.charging_table import charging_plan
 from device_sim.device import WHOLE
 from device_sim.hourly import MeasuredSunPlan, hourly_profile
+from device_sim.hvac_table import hvac_plan
 from device_sim.plan import (
     BatteryPlan,
     BusPlan,
@@ -114,17 +115,18 @@ def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
     tan = _tan_per_mille(load_table.number("power_factor", 0.95, 0.1, 1.0))
     load_table.finish()
     pv, battery, ev = _pv(table, directory), _battery(table), _ev(table, directory)
-    streams, wind = stream_plans(table), wind_plan(table)
+    streams, wind, hvac = stream_plans(table), wind_plan(table), hvac_plan(table)
     carriers = frozenset(stream.carrier for stream in streams)
     devices = tuple(
-        _device(device, pv is not None, battery is not None, carriers) for device in table.tables("device", expanded)
+        _device(device, pv is not None, battery is not None, hvac is not None, carriers)
+        for device in table.tables("device", expanded)
     )
     _refuse_twice(table.faults, table.file, table.key("device.name"), [device.name for device in devices])
     buses = _buses(table, devices)
     units = [f"unit {device.unit} on bus {device.bus}" for device in devices if _family(device) == "modbus"]
     _refuse_twice(table.faults, table.file, table.key("device.unit"), units)
     table.finish()
-    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices, buses, streams, wind)
+    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices, buses, streams, wind, hvac)
 
 
 def _family(device: DevicePlan) -> str:
@@ -287,7 +289,7 @@ def _measures(table: Table, kind: object, own: Node | None, carriers: frozenset[
     return carrier
 
 
-def _device(table: Table, has_pv: bool, has_battery: bool, carriers: frozenset[Carrier]) -> DevicePlan:
+def _device(table: Table, has_pv: bool, has_battery: bool, has_hvac: bool, carriers: frozenset[Carrier]) -> DevicePlan:
     name = table.name("name")
     kind_name = table.text("kind", None, choices=tuple(kinds()))
     kind = kinds().get(kind_name)
@@ -295,6 +297,8 @@ def _device(table: Table, has_pv: bool, has_battery: bool, carriers: frozenset[C
     measures = _measures(table, kind, own, carriers)
     if (own is Node.PV and not has_pv) or (own is Node.BATTERY and not has_battery):
         table.fault("kind", f"a table [plant.{measures}] beside a {kind_name}", "no such table")
+    if measures is Node.HVAC and not has_hvac:
+        table.fault("measures", "a table [plant.hvac] beside a device that measures it", "no such table")
     modulus_uj = kind.modulus_uj if kind else UJ_PER_KWH
     if own is None:  # an acc32 of SunSpec cannot have another modulus
         modulus_uj = _uj(table.number("modulus_kwh", modulus_uj / UJ_PER_KWH, 1, 1e12))

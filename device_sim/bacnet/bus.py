@@ -184,6 +184,9 @@ class _Served(Application):  # type: ignore[misc]
                 self.device.written[thing.name] = round(float(held.presentValue) * 1000)
             else:
                 self.device.written.pop(thing.name, None)
+        act = self.device.kind.act
+        if act is not None:
+            act(self.device)
 
     # ---- answers
 

@@ -1,8 +1,8 @@
 """What simulated BACnet devices show: objects with names, units and values. Not the network that they are read over.
 
-A meter, an air handling unit, a chiller and a lighting controller, with object names as integrators give them. Unit names are the standard's
-(ANSI/ASHRAE 135-2016, clause 21, BACnetEngineeringUnits). Set-points act on the device's own temperatures and levels, never on the
-plant's power: the plant's balance is made elsewhere.
+A meter, an air handling unit, a chiller, a lighting controller and a building's HVAC, with object names as integrators give them. Unit names are the
+standard's (ANSI/ASHRAE 135-2016, clause 21, BACnetEngineeringUnits). Set-points act on the device's own temperatures and levels; only those of the
+HVAC act on the plant.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from device_sim.device import Device
 from device_sim.electrical import View
+from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH, UJ_PER_WH
 
 SERIAL: Final = ("positive-integer-value", 9000)  # the answer serial stands here
@@ -47,6 +48,8 @@ class BacnetKind:
     objects: Callable[[Mapping[str, Any]], dict[ObjectId, Thing]]
     draw: Callable[[View], Image]
     options: frozenset[str] = frozenset({"instance"})
+    own_node: Node | None = None  # what only sits at one node
+    act: Callable[[Device], None] | None = None  # what is commanded now acts on the plant
     family: str = "bacnet"
     modulus_uj: int = _ACCUMULATED_WH * UJ_PER_WH
 
@@ -254,6 +257,46 @@ def _lighting(view: View) -> Image:
     }
 
 
+# ---- a building's heating or cooling
+
+
+def _hvac_objects(_options: Mapping[str, Any]) -> dict[ObjectId, Thing]:
+    return {
+        ("analog-input", 1): Thing("HVAC Power", "kilowatts", 0.5),
+        ("analog-input", 2): Thing("Zone Temperature", "degrees-celsius", 0.1),
+        ("analog-input", 3): Thing("Outdoor Air Temperature", "degrees-celsius", 0.2),
+        ("analog-input", 4): Thing("Discomfort Time", "minutes", 1.0),
+        ("accumulator", 1): Thing("HVAC Energy", "kilowatt-hours", scale=-3),
+        ("binary-input", 1): Thing("Compressor Status"),
+        ("analog-value", 1): Thing("Zone Temperature Setpoint", "degrees-celsius", 0.1, rest=24.0),
+        ("analog-value", 2): Thing("Power Limit Setpoint", "percent", 1.0, rest=100.0),
+    }
+
+
+def _hvac(view: View) -> Image:
+    hvac = view.plant.hvac
+    assert hvac is not None
+    return {
+        ("analog-input", 1): view.measured.total_active_w / 1000,
+        ("analog-input", 2): hvac.temperature_udegc / 1e6,
+        ("analog-input", 3): hvac.outside_udegc(view.plant.now_ms) / 1e6,
+        ("analog-input", 4): hvac.discomfort_ms / 60_000,
+        ("accumulator", 1): view.counters.import_uj // UJ_PER_WH % _ACCUMULATED_WH,
+        ("binary-input", 1): int(hvac.running),
+    }
+
+
+def _act_on_hvac(device: Device) -> None:
+    hvac = device.plant.hvac
+    assert hvac is not None
+    set_point = device.written.get(
+        "Zone Temperature Setpoint"
+    )  # in thousandths; without one the middle of the comfort band
+    limit = device.written.get("Power Limit Setpoint", 100_000) // 10
+    if hvac.command(limit, None if set_point is None else set_point * 1000):
+        device.plant.disturb()
+
+
 KINDS: Final[dict[str, BacnetKind]] = {
     kind.name: kind
     for kind in (
@@ -261,5 +304,6 @@ KINDS: Final[dict[str, BacnetKind]] = {
         BacnetKind("bacnet_ahu", "Air handling unit", _ahu_objects, _ahu, frozenset({"instance", "rooms"})),
         BacnetKind("bacnet_chiller", "Chiller", _chiller_objects, _chiller),
         BacnetKind("bacnet_lighting", "Lighting controller", _lighting_objects, _lighting),
+        BacnetKind("bacnet_hvac", "HVAC of a building", _hvac_objects, _hvac, own_node=Node.HVAC, act=_act_on_hvac),
     )
 }

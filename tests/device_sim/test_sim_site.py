@@ -125,7 +125,7 @@ def _changed(table: dict[str, Any], path: tuple[str | int, ...], value: Any) -> 
         (
             ("plant", 0, "device", 0, "measures"),
             "roof",
-            "plant[0].device[0].measures: expected one of grid, load, ev, pv, battery, wind, got 'roof'",
+            "plant[0].device[0].measures: expected one of grid, load, ev, pv, battery, wind, hvac, got 'roof'",
         ),
         (("plant", 0, "device", 3, "measures"), "grid", "plant[0].device[3].measures: expected one of pv, got 'grid'"),
         (("plant", 0, "device", 0, "unit"), 0, "plant[0].device[0].unit: expected a whole number from 1 to 247, got 0"),

@@ -18,6 +18,7 @@ PATTERN: Final = (
 WITHOUT: Final = {
     "bacnet_ahu": PATTERN,
     "bacnet_chiller": PATTERN,
+    "bacnet_hvac": PATTERN,
     "bacnet_lighting": PATTERN,
     "bacnet_meter": PATTERN,
 }

@@ -59,6 +59,22 @@ async def test_a_set_point_acts_and_is_given_back(tower: Building) -> None:
     assert (await tower.values("lighting"))["light_level_percent"] == 35.0
 
 
+async def test_a_building_takes_no_more_than_its_limit_and_cools_ahead_when_it_is_told(tower: Building) -> None:
+    """60 kW of gains and a warm day against 40 kW x 3.5: it runs once it is 0.3 K too warm."""
+    tower.at_ms += 3_600_000
+    await tower.truth()
+    assert (await tower.write("hvac", "zone_temperature_setpoint", 22.0)).delivered
+    assert (await tower.values("hvac"))["active_power_kw"] == pytest.approx(40.0)
+    assert (await tower.write("hvac", "active_power_limit_percent", 25.0)).after == 25.0
+    values = await tower.values("hvac")
+    assert values["active_power_kw"] == pytest.approx(10.0)
+    assert values["active_power_limit_percent"] == 25.0
+    assert (await tower.write("hvac", "active_power_limit_percent", 0.0)).delivered
+    assert (await tower.values("hvac"))["active_power_kw"] == 0.0
+    assert (await tower.write("hvac", "active_power_limit_percent", None)).after == 100.0
+    assert (await tower.values("hvac"))["active_power_kw"] == pytest.approx(40.0)
+
+
 async def test_changes_come_between_the_polls(tower: Building) -> None:
     await tower.read("ahu")
     await tower.read("ahu")

@@ -30,7 +30,9 @@ SITE: dict[str, Any] = {
             "device": [
                 {"name": name, "kind": kind, "measures": "load", "bus": "building", "instance": 1000 + number}
                 for number, (name, kind) in enumerate(KINDS.items(), 1)
-            ],
+            ]
+            + [{"name": "hvac", "kind": "bacnet_hvac", "bus": "building", "instance": 1010}],
+            "hvac": {"power_kw": 40, "capacity_kwh_per_k": 10, "loss_kw_per_k": 2, "gains_kw": 60},
         }
     ]
 }
