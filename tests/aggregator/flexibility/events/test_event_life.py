@@ -1,6 +1,7 @@
 """An event over HTTP from notice to settlement on a flat load, by hand: fixed before it begins, answered, watched, opted out of, settled, proven offline."""
 
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +28,7 @@ from aggregator.flexibility.events.record import EventRecord
 from aggregator.flexibility.events.rounds import EventRounds
 from aggregator.flexibility.events.trace import Sent
 from aggregator.intervals.boundaries import GOOD
-from aggregator.ledger import IntervalRow
+from aggregator.ledger import IntervalRow, Ledger
 from aggregator.person import Person, new_token
 from wattline.command import main
 from wire.circuit import of_tree
@@ -57,14 +58,30 @@ CIRCUIT = of_tree(
 )  # fmt: skip
 
 
+def flat(from_ms: int, to_ms: int, kw: float) -> list[IntervalRow]:
+    return [
+        IntervalRow("works", "incomer", "energy_import_kwh", at, at + QUARTER_MS, Decimal(kw) / 4, GOOD, True, "measured")
+        for at in range(from_ms, to_ms, QUARTER_MS)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ledger of thirty days of 400 kW."""
+    path = tmp_path_factory.mktemp("past") / "ledger.sqlite"
+    ledger = Ledger(path)
+    ledger.put_intervals(flat(ms("2026-05-18"), NOTICE_MS, 400), NOTICE_MS)
+    ledger.close()
+    return path
+
+
 class Response:
-    """A works with thirty days of 400 kW, its events, its log and its clock."""
+    """A works, its events, its log and its clock."""
 
     def __init__(self, directory: Path) -> None:
         policy = ResponsePolicy("automatic", 900, pay_per_kwh=1.0, penalty_per_kwh=0.5)
         self.plant = LivePlant(directory, facility=works(demand_response=policy, place="CN"))
         self.plant.now_ms = NOTICE_MS
-        self.put(ms("2026-05-18"), NOTICE_MS, 400)
         self.log = AuditLog(directory, self.plant.store, "test", self.plant.clock)
         self.record = EventRecord(directory / "events.sqlite")
         self.firm_kw: float | None = 300.0
@@ -93,11 +110,7 @@ class Response:
         self.services = replace(self.plant.services, conduct=self.conduct, audit=self.log, persons=persons)
 
     def put(self, from_ms: int, to_ms: int, kw: float) -> None:
-        rows = [
-            IntervalRow("works", "incomer", "energy_import_kwh", at, at + QUARTER_MS, Decimal(kw) / 4, GOOD, True, "measured")
-            for at in range(from_ms, to_ms, QUARTER_MS)
-        ]  # fmt: skip
-        self.plant.ledger.put_intervals(rows, self.plant.now_ms)
+        self.plant.ledger.put_intervals(flat(from_ms, to_ms, kw), self.plant.now_ms)
 
     def pass_to(self, now_ms: int, kw: float = 400.0) -> None:
         """Time goes on: the intervals that are over are measured at `kw`, and a round is made."""
@@ -113,7 +126,8 @@ class Response:
 
 
 @pytest.fixture
-def response(tmp_path: Path) -> Iterator[Response]:
+def response(past: Path, tmp_path: Path) -> Iterator[Response]:
+    shutil.copy(past, tmp_path)
     made = Response(tmp_path)
     yield made
     made.close()
