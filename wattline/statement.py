@@ -128,9 +128,8 @@ def _told(made: Statement, settings: Settings, price: CarbonPrice | None, with_l
         )
     yield f"  uncertainty {uncertainty_of(made) or 'no figure'}"
     yield from (f"  note        {note}" for note in made.notes)
-    stand_in = sorted(
-        {line.factor.region for line in made.lines if line.factor is not None and PLACE_MARK in line.marks}
-    )
+    elsewhere = [line.factor for line in made.lines if line.factor is not None and PLACE_MARK in line.marks]
+    stand_in = sorted({factor.region for factor in elsewhere if factor.tier != "residual"})  # which no province has
     if stand_in:
         yield f"  place       {', '.join(stand_in)} stands in for {facility.place}, which has no factor in force ({PLACE_MARK})"
     for why in sorted({line.why for line in made.lines if line.kg is None and line.why}):

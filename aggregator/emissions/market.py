@@ -90,16 +90,18 @@ def market_based(
     as_of_ms: int,
     matching: Matching = "annual",
     whole: tuple[int, int] | None = None,
+    left: "Left | None" = None,
 ) -> MarketFigure:
     """Matches over the whole span of `uses`, or within each of them where matching is hourly. Each match lies within one local year.
 
-    `whole`: for which time surplus is counted, where that is more than the uses' own. Raises ValueError where a match spans two years.
+    `whole`: for which time surplus is counted, where that is more than the uses' own; `left`: what matches before this one have left of the
+    instruments. Raises ValueError where a match spans two years.
     """
     mine = sorted(
         (r.instrument for r in retired if r.facility == place.facility and r.at_ms <= as_of_ms),
         key=lambda i: (TYPES.index(i.type), i.from_ms, i.id),
     )
-    left = _Left(matching)
+    left = left or Left(matching)
     windows = list(uses) if matching == "hourly" else _whole(uses)
     parts = [part for window in windows for part in _window(table, place, window, mine, left, as_of_ms)]
     first_ms, last_ms = whole or (min(use.start_ms for use in uses), max(use.end_ms for use in uses))
@@ -116,7 +118,7 @@ def market_based(
     return MarketFigure(PROFILE, matching, tuple(parts), surplus, tuple(unused))
 
 
-def _why_not_matched(instrument: Instrument, place: Place, span: Use, left: "_Left") -> str:
+def _why_not_matched(instrument: Instrument, place: Place, span: Use, left: "Left") -> str:
     """Why nothing of an instrument can be matched with the span; "" where it can."""
     if other := _other_market(instrument, place):
         return other
@@ -128,7 +130,7 @@ def _why_not_matched(instrument: Instrument, place: Place, span: Use, left: "_Le
     return f"is of {written(instrument.from_ms, zone)} to {written(instrument.to_ms, zone)}, which does not lie within the span"
 
 
-class _Left:
+class Left:
     """What is left of each instrument: of one that is spread over its hours, of each hour."""
 
     def __init__(self, matching: Matching) -> None:
@@ -195,7 +197,7 @@ def _window(
     place: Place,
     window: Use,
     instruments: list[Instrument],
-    left: _Left,
+    left: Left,
     as_of_ms: int,
 ) -> list[MarketPart]:
     parts: list[MarketPart] = []
@@ -227,7 +229,7 @@ def _other_market(instrument: Instrument, place: Place) -> str:
     return f"is of the market {instrument.zone}, the facility is in {place.region or 'no known place'}"
 
 
-def _why_not(instrument: Instrument, place: Place, window: Use, left: _Left, open_kwh: Decimal) -> str:
+def _why_not(instrument: Instrument, place: Place, window: Use, left: Left, open_kwh: Decimal) -> str:
     if why := _other_market(instrument, place) or left.too_long(instrument):
         return why
     around = instrument.from_ms <= window.start_ms and window.end_ms <= instrument.to_ms

@@ -20,7 +20,7 @@ from aggregator.accounts.period import Period
 from aggregator.emissions.amounts import EXACT
 from aggregator.emissions.factors import AVERAGE, FactorTable
 from aggregator.emissions.instruments import Retired
-from aggregator.emissions.market import Use, market_based
+from aggregator.emissions.market import Left, Use, market_based
 from aggregator.intervals.local_time import local_year, year_span_ms
 
 _PREFIX: Final = {"heat": "heat.", "material": "process.", "gas": "gwp."}
@@ -46,21 +46,23 @@ def activity_maker(
     def lines(period: Period) -> Iterator[Line]:
         if period.profile.signal != AVERAGE:
             return
+        of_all = Left("annual")  # a certificate covers one bill's kWh or another's
         for one in found:
             inside = metered(one.activity, period.facility.main_meters())
-            for line in _of_record(one, period, table, instruments) if one.activity.of_kind.emits else ():
+            left = Left("annual") if inside else of_all
+            for line in _of_record(one, period, table, instruments, left) if one.activity.of_kind.emits else ():
                 yield replace(line, counts=Counts.ALLOCATED, marks=(*line.marks, "metered")) if inside else line
 
     return lines
 
 
-def _of_record(one: InForce, period: Period, table: FactorTable, retired: list[Retired]) -> Iterator[Line]:
+def _of_record(one: InForce, period: Period, table: FactorTable, retired: list[Retired], left: Left) -> Iterator[Line]:
     for part in _parts(one.activity, period):
         if not one.approved:
             why = f"record {one.activity.no} waits for a second person's approval"
             yield _line(one, part, Rate(counted_as(one.activity), "CO2", None, why=why))
         elif one.activity.kind == "electricity":
-            yield from _electricity(one, part, period, table, retired)
+            yield from _electricity(one, part, period, table, retired, left)
         else:
             ask = Ask(period.entries, period.facility.id, period.facility.place, part.start_ms)
             yield from (_line(one, part, rate) for rate in rates(one.activity, part.unit, ask, period.profile))
@@ -96,7 +98,7 @@ def _edges(record: Activity, period: Period, start_ms: int, end_ms: int) -> Iter
 
 
 def _electricity(
-    one: InForce, part: _Part, period: Period, table: FactorTable, retired: list[Retired]
+    one: InForce, part: _Part, period: Period, table: FactorTable, retired: list[Retired], left: Left
 ) -> Iterator[Line]:
     """A bill under the location or market method."""
     counts = Counts.SCOPE_2
@@ -108,7 +110,7 @@ def _electricity(
         yield _line(one, part, Rate(counts, "CO2", None, why="hourly matching needs hours, a bill has none"))
         return
     use = Use(part.start_ms, part.end_ms, part.amount)
-    figure = market_based(table, period.facility.factor_place(), [use], retired, period.as_of_ms, "annual")
+    figure = market_based(table, period.facility.factor_place(), [use], retired, period.as_of_ms, "annual", left=left)
     for piece in figure.parts:
         why = "; ".join(f"{skipped.candidate}: {skipped.reason}" for skipped in piece.skipped)
         rate = Rate(counts, "CO2", applied_part(piece), marks=piece.marks, why=why)

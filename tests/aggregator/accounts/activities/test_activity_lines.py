@@ -12,6 +12,7 @@ import pytest
 from recorded_site import YEAR, Site, close, ms
 
 from aggregator.accounts.line import Counts, Line
+from aggregator.emissions.instruments import Instrument, Instruments
 from aggregator.emissions.packfile import parse
 from aggregator.facility import MeterSpec, Role
 from aggregator.intervals.carrier_use import CarrierUse
@@ -189,6 +190,25 @@ def test_a_bill_under_the_market_method_takes_the_residual_mix(site: Site) -> No
     assert close(site.statement("GHGP-MB", span).kg(), "152.4")
     assert "a bill has none" in site.statement("GHGP-MB-HOURLY", span).lines[0].why
     assert site.statement("MARGINAL", span).lines == ()
+
+
+def test_one_certificate_covers_one_bill_or_the_other(site: Site) -> None:
+    """Domain rule 21: of 2 MWh on two bills 1.5 MWh are retired, and 0.5 take the residual mix: 304.8 kg."""
+    span = (ms("2023-01-01"), ms("2024-01-01"))
+    site.records(
+        "office,electricity,grid,indirect,SPAN,MWh,1,,",
+        "shed,electricity,grid,indirect,SPAN,MWh,1,,",
+        span="2023-01-01,2024-01-01",
+    )
+    with Instruments(site.directory / "factors.sqlite") as instruments:
+        instruments.add(
+            [Instrument("c1", "rec", D("1.5"), *span, "CN", D(0), "works", "R-1", "doc")], "ann", site.now_ms
+        )
+        instruments.retire("c1", "works", "ann", site.now_ms)
+    made = site.statement("GHGP-MB", span)
+    assert made.kg() == D("304.8")
+    covered = [line.quantity for line in made.lines if line.factor and line.factor.tier == "rec"]
+    assert sorted(covered) == [500, 1000]
 
 
 UPSTREAM = """
