@@ -97,7 +97,7 @@ def _charts(report: Report, language: str, *, long: bool) -> list[str]:
     used = [counts for counts in SCOPES if any(any(s.of(counts)) for s in report.statements)]
     scopes = [(counts.value, counts.value) for counts in used]
     for s in report.statements:
-        over_time, energy = _over_time(report, s, long=long)
+        over_time, energy = _over_time(report, s, language, long=long)
         made.append(
             _figure(f"{word('chart_time', language)}: {s.profile}", bars(s.profile, over_time), scopes, language)
         )
@@ -125,12 +125,12 @@ def _charts(report: Report, language: str, *, long: bool) -> list[str]:
     return [each for each in made if each]
 
 
-def _over_time(report: Report, statement: Statement, *, long: bool) -> tuple[list[Bar], list[Bar]]:
+def _over_time(report: Report, statement: Statement, language: str, *, long: bool) -> tuple[list[Bar], list[Bar]]:
     """Scopes in t and electricity in MWh, by day or month."""
     emissions: list[Bar] = []
     energy: list[Bar] = []
     for (at,), lines in grouped(statement.of(*SCOPES), lambda line: ((month_of if long else day_of)(report, line),)):
-        label = at if long else at[5:] if len(at) == 10 else at
+        label = at[5:] if not long and len(at) == 10 else word(at, language)
         scopes = [(counts.value, total_kg(line for line in lines if line.counts is counts)) for counts in SCOPES]
         emissions.append((label, [(name, float(kg) / 1000) for name, kg in scopes if kg is not None]))
         kwh = quantity(line for line in lines if line.carrier == "electricity" and line.unit == "kWh")

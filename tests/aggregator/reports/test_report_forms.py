@@ -173,6 +173,7 @@ def test_every_form_carries_the_total_with_all_its_digits(report: Report) -> Non
     in_tons = f"{ALL / 1000:f}"
     page = export(report, "html", "en").decode()
     assert f"exactly {in_tons} t CO2e" in page
+    assert ("longer_than_a_day" in page, ">longer than a day<" in page) == (False, True)
     assert text in export(report, "csv", "en").decode("utf-8-sig")
     assert json.loads(export(report, "json", "en"))["statements"][0]["kg"] == text
     with zipfile.ZipFile(io.BytesIO(export(report, "tables", "en"))) as archive:
