@@ -24,7 +24,7 @@ from aggregator.flexibility.stale import followed
 
 VERSION: Final = 1
 SAME: Final = 1e-9  # relative: another machine's sums may differ in the last bits
-MODULES: Final = ("problem", "sparse_model", "dispatch", "solver", "dive", "ties", "solve", "plan", "stale")
+MODULES: Final = ("problem", "sparse_model", "dispatch", "solver", "dive", "rules", "ties", "solve", "plan", "stale")
 NOT_NUMBERS: Final = ("made_by",)
 
 

@@ -133,3 +133,25 @@ def test_binaries_where_they_matter_find_what_binaries_everywhere_find(seed: int
 @pytest.mark.parametrize("seed", range(100, 220))
 def test_binaries_where_they_matter_find_the_same_on_many_sites(seed: int) -> None:
     agree(seed)
+
+
+@pytest.mark.parametrize("vehicles", [10, 60])
+def test_half_a_day_below_zero_gives_a_plan_in_time_with_what_is_not_proved(vehicles: int) -> None:
+    """Half the day burning energy would pay, and nothing wears: hundreds of rules are broken by the LP. The plan breaks none; its gap is stated."""
+    draw, steps = np.random.default_rng(vehicles), 48
+    price = np.where(np.arange(steps) % 48 < 24, -0.8, 0.6)
+    stays = [
+        Session(f"ev{n}", int(draw.integers(0, 12)), int(draw.integers(30, 48)), 20.0, 30.0, 60.0, 7.0, 7.0)
+        for n in range(vehicles)
+    ]
+    problem = Problem(
+        step_h=np.full(steps, 0.5), load_kw=np.full(steps, 2.0 * vehicles), pv_kw=np.zeros(steps), import_price=price, export_price=price - 0.1,
+        import_limit_kw=20.0 * vehicles, export_limit_kw=5.0 * vehicles, sessions=stays,
+    )  # fmt: skip
+    made = dispatch(problem)
+    found = told(made, solve(made, 2.0))
+    assert not found.broken
+    assert (found.status == "optimal") == (found.gap <= 0.01)
+    for asset in found.assets.values():
+        assert np.minimum(asset.charge_kw, asset.discharge_kw).max() < 1e-6
+    assert np.minimum(found.import_kw, found.export_kw).max() < 1e-6

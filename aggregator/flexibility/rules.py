@@ -1,0 +1,105 @@
+"""What an LP does not know: columns of which one must be 0, powers that are 0 or at least so much, shares that are 0 or 1. Not when they are needed.
+
+Each rule can be told of a solution whether it breaks it, be kept by a binary, or be kept by choosing a side: the dive that always gives a plan.
+"""
+
+import math
+from typing import Final
+
+import highspy
+import numpy as np
+
+from aggregator.flexibility.dispatch import Dispatch
+from aggregator.flexibility.dive import dive, is_between
+from aggregator.flexibility.solver import Deadline, bound, run
+from aggregator.flexibility.sparse_model import Index, Values
+
+TOLERANCE: Final = 1e-6  # kW
+SIDES: Final = 6  # rounds of choosing sides; in the last one every pair gets its side
+
+
+class Rules:
+    """A model's rules, numbered. `least`: chargers' least powers are proved, with the other rules; else they are left to the dive."""
+
+    def __init__(self, made: Dispatch, *, least: bool) -> None:
+        self._made = made
+        self.one = np.concatenate([one for one, _ in made.pairs])
+        self.other = np.concatenate([other for _, other in made.pairs])
+        nothing = np.zeros(0, dtype=np.int64)
+        self._chargers = [flow for flow in made.flows if flow.least_kw > 0] if least else []
+        self._charge = np.concatenate([nothing, *(flow.charge for flow in self._chargers)])
+        self._least_kw = np.repeat(
+            [flow.least_kw for flow in self._chargers], [len(one.charge) for one in self._chargers]
+        )
+        full = [np.full(len(flow.charge), -1) if flow.full is None else flow.full for flow in self._chargers]
+        self._full = np.concatenate([nothing, *full])
+        self.seen: set[int] = set()  # pairs of which sides were chosen
+        self.whole = np.concatenate([nothing, *(flow.full for flow in made.flows if flow.full is not None)])
+
+    def broken(self, values: Values) -> set[int]:
+        """Which rules a solution breaks."""
+        overlap = np.minimum(values[self.one], values[self.other]) > TOLERANCE
+        between = [is_between(flow, values) for flow in self._chargers]
+        return set(np.flatnonzero(np.concatenate([overlap, *between])).tolist())
+
+    def fractions(self, values: Values) -> bool:
+        """Whether a share that must be 0 or 1 is neither."""
+        return bool((np.abs(values[self.whole] - np.round(values[self.whole])) > TOLERANCE).any())
+
+    def bind(self, solver: highspy.Highs, numbers: set[int]) -> Index:
+        """A binary for each rule: one <= M z and other <= M (1 - z), or least z <= charge <= M z (less where it becomes full)."""
+        upper, first = self._made.model.upper, self._made.model.columns
+        for column, number in enumerate(sorted(numbers), first):
+            solver.addVar(0.0, 1.0)
+            solver.changeColIntegrality(column, highspy.HighsVarType.kInteger)
+            if number < len(self.one):
+                one, other = int(self.one[number]), int(self.other[number])
+                _row(solver, -math.inf, 0.0, (one, 1.0), (column, -upper[one]))
+                _row(solver, -math.inf, upper[other], (other, 1.0), (column, upper[other]))
+            else:
+                at = number - len(self.one)
+                charge, least_kw, full = int(self._charge[at]), float(self._least_kw[at]), int(self._full[at])
+                excused = [(full, least_kw)] if full >= 0 else []
+                _row(solver, -math.inf, 0.0, (charge, 1.0), (column, -upper[charge]))
+                _row(solver, 0.0, math.inf, (charge, 1.0), (column, -least_kw), *excused)
+        return np.arange(first, first + len(numbers))
+
+    def begin(self, solver: highspy.Highs, numbers: set[int], values: Values) -> None:
+        """Tells branch and bound a solution that breaks no rule, with the binaries that go with it."""
+        active = np.concatenate([values[self.one], values[self._charge]])[sorted(numbers)]
+        known = highspy.HighsSolution()
+        known.col_value = np.concatenate([values, active > TOLERANCE]).tolist()
+        solver.setSolution(known)
+
+    def choose(self, solver: highspy.Highs, deadline: Deadline) -> None:
+        """Leaves the solver, which has no binaries, at a solution that breaks no rule: of each pair the larger side stays. Raises Unsolved."""
+        if len(self.whole):
+            values = np.array(solver.getSolution().col_value)
+            share = np.floor(values[self.whole] + TOLERANCE)
+            bound(solver, self.whole, share, share)
+            run(solver, deadline.left_s())
+        self._sides(solver, deadline)
+        if any(flow.least_kw > 0 for flow in self._made.flows):
+            dive(solver, self._made, deadline)
+            self._sides(solver, deadline)
+
+    def _sides(self, solver: highspy.Highs, deadline: Deadline) -> None:
+        for number in range(SIDES):
+            values = np.array(solver.getSolution().col_value)
+            overlap = np.minimum(values[self.one], values[self.other]) > TOLERANCE
+            if not overlap.any():
+                return
+            self.seen |= set(np.flatnonzero(overlap).tolist())
+            grid = overlap[: self._made.problem.steps]
+            if number >= SIDES - 2:
+                overlap[:] = True
+            elif grid.any():  # import or export first: what else is to be 0 depends on it
+                overlap[len(grid) :] = False
+            smaller = np.where(values[self.one] > values[self.other], self.other, self.one)[overlap]
+            bound(solver, np.unique(smaller), *np.zeros((2, len(np.unique(smaller)))))
+            run(solver, deadline.left_s())
+
+
+def _row(solver: highspy.Highs, low: float, high: float, *terms: tuple[int, float]) -> None:
+    columns, values = zip(*terms, strict=True)
+    solver.addRow(low, high, len(terms), np.array(columns, dtype=np.int32), np.array(values))
