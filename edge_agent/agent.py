@@ -18,9 +18,6 @@ from edge_agent.dead_band import DeadBands
 from edge_agent.drivers.driver import Gateway
 from edge_agent.edge_file import EdgeFile, Mqtt, reached
 from edge_agent.forensics import Forensics
-from edge_agent.limits.drill import Drill
-from edge_agent.limits.loop import LimitLoop
-from edge_agent.limits.network import Network, network_of
 from edge_agent.publish import Publisher
 from edge_agent.result_post import ResultPost
 from edge_agent.seal import Batcher, boot_id
@@ -28,9 +25,7 @@ from edge_agent.spool import Limits, Spool
 from edge_agent.status import status_messages
 from edge_agent.timekeeping import Timekeeper, kernel_sync
 from wire.block import Block
-from wire.circuit import load as load_circuit
 from wire.clock import Clock
-from wire.drill import Sheet, signed
 from wire.keys import PublicKey, SigningKey
 from wire.messages import EdgeStatus, encode
 from wire.mqtt import Broker, Message, MqttError, MqttSession, Tls
@@ -39,6 +34,9 @@ from wire.topics import edge_topic
 
 if TYPE_CHECKING:
     from edge_agent.carbon import Carbon
+    from edge_agent.limits.loop import LimitLoop
+    from edge_agent.limits.network import Network
+    from wire.drill import Sheet
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +83,8 @@ class Agent:
         )
         self._command_topic = edge_topic(edge.facility, edge.edge, "command")
         self._schedule_topic = edge_topic(edge.facility, edge.edge, "schedule")
-        self._network = _network(edge)
+        self._state = state
+        self._network = _network(edge, state)
         self._limits: LimitLoop | None = None
         self._watch: Callable[[Block], None] | None = None  # a drill looks on
         self._post = ResultPost(edge_topic(edge.facility, edge.edge, "result"))
@@ -119,9 +118,11 @@ class Agent:
         lines = () if self._network is None else self._network.lines
         return {(line.asset.device, line.asset.point) for line in lines}
 
-    def _limits_of(self, edge: EdgeFile, state: Path) -> LimitLoop | None:
+    def _limits_of(self, edge: EdgeFile, state: Path) -> "LimitLoop | None":
         if self._network is None:
             return None
+        from edge_agent.limits.loop import LimitLoop  # an agent without a circuit does without
+
         key = PublicKey.from_text(edge.aggregator.command_key, light=True) if self._commanded else None
         loop = LimitLoop(
             self._network, self._clock, self._control.follow, self._take_event, self._post.put, state, key, self._schedule_topic
@@ -146,10 +147,15 @@ class Agent:
             "sealed_readings": self._batcher.sealed_readings,
         }
 
-    async def drill(self, stop: asyncio.Event, by: str, leave_out: frozenset[str], say: Callable[[str], None]) -> Sheet:
+    async def drill(
+        self, stop: asyncio.Event, by: str, leave_out: frozenset[str], say: Callable[[str], None]
+    ) -> "Sheet":
         """A safe-state drill while the agent runs: a signed sheet, also told as an event. Raises ValueError without a circuit or a signing key."""
         if self._limits is None or self._key is None:
             raise ValueError("drill: expected [control] circuit and [signing] key in the edge file, one is missing")
+        from edge_agent.limits.drill import FILE, Drill
+        from wire.drill import encoded, signed
+
         sees_s = {
             device.name: getattr(bus, "sample_s", device.period_s) for bus in self._edge.bus for device in bus.device
         }
@@ -163,6 +169,7 @@ class Agent:
         if not holding.done():
             holding.cancel()
         sheet = signed(await holding, self._key)
+        (self._state / FILE).write_bytes(encoded(sheet))
         body: dict[str, Json] = {**msgspec.to_builtins(sheet), "drilled": sorted(sheet.drilled)}
         self._take_event(Event(sheet.id, sheet.ended_at_ms, "", "drill", body))
         return sheet
@@ -375,9 +382,16 @@ class Agent:
         return Message(topic, encode(gone), retain=True)
 
 
-def _network(edge: EdgeFile) -> Network | None:
-    """The part of the circuit that this edge keeps; None where its file names none."""
-    return network_of(load_circuit(Path(edge.control.circuit)), edge.edge) if edge.control.circuit else None
+def _network(edge: EdgeFile, state: Path) -> "Network | None":
+    """The part of the circuit that this edge keeps, with the response times of the last drill; None where its file names none."""
+    if not edge.control.circuit:
+        return None
+    from edge_agent.limits.drill import FILE, kept_responses_s
+    from edge_agent.limits.network import network_of
+    from wire.circuit import load as load_circuit
+
+    circuit = load_circuit(Path(edge.control.circuit))
+    return network_of(circuit, edge.edge, kept_responses_s(state / FILE, network_of(circuit, edge.edge)))
 
 
 def _locked(directory: Path) -> IO[bytes]:

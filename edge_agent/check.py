@@ -10,8 +10,6 @@ from edge_agent.allow import Allowed
 from edge_agent.drivers.declared import Bus, Device, SerialBus
 from edge_agent.drivers.table import declared
 from edge_agent.edge_file import EdgeFile, EdgeFileFaults, Fault, load
-from edge_agent.limits import fit
-from wire.circuit import load as load_circuit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,12 @@ def check(path: str | Path) -> Check:
 
 def circuit_lines(edge: EdgeFile) -> tuple[str, ...]:
     """The branches, assets, shares and legal limits of a sound edge file's circuit."""
-    return tuple(fit.lines(load_circuit(Path(edge.control.circuit)), edge.edge)) if edge.control.circuit else ()
+    if not edge.control.circuit:
+        return ()
+    from edge_agent.limits import fit
+    from wire.circuit import load as load_circuit
+
+    return tuple(fit.lines(load_circuit(Path(edge.control.circuit)), edge.edge))
 
 
 def planned(edge: EdgeFile) -> tuple[BusPlanned, ...]:

@@ -7,7 +7,7 @@ two units on one bus, an unknown quantity, a file that is not there). A file wit
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,13 +15,13 @@ from msgspec import Meta
 from edge_agent import allow, meter
 from edge_agent.drivers.declared import Bus, Declared, Device, Id, Port, Text
 from edge_agent.drivers.table import PROTOCOLS, declared
-from edge_agent.limits import fit
 from edge_agent.meter import ModelFault
 from edge_agent.toml_structs import Checker, EdgeFileFaults, Fault, UnknownKind, parse
-from wire.circuit import CircuitFaults
-from wire.circuit import load as load_circuit
 from wire.keys import KeyUnusable, PublicKey
 from wire.quantities import QUANTITIES, Kind
+
+if TYPE_CHECKING:
+    from edge_agent.limits.fit import Reached
 
 __all__ = ["EdgeFile", "EdgeFileFaults", "Fault", "load"]
 
@@ -138,6 +138,10 @@ def load(path: str | Path) -> EdgeFile:
 
 def circuit_faults(edge: EdgeFile) -> Iterator[Fault]:
     """What is wrong with the circuit that a sound edge file names, by itself and with this edge."""
+    from edge_agent.limits import fit  # an agent without a circuit does without
+    from wire.circuit import CircuitFaults
+    from wire.circuit import load as load_circuit
+
     name = edge.control.circuit
     try:
         circuit = load_circuit(Path(name))
@@ -148,14 +152,16 @@ def circuit_faults(edge: EdgeFile) -> Iterator[Fault]:
         yield Fault(name, key, expected, seen)
 
 
-def reached(edge: EdgeFile) -> dict[str, fit.Reached]:
+def reached(edge: EdgeFile) -> "dict[str, Reached]":
     """Each device of a sound edge file with its bus and what may be written."""
+    from edge_agent.limits.fit import Reached
+
     found = {}
     for bus in edge.bus:
         for device in bus.device:
             model = meter.load(device.model)
             wears = bus.protocol == "ocpp" and not getattr(model, "ram_profiles", False)
-            found[device.name] = fit.Reached(device, bus, allow.allowed(device, model), wears)
+            found[device.name] = Reached(device, bus, allow.allowed(device, model), wears)
     return found
 
 

@@ -12,21 +12,23 @@ Before each cut batteries charge (a nearly full one discharges) at a fifth of th
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from edge_agent.limits.loop import LimitLoop
 from edge_agent.limits.measure import ASSET, METER, Newest
 from edge_agent.limits.modes import CLOUD_LOST_MS, METER_LOST_MS
-from edge_agent.limits.network import POWER, Line
+from edge_agent.limits.network import POWER, Line, Network
 from edge_agent.limits.shares import safe_shares
 from wire.block import Block
 from wire.circuit import LimitSource
 from wire.clock import Clock
-from wire.drill import Row, Sheet
+from wire.drill import Row, Sheet, SheetUnusable, decoded
 from wire.schedule import Schedule, Wish
 
 log = logging.getLogger(__name__)
 
+FILE: Final = "drill.json"  # the last sheet, in the agent's state
 LINKS: Final = ("meter", "limit_source", "cloud", "gateway")
 AFTER_S: Final = 2.0  # rule: the response time and so much more
 OWN_TIMER_S: Final = 20.0  # by which devices overrun their own timers: 60 s were 80 s in the field
@@ -263,6 +265,28 @@ class Drill:
         if link == "meter":
             return next(kept.branch.meter for kept in self._loop.network.kept if kept.branch.name == name)
         return next(source.device for label, source in self._loop.sources if label == name)
+
+
+def kept_responses_s(path: Path, network: Network) -> dict[str, float]:
+    """How long assets took to follow in the drill kept at `path`, if it was held for this circuit; nothing where there is none.
+
+    By the cut of a meter: what came after the 5 s in which it is missed. At least a second, at most a minute.
+    """
+    try:
+        sheet = decoded(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, SheetUnusable) as error:
+        log.warning("drill sheet left aside file=%s reason=%s", path, error)
+        return {}
+    if (sheet.circuit, sheet.edge) != (network.circuit.sha256, network.edge):
+        return {}
+    found: dict[str, float] = {}
+    for row in sheet.rows:
+        if row.link == "meter" and row.took_s is not None:
+            response_s = min(60.0, max(1.0, row.took_s - METER_LOST_MS / 1000))
+            found[row.asset] = max(response_s, found.get(row.asset, 0.0))
+    return found
 
 
 def _gives_way(line: Line, shares: Mapping[str, float]) -> bool:

@@ -1,11 +1,13 @@
 """The drill over a garage in virtual time: what each cut must show, what is not shown, and the signature of the sheet."""
 
 import json
+from pathlib import Path
 
 import pytest
 from virtual_garage import Garage, battery, pile, tree
 
-from edge_agent.limits.drill import Drill
+from edge_agent.limits.drill import Drill, kept_responses_s
+from edge_agent.limits.network import network_of
 from wire.drill import Sheet, SheetUnusable, decoded, encoded, signed
 from wire.keys import SigningKey
 
@@ -60,6 +62,24 @@ async def test_a_device_that_does_not_come_to_its_safe_state_fails() -> None:
     assert ("gateway", "battery") in failed
     assert ("meter", "p0") in failed
     assert sheet.drilled == frozenset()
+
+
+async def test_the_response_times_of_a_drill_are_what_the_loop_goes_by(tmp_path: Path) -> None:
+    garage = Garage(tree(battery(), pile("p0"), garage={"limit_a": 20.0}))
+    garage.machines["p0"].delay_s = 12.0  # slower than a pile is taken for
+    sheet = signed(await drilled(garage, frozenset({"cloud", "gateway"})), SigningKey.generate())
+    path = tmp_path / "drill.json"
+    path.write_bytes(encoded(sheet))
+    plain = network_of(garage.circuit, "gw-01")
+    found = kept_responses_s(path, plain)
+    assert 12 <= found["p0"] <= 15
+    assert 1 <= found["battery"] <= 3
+    lines = {line.asset.name: line.response_ms for line in network_of(garage.circuit, "gw-01", found).lines}
+    assert lines["p0"] == round(found["p0"] * 1000)
+    other = network_of(Garage(tree(battery(), pile("p0"))).circuit, "gw-01")
+    assert kept_responses_s(path, other) == {}  # held for another circuit
+    path.write_bytes(b"{}")
+    assert kept_responses_s(path, plain) == {}
 
 
 def test_a_sheet_is_signed_by_the_edge_and_a_changed_one_is_refused() -> None:
