@@ -41,6 +41,7 @@ LATE_MS: Final = 20 * MINUTE_MS  # a settled interval that ended before that say
 PAST_DAYS: Final = 60  # of sessions that say what is usual
 SIGNALS: Final = {"accounting": ("average", "OPS"), "marginal": ("marginal", "MARGINAL")}
 SPARE_MOST_RATIO: Final = 0.25  # of a branch's limit, that is kept free for what nobody foresees
+DRILL_MS: Final = 400 * 24 * 60 * MINUTE_MS  # an older drill says nothing of today
 KEEP_MS: Final = 15 * MINUTE_MS  # what changes slowly is looked up so often
 
 
@@ -90,6 +91,21 @@ class Gathered:
             self._told.prices(self._facility.id, now_ms, edges_ms[-1]), self._signals(now_ms, edges_ms, notes), self._limits(now_ms, notes),
             asked, overridden, silent, notes,
         )  # fmt: skip
+
+    def drilled(self, now_ms: int) -> frozenset[str] | None:
+        """Assets that passed the newest safe-state drill of their edge with this circuit; None where no edge has held one."""
+        events = self._lately(
+            "drills",
+            now_ms,
+            lambda: self._store.events(self._facility.id, now_ms - DRILL_MS, now_ms + MINUTE_MS, "drill"),
+        )
+        newest: dict[str, frozenset[str]] = {}
+        for stored in sorted(events, key=lambda one: one.event.at_ms):
+            body = stored.event.body
+            passed = body.get("drilled")
+            if body.get("circuit") == self._steered.circuit.sha256 and isinstance(passed, (list, tuple)):
+                newest[stored.edge] = frozenset(name for name in passed if isinstance(name, str))
+        return frozenset().union(*newest.values()) if newest else None
 
     # --- what nobody steers
 

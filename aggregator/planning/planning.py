@@ -18,7 +18,7 @@ from aggregator.forecasting import Forecasting
 from aggregator.ledger import Ledger
 from aggregator.newest import NewestReadings
 from aggregator.planning.gather import Gathered
-from aggregator.planning.offering import firm_kw
+from aggregator.planning.offering import beside, firm_kw
 from aggregator.planning.plan_book import PLANS_NAME, PlanBook
 from aggregator.planning.rounds import Line, PlanRounds
 from aggregator.planning.sending import Sending
@@ -100,7 +100,8 @@ class Planning:
         if planned is None:
             return None
         try:
-            found = firm_kw(planned, said.direction, said.from_ms, said.to_ms)
+            drilled = self.rounds.lines[said.facility].drilled
+            found = firm_kw(beside(planned), said.direction, said.from_ms, said.to_ms, drilled)
         except (ProblemFault, Unsolved) as error:
             log.warning("nothing is known to be firm facility=%s event=%s reason=%s", said.facility, event.id, error)
             return None

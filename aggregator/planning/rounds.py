@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from aggregator.accounts.record_file import RecordsBusy
@@ -19,14 +19,13 @@ from aggregator.alarms import Alarms
 from aggregator.flexibility.operation.posed import problem_of
 from aggregator.flexibility.operation.rolling import NoPlan, Planned, Rolling
 from aggregator.flexibility.operation.schedules import Draft
-from aggregator.flexibility.operation.state import State
 from aggregator.flexibility.operation.summary import summary
 from aggregator.flexibility.problem import ProblemFault
 from aggregator.flexibility.solve import Unsolved
 from aggregator.forecasts.issued import ForecastsUnusable
 from aggregator.ledger import LedgerError
 from aggregator.planning.gather import Gathered
-from aggregator.planning.offering import offered
+from aggregator.planning.offering import beside, offered
 from aggregator.planning.plan_book import PlanBook
 from aggregator.planning.sending import Sending
 from aggregator.stores.store import StoreError
@@ -48,7 +47,7 @@ _FAILS = (LedgerError, StoreError, ForecastsUnusable, RecordsBusy, ProblemFault,
 
 @dataclass(slots=True)
 class Line:
-    """One facility's planning: how its state is found, its plans, the last one's number, and when offers were made."""
+    """One facility's planning: how its state is found, its plans, the last one's number, when offers were made and on which assets (None: all)."""
 
     gathered: Gathered
     rolling: Rolling
@@ -56,6 +55,7 @@ class Line:
     offered_ms: int = 0
     sent_ms: int = 0
     failed: str = ""
+    drilled: frozenset[str] | None = None
 
 
 class PlanRounds:
@@ -173,13 +173,9 @@ class PlanRounds:
         planned, now_ms = line.rolling.last, self._clock()
         if planned is None or not (changed or now_ms - line.offered_ms >= OFFER_MS):
             return
-        if not changed:
-            planned = anew(line, line.gathered.state(now_ms), planned)
+        state = planned.made_of if changed else line.gathered.state(now_ms)
+        posed = None if changed else problem_of(line.rolling.circuit, line.rolling.tariff, state, line.rolling.zone)
+        line.drilled = line.gathered.drilled(now_ms)
         line.offered_ms = now_ms
-        self.book.offer(planned.facility, line.plan, now_ms, offered(planned))
-
-
-def anew(line: Line, state: State, planned: Planned) -> Planned:
-    """The plan's problem as it stands now, for what is asked of it."""
-    posed = problem_of(line.rolling.circuit, line.rolling.tariff, state, line.rolling.zone)
-    return replace(planned, posed=posed, made_of=state, state=state)
+        told = offered(beside(planned, posed, state.edges_ms), line.drilled)
+        self.book.offer(planned.facility, line.plan, now_ms, told)

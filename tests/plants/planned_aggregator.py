@@ -145,6 +145,10 @@ class Works:
         self.aggregator.newest.update(rows.series, rows.at_ms, rows.value, rows.quality)
         self.planning.heard("works", events)
 
+    def event(self, event_id: str, kind: str, body: dict[str, Json], device: str = "") -> Event:
+        """Something that the edge tells now."""
+        return Event(event_id, self.now_ms, device, kind, body)
+
     def look(self) -> bool:
         return asyncio.run(self.planning.rounds.look("works")) is not None
 

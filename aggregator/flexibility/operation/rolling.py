@@ -134,7 +134,7 @@ class Rolling:
         self.stale += 1
         unplanned = tuple(name for name in posed.asset_of if name not in before.plan.assets or name in before.unplanned)
         try:
-            found = followed(posed.problem, _powers(before, state.edges_ms), {})
+            found = followed(posed.problem, powers_at(before, state.edges_ms), {})
         except Unsolved as error:
             raise NoPlan(f"{why}; {error}") from error
         lacking = tuple(one for one in _lacking(found, state, posed) if one.session not in unplanned)
@@ -168,7 +168,7 @@ def _lacking(found: Plan, state: State, posed: Posed, problem: Problem | None = 
     ]
 
 
-def _powers(planned: Planned, edges_ms: Sequence[int]) -> dict[str, tuple[Series, Series]]:
+def powers_at(planned: Planned, edges_ms: Sequence[int]) -> dict[str, tuple[Series, Series]]:
     """Charge and discharge of a plan in the steps between other edges; behind its end there is nothing."""
     own = np.array(planned.made_of.edges_ms)
     at = np.searchsorted(own, np.array(edges_ms[:-1]), side="right") - 1
