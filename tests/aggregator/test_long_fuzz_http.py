@@ -23,6 +23,8 @@ from aggregator.accounts.runs.record import Runs
 from aggregator.app import create_app
 from aggregator.audit.export import Exporter
 from aggregator.audit.log import AuditLog
+from aggregator.flexibility.events.conduct import Conduct
+from aggregator.flexibility.events.record import EventRecord
 from aggregator.footprint.own_use import OwnRecords
 from aggregator.forecasting import Forecasting
 from aggregator.services import Services
@@ -31,13 +33,13 @@ from aggregator.trust import Trust
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 ANSWERED_WITHIN_S = 20.0
-UNSERVED = ("commands", "edges", "checkpoint", "records")
+UNSERVED = ("commands", "edges", "checkpoint")
 
 GOOD = {
     "facility": ["works"], "alarm": ["A-1"], "device": ["incomer", "roof", "battery"], "quantity": ["active_power_kw", "energy_import_kwh"],
     "edge": ["gw-01"], "from": [START_MS - 3_600_000, START_MS, "2026-11-21T16:00:00+08:00"], "to": [START_MS + 60_000, START_MS + 600_000],
     "resolution_s": [1, 60, 900], "resolution": ["auto", "raw"], "limit": [10], "run": [1, 7], "publication": [1], "profile": ["GHGP-LB", "GHGP-MB", "OPS"], "as_of": [START_MS + 900_000], "format": ["json", "csv", "html"],
-    "start": [START_MS - 900_000], "view": ["latest"],
+    "start": [START_MS - 900_000], "view": ["latest"], "event": ["DR-1"], "override": ["OV-1"], "answer": ["accept", "decline", "opt-out", "cancel"],
 }  # fmt: skip
 numbers = (
     st.integers()
@@ -98,8 +100,14 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         runs, samples, challenges = Runs(records), Samples(records), Challenges(records)
         own = OwnRecords(records)
         forecasting = Forecasting(plant.ledger, facilities, data, plant.clock, boosting=False)
-        for each in (runs, samples, challenges, own, forecasting):
+        events = EventRecord(data / "events.sqlite")
+        for each in (runs, samples, challenges, own, forecasting, events):
             open_meanwhile.callback(each.close)
+        conduct = Conduct(events, accounts, plant.store, plant.alarms, plant.clock)
+        wanted = {"from_ms": START_MS + 900_000, "to_ms": START_MS + 2_700_000, "target_kw": 50}
+        conduct.ask(conduct.said(plant.facility, "http", "operator", wanted))
+        stop = {"scope": "facility", "name": "", "what": "stop", "until_ms": START_MS + 900_000, "reason": "drill"}
+        conduct.override("works", stop, "operator")
         services = replace(
             plant.services,
             accounts=accounts,
@@ -111,6 +119,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
             challenges=challenges,
             forecasting=forecasting,
             own_records=own,
+            conduct=conduct,
         )
         made = Api(services)
         yield made
@@ -157,7 +166,7 @@ def test_no_request_is_answered_with_a_fault_of_the_server(api: Api, data: st.Da
         else data.draw(st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"]))
     )
     response = api.ask(asked, path, **options)
-    # This plant has no broker, no gateways that compute, no signed checkpoint and no record of events, which the routes of these say.
+    # This plant has no broker, no gateways that compute, and no signed checkpoint, which the routes of these say.
     unserved = response.status_code == 503 and (asked == "HEAD" or response.json()["thing"] in UNSERVED)
     assert response.status_code < 500 or unserved, (response.status_code, asked, path, query, response.text)
     if response.status_code >= 400 and asked != "HEAD":
