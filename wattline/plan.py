@@ -107,6 +107,9 @@ def _told(problem: Problem, found: Plan) -> Iterator[str]:
     yield "  money       " + ", ".join(f"{name} {value:.4f}" for name, value in parts.items() if abs(value) > 5e-5)
     if found.kg is not None and problem.carbon is not None:
         yield f"  kg CO2e     {found.kg:.3f} of import, {problem.carbon.signal} intensity"
+        kg_per_kwh = problem.carbon.kg_per_kwh
+        if problem.carbon.price_per_kg and (kg_per_kwh == kg_per_kwh[0]).all():
+            yield f"  carbon      {kg_per_kwh[0]:g} kg/kWh throughout: its price cannot move load"
     yield f"  import kW   {_series(found.import_kw)}"
     if found.export_kw.any():
         yield f"  export kW   {_series(found.export_kw)}"

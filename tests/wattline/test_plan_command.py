@@ -67,6 +67,17 @@ def test_a_fault_is_named_with_its_key(
     assert said in capsys.readouterr().err
 
 
+def test_a_carbon_price_on_a_constant_intensity_is_said_to_move_nothing(
+    day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem, said = json.loads(day.read_text()), "  carbon      0.58 kg/kWh throughout: its price cannot move load\n"
+    for last, price, told in ((0.58, 0.1, True), (0.58, 0, False), (0.6, 0.1, False)):
+        problem["carbon"] = {"kg_per_kwh": [0.58, 0.58, 0.58, last], "price_per_kg": price}
+        day.write_text(json.dumps(problem))
+        assert main(["plan", "solve", str(day)]) == 0
+        assert (said in capsys.readouterr().out) is told
+
+
 def test_offers_are_told_for_each_window(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "offers", str(day), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
