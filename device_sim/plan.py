@@ -11,6 +11,7 @@ from device_sim.carrier_tables import StreamPlan, WindPlan
 from device_sim.carriers import Carrier
 from device_sim.cells import PPM, Cells
 from device_sim.charging_table import ChargingPlan
+from device_sim.dc_bus_table import DcBusPlan
 from device_sim.device import Device
 from device_sim.hourly import MeasuredSunPlan
 from device_sim.hvac_table import HvacPlan
@@ -163,6 +164,7 @@ class PlantPlan:
     streams: tuple[StreamPlan, ...] = ()
     wind: WindPlan | None = None
     hvac: HvacPlan | None = None
+    dc_bus: DcBusPlan | None = None
 
     def build(self, origin_ms: int) -> Plant:
         """The plant as it stands at `origin_ms` (UTC ms), the instant the simulation begins."""
@@ -179,6 +181,7 @@ class PlantPlan:
             self.ev.tan_per_mille if self.ev else 0,
             wind=self.wind.build() if self.wind else none,
             hvac=self.hvac.build() if self.hvac else None,
+            dc_bus=self.dc_bus.build(self.zone) if self.dc_bus else None,
             streams={stream.carrier: stream.build(origin_ms, self.zone) for stream in self.streams},
         )
 

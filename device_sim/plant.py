@@ -1,6 +1,6 @@
 """The physical truth of one facility: powers that balance by construction and their exact integrals. Not a meter, not a protocol.
 
-    grid = load + ev + battery + pv + wind + hvac     import, consumption and charging positive, generation and discharging negative (load sign)
+    grid = load + ev + battery + pv + wind + hvac + dc bus     import, consumption and charging positive, generation and discharging negative (load sign)
 
 Between two changes (a row of the profile, a minute of sun, a vehicle that leaves, a full battery, a revert timer) every power is constant, so
 energies are sums of integers (mW x ms = uJ) and nothing drifts. Time moves only when somebody asks: `advance(to_ms)`.
@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from device_sim.battery import FULL_RATE, Battery
 from device_sim.carriers import Carrier, Stream
+from device_sim.dc_bus import DcBus
 from device_sim.hvac import Hvac
 from device_sim.profile import DAY_MS, NoPower, Segment
 from device_sim.wind import Wind
@@ -41,6 +42,7 @@ class Node(StrEnum):
     BATTERY = "battery"
     WIND = "wind"
     HVAC = "hvac"
+    DC_BUS = "dc_bus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Plant:
     tallies: dict[Node, Tally] = field(default_factory=lambda: {node: Tally() for node in Node})
     wind: Wind | NoPower = field(default_factory=NoPower)
     hvac: Hvac | None = None
+    dc_bus: DcBus | None = None
     streams: dict[Carrier, Stream] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list)
     started_ms: int = field(init=False)
@@ -145,6 +148,8 @@ class Plant:
                 self.tallies[node].count(flow, step_ms)
             if self.battery is not None:
                 self.battery.store(self._flows[Node.BATTERY].active_mw * step_ms, step_ms)
+            if self.dc_bus is not None:
+                self.dc_bus.book(step_ms)
             if self.hvac is not None:
                 self.hvac.use(self._flows[Node.HVAC].active_mw * step_ms)
             self.now_ms += step_ms
@@ -181,6 +186,8 @@ class Plant:
             self.curtailment = Curtailment()
         elif node is Node.BATTERY and self.battery is not None:
             self.battery.forget_set_point()
+        elif node is Node.DC_BUS and self.dc_bus is not None:
+            self.dc_bus.set_point_mw = self.dc_bus.reverts_at_ms = None
         self.disturb()
 
     def _settle(self) -> None:
@@ -199,7 +206,10 @@ class Plant:
         pv_mw = -min(available_mw, self.curtailment.bound_mw(self.pv_peak_mw))
         blown_mw, ends = self.wind.power(now)
         until.append(ends)
-        wind_mw, battery_mw, hvac_mw = -blown_mw, 0, 0
+        wind_mw, battery_mw, hvac_mw, dc_mw = -blown_mw, 0, 0, 0
+        if self.dc_bus is not None:
+            dc_mw, ends = self.dc_bus.power(now)
+            until.append(ends)
         if self.hvac is not None:
             hvac_mw, ends = self.hvac.power(now)
             until.append(ends)
@@ -207,14 +217,14 @@ class Plant:
             warmth_ms = self.battery.settle(now)
             if warmth_ms is not None:
                 until.append(warmth_ms)
-            battery_mw = self.battery.power_mw(-(load_mw + ev_mw + pv_mw + wind_mw + hvac_mw))
+            battery_mw = self.battery.power_mw(-(load_mw + ev_mw + pv_mw + wind_mw + hvac_mw + dc_mw))
             lasts_ms = self.battery.holds_ms(battery_mw)
             if lasts_ms is not None:
                 until.append(now + lasts_ms)
         load = Flow(load_mw, load_mw * self.load_tan_per_mille // 1000)
         ev = Flow(ev_mw, ev_mw * self.ev_tan_per_mille // 1000)
-        pv, battery, wind, hvac = Flow(pv_mw), Flow(battery_mw), Flow(wind_mw), Flow(hvac_mw)
-        parts = (load, ev, pv, battery, wind, hvac)
+        pv, battery, wind, hvac, dc_bus = Flow(pv_mw), Flow(battery_mw), Flow(wind_mw), Flow(hvac_mw), Flow(dc_mw)
+        parts = (load, ev, pv, battery, wind, hvac, dc_bus)
         grid = Flow(sum(part.active_mw for part in parts), sum(part.reactive_mvar for part in parts))
         self._flows = {
             Node.GRID: grid,
@@ -224,6 +234,7 @@ class Plant:
             Node.BATTERY: battery,
             Node.WIND: wind,
             Node.HVAC: hvac,
+            Node.DC_BUS: dc_bus,
         }
         self._until_ms = min(until)
 

@@ -14,6 +14,7 @@ from device_sim.battery import Unasked
 from device_sim.carrier_tables import stream_plans, wind_plan
 from device_sim.carriers import Carrier
 from device_sim.charging_table import charging_plan
+from device_sim.dc_bus_table import dc_bus_plan
 from device_sim.device import WHOLE
 from device_sim.hourly import MeasuredSunPlan, hourly_profile
 from device_sim.hvac_table import hvac_plan
@@ -116,17 +117,17 @@ def _plant(table: Table, directory: Path, override: _Override) -> PlantPlan:
     load_table.finish()
     pv, battery, ev = _pv(table, directory), _battery(table), _ev(table, directory)
     streams, wind, hvac = stream_plans(table), wind_plan(table), hvac_plan(table)
+    dc_bus = dc_bus_plan(table)
+    known: dict[Node, object] = {Node.PV: pv, Node.BATTERY: battery, Node.HVAC: hvac, Node.DC_BUS: dc_bus}
+    lacking = frozenset(node for node, there in known.items() if there is None)
     carriers = frozenset(stream.carrier for stream in streams)
-    devices = tuple(
-        _device(device, pv is not None, battery is not None, hvac is not None, carriers)
-        for device in table.tables("device", expanded)
-    )
+    devices = tuple(_device(device, lacking, carriers) for device in table.tables("device", expanded))
     _refuse_twice(table.faults, table.file, table.key("device.name"), [device.name for device in devices])
     buses = _buses(table, devices)
     units = [f"unit {device.unit} on bus {device.bus}" for device in devices if _family(device) == "modbus"]
     _refuse_twice(table.faults, table.file, table.key("device.unit"), units)
     table.finish()
-    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices, buses, streams, wind, hvac)
+    return PlantPlan(name, zone, load, tan, pv, battery, ev, devices, buses, streams, wind, hvac, dc_bus)
 
 
 def _family(device: DevicePlan) -> str:
@@ -289,16 +290,14 @@ def _measures(table: Table, kind: object, own: Node | None, carriers: frozenset[
     return carrier
 
 
-def _device(table: Table, has_pv: bool, has_battery: bool, has_hvac: bool, carriers: frozenset[Carrier]) -> DevicePlan:
+def _device(table: Table, lacking: frozenset[Node], carriers: frozenset[Carrier]) -> DevicePlan:
     name = table.name("name")
     kind_name = table.text("kind", None, choices=tuple(kinds()))
     kind = kinds().get(kind_name)
     own: Node | None = getattr(kind, "own_node", None)  # what only sits at one node
     measures = _measures(table, kind, own, carriers)
-    if (own is Node.PV and not has_pv) or (own is Node.BATTERY and not has_battery):
+    if own in lacking:
         table.fault("kind", f"a table [plant.{measures}] beside a {kind_name}", "no such table")
-    if measures is Node.HVAC and not has_hvac:
-        table.fault("measures", "a table [plant.hvac] beside a device that measures it", "no such table")
     modulus_uj = kind.modulus_uj if kind else UJ_PER_KWH
     if own is None:  # an acc32 of SunSpec cannot have another modulus
         modulus_uj = _uj(table.number("modulus_kwh", modulus_uj / UJ_PER_KWH, 1, 1e12))

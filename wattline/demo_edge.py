@@ -18,6 +18,7 @@ MODELS: Final = {
     "sunspec_pv_float": "sunspec",
     "sunspec_der_pv": "sunspec",
     "sunspec_der_battery": "sunspec",
+    "sunspec_dc_bus": "sunspec",
     "sunspec_meter": "sunspec",
     "sunspec_meter_float": "sunspec",
     "opcua_ecm_meter": "opc34100_energy_e3",
@@ -43,6 +44,7 @@ ALLOWED: Final[Mapping[str, tuple[str, int, int]]] = {
     "sunspec_der_pv": _LIMIT,
     "sunspec_battery": _POWER,
     "sunspec_der_battery": _POWER,
+    "sunspec_dc_bus": _POWER,
 }
 
 

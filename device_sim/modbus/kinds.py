@@ -5,6 +5,7 @@ from typing import Final
 from device_sim.modbus.answers import RegisterKind
 from device_sim.modbus.inverters import BatteryInverter, PvInverter
 from device_sim.modbus.meters import METER_KINDS
+from device_sim.modbus.sunspec_dc_bus import DcBusConverter
 from device_sim.modbus.sunspec_der import DerBattery, DerPv
 from device_sim.modbus.sunspec_meters import SunSpecMeter
 
@@ -20,6 +21,7 @@ KINDS: Final[dict[str, RegisterKind]] = {
             BatteryInverter(),
             DerPv(),
             DerBattery(),
+            DcBusConverter(),
             SunSpecMeter("sunspec_meter", 203, 40_000),
             SunSpecMeter("sunspec_meter_float", 213, 0),
         )

@@ -24,7 +24,7 @@ _DC_NOMINAL_V: Final = 800.0
 _WATTS: Final = 1  # WSetMod: WSet counts, in W; 0 would be WSetPct
 
 
-class _Der:
+class Der:
     """What both have: 701 and 704."""
 
     family = "modbus"
@@ -36,11 +36,11 @@ class _Der:
     def __init__(self, name: str, own_node: Node, chain: Chain) -> None:
         self.name = name
         self.own_node = own_node
-        self._chain = chain
+        self.chain = chain
         self.serial_addresses = chain.serial_addresses
 
 
-class DerPv(_Der):
+class DerPv(Der):
     """PV behind 701 and 704: the limit curtails the plant, in per cent of its peak."""
 
     def __init__(self) -> None:
@@ -54,12 +54,12 @@ class DerPv(_Der):
         """The registers of this instant, without serials."""
         curtailment = view.plant.curtailment
         rating_w = view.plant.pv_peak_mw / 1000
-        return self._chain.image(
+        return self.chain.image(
             {
                 1: common(view, "DER PV"),
-                701: _measurement(view, rating_w),
+                701: measurement(view, rating_w),
                 704: {
-                    **_controls(view),
+                    **controls(view),
                     "WMaxLimPctEna": int(curtailment.limited),
                     "WMaxLimPct": curtailment.limit,
                     "WMaxLimPctRvrtTms": view.written.get("WMaxLimPctRvrtTms", 0),
@@ -69,7 +69,7 @@ class DerPv(_Der):
 
     def write(self, view: View, values: dict[int, int]) -> None:
         """Raises LookupError for an address that is not writable, ValueError for a value out of range."""
-        named = self._chain.named(values)
+        named = self.chain.named(values)
         for name, highest in (("WMaxLimPctEna", 1), ("WMaxLimPct", FULL_RATE)):
             if named.get(name, 0) > highest:
                 raise ValueError(f"{name}: expected 0..{highest}, got {named[name]}")
@@ -82,7 +82,7 @@ class DerPv(_Der):
         view.plant.disturb()
 
 
-class DerBattery(_Der):
+class DerBattery(Der):
     """A battery behind 701 and 704, with its capacity (713), its DC side (714), and its cells (803, 804) where the plant has them."""
 
     def __init__(self) -> None:
@@ -101,19 +101,19 @@ class DerBattery(_Der):
         ac_w = view.measured.total_active_w
         charge_dc_w = ac_w * (battery.charge_ppm if ac_w > 0 else battery.discharge_ppm) / PPM
         voltage_v = _string_v(battery, charge_dc_w)
-        return self._chain.image(
+        return self.chain.image(
             {
                 1: common(view, "DER battery"),
-                701: {**_measurement(view, rating_w), "TmpCab": rounded(battery.temperature_degc, -1)},
+                701: {**measurement(view, rating_w), "TmpCab": rounded(battery.temperature_degc, -1)},
                 704: {
-                    **_controls(view),
+                    **controls(view),
                     "WSetEna": int(battery.window.charge_limited),
                     "WSetMod": view.written.get("WSetMod", _WATTS),
                     "WSet": view.written.get("WSet", 0),
                     "WSetRvrtTms": view.written.get("WSetRvrtTms", 0),
                 },
-                713: _capacity(battery),
-                714: _dc_side(charge_dc_w, voltage_v, rating_w),
+                713: capacity(battery),
+                714: dc_side(charge_dc_w, voltage_v, rating_w),
                 803: _strings(battery, charge_dc_w, voltage_v),
                 804: _string(battery, charge_dc_w, voltage_v),
             }
@@ -123,17 +123,17 @@ class DerBattery(_Der):
         """Raises LookupError for an address that is not writable, ValueError for a value out of range."""
         battery = view.plant.battery
         assert battery is not None
-        named = self._chain.named(values)
+        named = self.chain.named(values)
         for name in ("WSetEna", "WSetMod"):
             if named.get(name, 0) > 1:
                 raise ValueError(f"{name}: expected 0 or 1, got {named[name]}")
-        if "WSet" in named and not -battery.charge_mw <= 1000 * _int32(named["WSet"]) <= battery.discharge_mw:
-            raise ValueError(f"WSet: expected at most the rated power, got {_int32(named['WSet'])} W")
+        if "WSet" in named and not -battery.charge_mw <= 1000 * int32(named["WSet"]) <= battery.discharge_mw:
+            raise ValueError(f"WSet: expected at most the rated power, got {int32(named['WSet'])} W")
         view.written.update(named)
         window = battery.window
         if named.keys() & {"WSet", "WSetEna", "WSetMod", "WSetRvrtTms"}:
             enabled = bool(named.get("WSetEna", window.charge_limited))
-            charge_mw = -1000 * _int32(view.written.get("WSet", 0))
+            charge_mw = -1000 * int32(view.written.get("WSet", 0))
             in_force = enabled and view.written.get("WSetMod", _WATTS) == _WATTS
             window.charge_max_mw = abs(charge_mw)
             window.in_rate = FULL_RATE if charge_mw >= 0 else -FULL_RATE
@@ -143,7 +143,7 @@ class DerBattery(_Der):
         view.plant.disturb()
 
 
-def _measurement(view: View, rating_w: float) -> dict[str, Value]:
+def measurement(view: View, rating_w: float) -> dict[str, Value]:
     """Model 701: generation positive."""
     measured, power = view.measured, scale_exponent(rating_w)
     output_w = -measured.total_active_w
@@ -184,7 +184,7 @@ def _measurement(view: View, rating_w: float) -> dict[str, Value]:
     return values
 
 
-def _controls(view: View) -> dict[str, Value]:
+def controls(view: View) -> dict[str, Value]:
     """Model 704: what is not simulated, off."""
     off = ("PFWInjEna", "PFWAbsEna", "WMaxLimPctEna", "WSetEna", "VarSetEna")
     values: dict[str, Value] = dict.fromkeys(off, 0)
@@ -200,7 +200,7 @@ def _controls(view: View) -> dict[str, Value]:
     }
 
 
-def _capacity(battery: Battery) -> dict[str, Value]:
+def capacity(battery: Battery) -> dict[str, Value]:
     capacity_wh = battery.capacity_kwh * 1000
     scale = scale_exponent(capacity_wh, 65_535)
     health_percent = 100.0 if battery.cells is None else battery.cells.state_of_health_percent
@@ -215,7 +215,7 @@ def _capacity(battery: Battery) -> dict[str, Value]:
     }
 
 
-def _dc_side(charge_dc_w: float, voltage_v: float, rating_w: float) -> dict[str, Value]:
+def dc_side(charge_dc_w: float, voltage_v: float, rating_w: float) -> dict[str, Value]:
     """Model 714 with one port: positive when the battery gives."""
     power = scale_exponent(1.1 * rating_w)
     port: dict[str, Value] = {
@@ -339,5 +339,5 @@ def _string(battery: Battery, charge_dc_w: float, voltage_v: float) -> dict[str,
     }
 
 
-def _int32(number: int) -> int:
+def int32(number: int) -> int:
     return number - (1 << 32) if number & 0x8000_0000 else number

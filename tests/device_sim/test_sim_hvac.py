@@ -74,7 +74,7 @@ def test_who_asks_and_when_changes_nothing() -> None:
 
 def test_a_building_that_cannot_be_is_refused() -> None:
     table: dict[str, Any] = {"name": "p", "load": {}, "device": [{"name": "h", "kind": "bacnet_hvac"}]}
-    with pytest.raises(SiteFaults, match=r"measures: expected a table \[plant.hvac\]"):
+    with pytest.raises(SiteFaults, match=r"kind: expected a table \[plant.hvac\] beside a bacnet_hvac"):
         load_site({"plant": [table]})
     table["hvac"] = {"power_kw": 1, "capacity_kwh_per_k": 1, "loss_kw_per_k": 1, "low_degc": 22, "high_degc": 22}
     with pytest.raises(SiteFaults, match=r"high_degc: expected at least 1 above low_degc \(22\), got 22"):

@@ -102,7 +102,11 @@ def _changed(table: dict[str, Any], path: tuple[str | int, ...], value: Any) -> 
         (("plant", 0, "time_zone"), "../etc", "plant[0].time_zone: expected a name of the time zone database"),
         (("plant", 0, "load"), None, "plant[0].load: expected a value, got nothing"),
         (("plant", 0, "load"), 7, "plant[0].load: expected a table, got 7"),
-        (("plant", 0, "load", "kind"), "wavy", "plant[0].load.kind: expected one of synthetic, csv, hourly, got 'wavy'"),
+        (
+            ("plant", 0, "load", "kind"),
+            "wavy",
+            "plant[0].load.kind: expected one of synthetic, csv, hourly, got 'wavy'",
+        ),
         (("plant", 0, "load", "base_kw"), -1, "plant[0].load.base_kw: expected a number from 0 to 1e+06, got -1"),
         (("plant", 0, "load", "base_kw"), float("nan"), "plant[0].load.base_kw: expected a number"),
         (("plant", 0, "load", "base_kw"), True, "plant[0].load.base_kw: expected a number"),
@@ -125,7 +129,7 @@ def _changed(table: dict[str, Any], path: tuple[str | int, ...], value: Any) -> 
         (
             ("plant", 0, "device", 0, "measures"),
             "roof",
-            "plant[0].device[0].measures: expected one of grid, load, ev, pv, battery, wind, hvac, got 'roof'",
+            "plant[0].device[0].measures: expected one of grid, load, ev, pv, battery, wind, hvac, dc_bus, got 'roof'",
         ),
         (("plant", 0, "device", 3, "measures"), "grid", "plant[0].device[3].measures: expected one of pv, got 'grid'"),
         (("plant", 0, "device", 0, "unit"), 0, "plant[0].device[0].unit: expected a whole number from 1 to 247, got 0"),

@@ -226,7 +226,7 @@ async def test_a_704_write_out_of_range_or_over_half_a_number_is_refused(run_sit
 
 
 def _der_battery() -> Chain:
-    return DerBattery()._chain
+    return DerBattery().chain
 
 
 @pytest.mark.parametrize(("name", "model", "base"), [("meter", 203, 40_000), ("meter-float", 213, 0)])
