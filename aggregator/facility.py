@@ -1,6 +1,6 @@
 """A facility as it is accounted: its place, its meters, its own factors. Not how the settings file spells it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -51,7 +51,7 @@ class Facility:
     pv_certificates_sold: bool = False
     processes: tuple[Process, ...] = ()
     carbon_prices: tuple[CarbonPrice, ...] = ()  # of statements, shown beside them
-    demand_response: ResponsePolicy = ResponsePolicy()
+    demand_response: ResponsePolicy = field(default_factory=ResponsePolicy)
 
     def __post_init__(self) -> None:
         if self.interval_s <= 0 or LONGEST_INTERVAL_S % self.interval_s:

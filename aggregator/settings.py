@@ -1,7 +1,7 @@
 """The aggregator's settings file (TOML), checked as a whole: every fault with file, key, expected and seen. Secrets come from the environment."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -263,34 +263,39 @@ def _contradictions(parsed: FileTable, folder: Path, environment: Mapping[str, s
     known = {entry.id: entry for entry in parsed.facility}
     listed = {(edge.facility, edge.edge) for edge in parsed.edge}
     for at, entry in enumerate(parsed.facility):
-        key = f"facility[{at}]"
-        yield from _twice(f"{key}.meter", "device", [meter.device for meter in entry.meter])
-        yield from _twice(f"{key}.virtual_meter", "device", [meter.device for meter in entry.virtual_meter])
-        for number, meter in enumerate(entry.meter):
-            if (entry.id, meter.edge) not in listed:
-                yield f"{key}.meter[{number}].edge", f"an edge listed under [[edge]] for {entry.id}", repr(meter.edge)
-            for name, expected, seen in meter.contradictions():
-                yield f"{key}.meter[{number}].{name}", expected, seen
-            if meter.role == "main" and meter.show not in {None, "grid"}:
-                yield f"{key}.meter[{number}].show", '"grid" or nothing for a main meter', repr(meter.show)
-            if meter.role != "main" and meter.show == "grid":
-                yield (
-                    f"{key}.meter[{number}].show",
-                    '"load", "pv", "storage" or "ev" for a meter that is not main',
-                    "'grid'",
-                )
-        yield from _twice(f"{key}.storage", "meter", [storage.meter for storage in entry.storage])
-        counted = [meter.device for meter in entry.meter if meter.carrier == "electricity"]
-        for number, name in enumerate(entry.demand_response.meters):
-            if name not in counted:
-                expected = f"an electricity meter of the facility: {', '.join(counted) or 'there is none'}"
-                yield f"{key}.demand_response.meters[{number}]", expected, repr(name)
-        stores = [meter.device for meter in entry.meter if meter.show in {"storage", "ev"}]
-        for number, storage in enumerate(entry.storage):
-            if storage.meter not in stores:
-                expected = f'a meter shown as "storage" or "ev": {", ".join(stores) or "there is none"}'
-                yield f"{key}.storage[{number}].meter", expected, repr(storage.meter)
+        yield from _facility_contradictions(f"facility[{at}]", entry, listed)
     yield from _edge_contradictions(parsed, list(known))
+
+
+def _facility_contradictions(
+    key: str, entry: FacilityTable, listed: Container[tuple[str, str]]
+) -> Iterable[tuple[str, str, str]]:
+    yield from _twice(f"{key}.meter", "device", [meter.device for meter in entry.meter])
+    yield from _twice(f"{key}.virtual_meter", "device", [meter.device for meter in entry.virtual_meter])
+    for number, meter in enumerate(entry.meter):
+        if (entry.id, meter.edge) not in listed:
+            yield f"{key}.meter[{number}].edge", f"an edge listed under [[edge]] for {entry.id}", repr(meter.edge)
+        for name, expected, seen in meter.contradictions():
+            yield f"{key}.meter[{number}].{name}", expected, seen
+        if meter.role == "main" and meter.show not in {None, "grid"}:
+            yield f"{key}.meter[{number}].show", '"grid" or nothing for a main meter', repr(meter.show)
+        if meter.role != "main" and meter.show == "grid":
+            yield (
+                f"{key}.meter[{number}].show",
+                '"load", "pv", "storage" or "ev" for a meter that is not main',
+                "'grid'",
+            )
+    yield from _twice(f"{key}.storage", "meter", [storage.meter for storage in entry.storage])
+    counted = [meter.device for meter in entry.meter if meter.carrier == "electricity"]
+    for number, name in enumerate(entry.demand_response.meters):
+        if name not in counted:
+            expected = f"an electricity meter of the facility: {', '.join(counted) or 'there is none'}"
+            yield f"{key}.demand_response.meters[{number}]", expected, repr(name)
+    stores = [meter.device for meter in entry.meter if meter.show in {"storage", "ev"}]
+    for number, storage in enumerate(entry.storage):
+        if storage.meter not in stores:
+            expected = f'a meter shown as "storage" or "ev": {", ".join(stores) or "there is none"}'
+            yield f"{key}.storage[{number}].meter", expected, repr(storage.meter)
 
 
 def _edge_contradictions(parsed: FileTable, known: Sequence[str]) -> Iterable[tuple[str, str, str]]:
