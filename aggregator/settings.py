@@ -16,7 +16,7 @@ from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import use_faults
 from aggregator.meter_tree import tree_faults
 from aggregator.person import Person
-from aggregator.settings_tables import FileTable, expected_and_seen
+from aggregator.settings_tables import FacilityTable, FileTable, expected_and_seen
 from aggregator.steered import Steered, steered_of
 from wire.keys import KeyUnusable, PublicKey
 from wire.mqtt import Broker, Tls
