@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,9 @@ from wire.circuit import Asset, Circuit
 
 LEGAL_PRICE_PER_KWH: Final = 1000.0  # of what is above a legal limit: it is said, and an alarm
 FEW_SHORT_RATIO: Final = 0.5  # a fifth more demands met with the same energy (docs/flexibility.md)
+HELD_PRICE_PER_KWH: Final = (
+    50.0  # of what an operator holds; a day of it is eight spans, the first at 400: still below a legal limit
+)
 FREE_KW: Final = 1e6  # a contract's limit at times when it does not hold
 
 
@@ -216,8 +220,20 @@ def _held(state: State, names: Mapping[str, str], sessions: Sequence[Session]) -
             if one.asset in ("", asset):
                 last = min(int(steps[-1]) + 1, until.get(name, state.steps))
                 if steps[0] < last:
-                    found.append(Held(name, int(steps[0]), last, _share_kw(one, names)))
+                    found += _sooner_first(name, int(steps[0]), last, _share_kw(one, names))
     return found
+
+
+def _sooner_first(name: str, first: int, last: int, kw: float) -> list[Held]:
+    """What cannot be held throughout (a battery that gets full) is held as long as it can be from now on: the sooner, the dearer, in spans that double."""
+    edges = [first]
+    while edges[-1] < last:
+        edges.append(min(first + max(2 * (edges[-1] - first), 1), last))
+    spans = list(pairwise(edges))
+    return [
+        Held(name, begin, end, kw, HELD_PRICE_PER_KWH * (len(spans) - number))
+        for number, (begin, end) in enumerate(spans)
+    ]
 
 
 def _share_kw(one: Overridden, names: Mapping[str, str]) -> float:

@@ -71,12 +71,20 @@ def test_an_event_is_a_response_in_its_steps_and_an_override_holds_its_asset() -
     event = Asked("e1", "works", NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, 30.0, "down", 2.0, (100.0, 120.0))
     word = Overridden("o1", "works", "battery", -20.0, NOON_MS, NOON_MS + HOUR_MS, "anna", "test of the battery")
     posed = problem_of(CIRCUIT, TARIFF, state(asked=(event,), overridden=(word,)), ZONE)
-    (response,), (held,) = posed.problem.responses, posed.problem.held
+    (response,), held = posed.problem.responses, posed.problem.held
     assert np.flatnonzero(response.steps).tolist() == [4, 5, 6, 7]
     assert response.baseline_kw[4:6].tolist() == [100.0, 120.0]
-    assert (held.first, held.last, held.kw) == (0, 4, -20.0)
+    assert [(one.first, one.last, one.kw) for one in held] == [(0, 1, -20.0), (1, 2, -20.0), (2, 4, -20.0)]
     course = plan(posed.problem).assets["battery"]
     assert (course.charge_kw - course.discharge_kw)[:4] == pytest.approx([-20.0] * 4)
+
+
+def test_what_cannot_be_held_for_ever_is_held_from_now_on_as_long_as_it_can_be() -> None:
+    """50 kWh of room, charged with 20 kW at 95 %: 2.63 h, so that ten quarters are held in full, whatever another time would pay."""
+    word = Overridden("o1", "works", "battery", 20.0, NOON_MS, NOON_MS + 20 * HOUR_MS, "anna", "test of the battery")
+    posed = problem_of(CIRCUIT, TARIFF, state(overridden=(word,)), ZONE)
+    course = plan(posed.problem).assets["battery"]
+    assert (course.charge_kw - course.discharge_kw)[:10] == pytest.approx([20.0] * 10)
 
 
 def test_what_an_operator_leaves_out_is_not_planned() -> None:
