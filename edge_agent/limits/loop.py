@@ -20,12 +20,13 @@ from edge_agent.limits.book import ScheduleBook
 from edge_agent.limits.bounds import Bound, bounds_of
 from edge_agent.limits.decide import carry_out, decide, momentary
 from edge_agent.limits.exceeded import Exceeded
+from edge_agent.limits.frozen import FrozenMeters
 from edge_agent.limits.measure import ASSET, METER, Newest, channels_of
 from edge_agent.limits.modes import Facts, Standing, states
 from edge_agent.limits.network import PHASE_V, POWER, KeptBranch, Network
 from edge_agent.limits.points import point_value
 from edge_agent.limits.shares import TURN_MS, safe_shares
-from edge_agent.limits.state import AssetState, BranchState, State
+from edge_agent.limits.state import LONG_AGO_MS, AssetState, BranchState, State
 from edge_agent.limits.wanted import Vehicle, want
 from edge_agent.limits.windows import Windows
 from wire.block import Block
@@ -90,6 +91,7 @@ class LimitLoop:
         self._lent_kwh = [0.0] * len(lines)
         self._windows = Windows()
         self._exceeded = Exceeded()
+        self._meters_frozen = FrozenMeters()
         self._shares: dict[str, float] = {}
         self._shares_turn = -1
         self._lost: dict[str, str] = {}
@@ -125,7 +127,7 @@ class LimitLoop:
         elif event.kind == "transaction" and event.body.get("phase") in ("started", "ended"):
             for line, asset in zip(self.network.lines, self.state.assets, strict=True):
                 if line.asset.device == event.device:
-                    asset.pauses = 0
+                    asset.pauses, asset.off_ms = 0, LONG_AGO_MS  # another vehicle: nothing of it has been interrupted
             if event.body["phase"] == "ended":
                 self._newest.gone(event.device, self._clock())
 
@@ -241,6 +243,7 @@ class LimitLoop:
             },
             {name: (self._stated_ms(source), source.heartbeat_s) for name, source in self.sources},
             {line.asset.name: self._lost.get(line.asset.device, "") for line in self.network.lines},
+            self._frozen(now_ms),
         )
         stood = {(found.of, found.name): found for found in states(facts)}
         for key, found in stood.items():
@@ -249,6 +252,23 @@ class LimitLoop:
                 self._tell(found, "" if before is None else before.state, now_ms)
         self._stood = stood
         return stood
+
+    def _frozen(self, now_ms: int) -> list[str]:
+        """The branches whose meters show the same whatever their batteries and PV plants do."""
+        found = []
+        for kept in self.network.kept:
+            shows = self._newest.channels(kept.branch) if kept.branch.meter else None
+            if shows is None:
+                continue
+            devices = [
+                self.network.lines[index].asset.device
+                for index in kept.members
+                if self.network.lines[index].asset.kind in ("battery", "pv")
+            ]
+            drawn_kw = sum(self._newest.value(device, "active_power_kw") or 0.0 for device in devices)
+            if self._meters_frozen.is_frozen(kept.branch.name, shows, drawn_kw, _limit_kva(kept), now_ms):
+                found.append(kept.branch.name)
+        return found
 
     def _tell(self, found: Standing, before: str, now_ms: int) -> None:
         if not before and not found.reason:
@@ -313,8 +333,7 @@ class LimitLoop:
         before_kva, self._background_kva[place] = self._background_kva[place], background_kva
         if before_kva is None:
             return
-        limit_kva = kept.branch.limit_kva or 3 * PHASE_V * (kept.branch.limit_a or 1.0) / 1000
-        swing_ratio = 2 * abs(background_kva - before_kva) / limit_kva
+        swing_ratio = 2 * abs(background_kva - before_kva) / _limit_kva(kept)
         noise_ratio = _NOISE_KEPT * branch.noise_ratio + (1 - _NOISE_KEPT) * swing_ratio
         branch.noise_ratio = min(_NOISE_MOST_RATIO, noise_ratio)
 
@@ -361,6 +380,10 @@ def _sources(network: Network) -> list[tuple[str, LimitSource]]:
     names = {kept.branch.name for kept in network.kept}
     found = [source for source in network.circuit.limit_source if source.branch in names]
     return [(f"{source.branch}-{source.direction}-{number}", source) for number, source in enumerate(found, start=1)]
+
+
+def _limit_kva(kept: KeptBranch) -> float:
+    return kept.branch.limit_kva or 3 * PHASE_V * (kept.branch.limit_a or 1.0) / 1000
 
 
 def _uncontrolled(kept: KeptBranch) -> tuple[complex, complex, complex, complex, complex]:

@@ -5,14 +5,14 @@
 | edge | plan | a schedule that is valid, at most 15 min old, and broker and aggregator not away for longer than 120 s |
 |  | local | else: limits, and vehicles by their departure |
 | branch | kept | its meter has spoken within 5 s |
-|  | safe | else: each asset at its share |
+|  | safe | else, or it shows the same although its assets have changed: each asset at its share |
 | limit_source | stated | a limit of 0 or more has been read within its heartbeat |
 |  | fail_safe | else, for as long as it is away |
 | asset | steered | its device answers |
 |  | lost | else: what it takes by itself stays reserved |
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +32,7 @@ class Facts:
     metered: Mapping[str, int] = field(default_factory=dict)
     stated: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)  # asset -> why it is lost
+    frozen: Collection[str] = ()  # branches whose meters show the same whatever happens
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,10 @@ def states(facts: Facts) -> Iterator[Standing]:
     """The state of everything."""
     yield edge_state(facts)
     for name, at_ms in facts.metered.items():
-        lost = facts.now_ms - at_ms > METER_LOST_MS
-        reason = f"no reading of its meter for more than {METER_LOST_MS // 1000} s" if lost else ""
-        yield Standing("branch", name, "safe" if lost else "kept", reason)
+        reason = "its meter shows the same although its assets have changed" if name in facts.frozen else ""
+        if facts.now_ms - at_ms > METER_LOST_MS:
+            reason = f"no reading of its meter for more than {METER_LOST_MS // 1000} s"
+        yield Standing("branch", name, "safe" if reason else "kept", reason)
     for name, (at_ms, heartbeat_s) in facts.stated.items():
         away = facts.now_ms - at_ms > heartbeat_s * 1000
         reason = f"no limit stated for more than {heartbeat_s:g} s" if away else ""

@@ -55,6 +55,7 @@ class Machine:
     timer_s: float = 60.0  # its own: not told again for so long, it goes back to `alone_kw`
     alone_kw: float = 0.0
     fed_ms: int = 0
+    tells_s: int = 1  # how often it says what it takes
 
     def tell(self, value: float, now_ms: int) -> None:
         self.fed_ms = now_ms
@@ -100,6 +101,8 @@ class Garage:
         }
         self.load_kw: dict[str, float] = {}
         self.meters_off: set[str] = set()
+        self.meters_frozen: dict[str, dict[str, float]] = {}
+        self.shown: dict[str, dict[str, float]] = {}
         self.extra: dict[str, dict[str, float]] = {}  # device -> quantity -> value, such as a state of charge
         self.loop = LimitLoop(network_of(self.circuit, "gw-01"), self.clock, self.follow, self.heard, **loop)
         self.muted = False
@@ -165,7 +168,7 @@ class Garage:
                 if branch.meter and branch.meter not in self.meters_off:
                     self._read_meter(branch.name, branch.meter)
             for device, machine in self.machines.items():
-                if machine.online:
+                if machine.online and self.clock.at_ms // 1000 % machine.tells_s == 0:
                     self.block(device, {"active_power_kw": machine.power_kw, **self.extra.get(device, {})})
             for device, values in self.extra.items():
                 if device not in self.machines:
@@ -181,7 +184,8 @@ class Garage:
             values[f"current_{name}_a"] = abs(current)
             values[f"active_power_{name}_kw"] = along.real * VOLTS / 1000
             values[f"reactive_power_{name}_kvar"] = -along.imag * VOLTS / 1000
-        self.block(meter, values)
+        self.block(meter, self.meters_frozen.get(meter, values))
+        self.shown[meter] = values
 
     def told(self, device: str) -> float:
         return self.machines[device].told[-1][1]

@@ -186,6 +186,25 @@ def test_what_was_above_a_limit_is_told_with_its_time_and_energy() -> None:
     assert 1.2 <= float(str(ended["worst_ratio"])) <= 1.32
 
 
+def test_a_meter_that_answers_and_no_longer_measures_is_not_believed() -> None:
+    garage = Garage(tree(battery(), pile("p0", branch="works"), limit_kva=120.0, uncontrolled_max_kva=110.0))
+    garage.load_kw = {"works": 30.0}
+    garage.run(30)
+    garage.meters_frozen = {"incomer": garage.shown["incomer"]}
+    garage.run(60)
+    assert garage.loop.figures()["control_amiss"] == {}  # nothing has changed: it may be right
+    garage.schedule(wishes=[garage.wish("battery", 25.0)])
+    garage.run(60)
+    assert garage.loop.figures()["control_amiss"] == {"branch works": "safe"}
+    assert garage.told("battery") == 0.0
+    assert garage.told("p0") == pytest.approx(9.66)  # (120 - 110) / 1 = 10 kW: 14 A
+    garage.run(120)
+    assert garage.loop.figures()["control_amiss"] == {"branch works": "safe"}  # it stays so until the meter moves
+    garage.meters_frozen = {}
+    garage.run(2)
+    assert garage.loop.figures()["control_amiss"] == {}
+
+
 def test_few_writes_while_the_load_only_swings() -> None:
     garage = Garage(tree(battery(), *(pile(f"p{n}") for n in range(4))))
     garage.run(200)
