@@ -34,7 +34,7 @@ PLAN = {
     "id": "P-7", "made_ms": START_MS, "status": "optimal", "trigger": ["event"], "why": "", "edges_ms": [START_MS, START_MS + 4 * QUARTER_MS], "currency": "CNY",
     "money": {"total": 12.5}, "kg": {"accounting": 3.0}, "peak_kw": 90.0, "outlook": "seasonal naive", "sun_kw": [190.0], "curtailed_kw": [0.0],
     "import_kw": [90.0], "export_kw": [0.0], "assets": {"bank": {"asset": "bank", "kw": [-50.0], "kwh": [100.0]}}, "kinds": {"bank": "battery"}, "stays": [],
-    "lacking": [], "left_out": [], "notes": [], "against": {"uncontrolled": {"saved_money": 3.0, "peak_kw": 140.0}},
+    "lacking": [], "left_out": [], "broken": [{"kind": "response", "name": "DR-1", "step": 0, "amount": 4.5, "unit": "kW"}], "notes": [], "against": {"uncontrolled": {"saved_money": 3.0, "peak_kw": 140.0}},
     "explained": [{"from_ms": START_MS, "until_ms": START_MS + 4 * QUARTER_MS, "marginal_price": 0.75, "binding": ["response DR-1"], "words": "one more kWh costs CNY 0.750"}],
 }  # fmt: skip
 
@@ -100,6 +100,7 @@ def test_an_operator_asks_watches_overrides_and_reads_why(page: Page, site: Site
         assert "142.0 kWh" in page.text("#assets tbody")  # 71 % of 200 kWh
         assert "one more kWh costs CNY 0.750" in page.text("#why tbody")
         assert "P-7: optimal" in page.text("#plan-said")
+        assert page.text("#plan-broken") == "Cannot be kept: response DR-1: 4.5 kW"
         assert "80.0" in page.text("#offers tbody")
 
         filled(

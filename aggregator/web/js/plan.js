@@ -15,6 +15,17 @@ const WHY_SHOWN = 16;
 // The step of the plan in which an instant lies; -1 where none is.
 const stepAt = (edges, at) => (at < edges[0] ? -1 : edges.findIndex((edge, i) => i + 1 < edges.length && at < edges[i + 1]));
 
+// Promises that the plan cannot keep, each with the most that it lacks at a time.
+function broken({ broken: found }) {
+  const most = new Map();
+  for (const { kind, name, amount, unit } of found) {
+    const key = `${say(`flex_broken_${kind}`)} ${name}`;
+    if (!(most.get(key)?.amount >= amount)) most.set(key, { amount, unit });
+  }
+  const named = [...most].map(([key, { amount, unit }]) => `${key}: ${num(amount)} ${unit}`);
+  return named.length ? say("flex_broken", named.join(", ")) : "";
+}
+
 export function planCards() {
   let chart = null;
 
@@ -43,6 +54,7 @@ export function planCards() {
   function showSaid(plan) {
     if (!plan) {
       put(byId("plan-said"), say("flex_no_plan"));
+      put(byId("plan-broken"), "");
       put(byId("plan-notes"), "");
       return;
     }
@@ -52,6 +64,7 @@ export function planCards() {
     for (const [mode, each] of Object.entries(plan.against ?? {})) said.push(say("flex_against", say(`flex_mode_${mode}`), signed(each.saved_money, 2), plan.currency, num(each.peak_kw), num(plan.peak_kw)));
     put(byId("plan-said"), said.join(" · "));
     byId("plan-said").className = plan.status === "stale" ? "bad" : "";
+    put(byId("plan-broken"), broken(plan));
     put(byId("plan-notes"), [plan.why, ...plan.notes, plan.outlook && say("flex_outlook", plan.outlook)].filter(Boolean).join(" · "));
   }
 
