@@ -29,6 +29,7 @@ class _Present(Collector):
         yield from self._plants()
         yield from self._feed()
         yield from self._log()
+        yield from self._plans()
 
     def _ingest(self) -> Iterator[Metric]:
         figures = self._given.figures()
@@ -126,3 +127,21 @@ class _Present(Collector):
             ("archive_bytes", figures.frame_bytes, "Sealed batches kept as evidence"),
         ):
             yield GaugeMetricFamily(f"wattline_log_{name}", text, value=value)
+
+    def _plans(self) -> Iterator[Metric]:
+        if self._given.planning is None:
+            return
+        looks = CounterMetricFamily(
+            "wattline_plan_looks", "Looks at a facility's plan, by what came of them", labels=["facility", "outcome"]
+        )
+        spent = CounterMetricFamily("wattline_plan_processor_seconds", "Processor time of plans", labels=["facility"])
+        for facility, line in self._given.planning.rounds.lines.items():
+            rolling = line.rolling
+            for outcome, count in (
+                ("solved", rolling.solved),
+                ("unchanged", rolling.unchanged),
+                ("stale", rolling.stale),
+            ):
+                looks.add_metric([facility, outcome], count)
+            spent.add_metric([facility], rolling.processor_s)
+        yield from (looks, spent)

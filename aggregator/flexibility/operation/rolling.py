@@ -3,6 +3,7 @@
 A plan is due when something that it was made of is no longer so, or when the next quarter has begun. What came as the plan said is no change.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
@@ -87,6 +88,7 @@ class Rolling:
         self.solved = 0
         self.unchanged = 0
         self.stale = 0
+        self.processor_s = 0.0
 
     def due(self, state: State) -> tuple[str, ...]:
         """What is no longer as the last plan has it; nothing: no plan is needed, which is counted."""
@@ -96,7 +98,13 @@ class Rolling:
 
     def replan(self, state: State, trigger: Sequence[str] = ()) -> tuple[Planned, dict[str, Draft]]:
         """The plan of this state and what each edge is told. Raises NoPlan, ProblemFault (the state contradicts itself)."""
-        trigger = tuple(trigger) or self.due(state) or ("asked for",)
+        begun_s = time.thread_time()
+        try:
+            return self._planned(state, tuple(trigger) or self.due(state) or ("asked for",))
+        finally:
+            self.processor_s += time.thread_time() - begun_s
+
+    def _planned(self, state: State, trigger: tuple[str, ...]) -> tuple[Planned, dict[str, Draft]]:
         posed = problem_of(self.circuit, self.tariff, state, self.zone)
         known = set() if self.last is None else {one.session for one in self.last.state.stays}
         fresh = tuple(one.session for one in state.stays if one.session not in known)

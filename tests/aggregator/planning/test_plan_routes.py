@@ -45,6 +45,15 @@ def test_plans_are_listed_and_the_current_one_says_why(client: httpx.Client) -> 
     assert [(one["edge"], one["state"]) for one in current["schedules"]] == [("gw-01", "sent")]
 
 
+def test_metrics_tell_what_looks_have_come_to_and_their_processor_time(client: httpx.Client) -> None:
+    text = client.get("/metrics").text
+    assert 'wattline_plan_looks_total{facility="works",outcome="solved"} 1.0' in text
+    spent = next(
+        line for line in text.splitlines() if line.startswith('wattline_plan_processor_seconds_total{facility="works"}')
+    )
+    assert float(spent.split()[1]) > 0
+
+
 @pytest.mark.parametrize("name", ["plan-99", "plan-", "x", "plan-0"])
 def test_a_plan_that_is_not_there_is_said(client: httpx.Client, name: str) -> None:
     answer = client.get(f"{PATH}/plans/{name}")
