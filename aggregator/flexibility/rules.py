@@ -64,13 +64,6 @@ class Rules:
                 _row(solver, 0.0, math.inf, (charge, 1.0), (column, -least_kw), *excused)
         return np.arange(first, first + len(numbers))
 
-    def begin(self, solver: highspy.Highs, numbers: set[int], values: Values) -> None:
-        """Tells branch and bound a solution that breaks no rule, with the binaries that go with it."""
-        active = np.concatenate([values[self.one], values[self._charge]])[sorted(numbers)]
-        known = highspy.HighsSolution()
-        known.col_value = np.concatenate([values, active > TOLERANCE]).tolist()
-        solver.setSolution(known)
-
     def choose(self, solver: highspy.Highs, deadline: Deadline) -> None:
         """Leaves the solver, which has no binaries, at a solution that breaks no rule: of each pair the larger side stays. Raises Unsolved."""
         if len(self.whole):

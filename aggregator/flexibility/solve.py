@@ -2,7 +2,7 @@
 
 Charging and discharging at once, or importing and exporting, can pay where prices are below zero. The LP is solved first. Where it breaks no rule, its
 optimum is the integer model's too, which `Solved.certain` says. Else sides are chosen, which always gives a plan; and where that costs more than the LP,
-branch and bound goes on from there with a binary only where a rule was broken, until none is: the optimum of the full integer model. `gap` is what is not proved.
+branch and bound takes a binary only where a rule was broken, until none is: the optimum of the full integer model. `gap` is what is not proved.
 """
 
 from dataclasses import dataclass
@@ -70,16 +70,15 @@ def solve(
     broken, found, rounds = rules.broken(values), None, 1
     certain = not (broken or rules.fractions(values))
     if not certain:
-        chosen = _chosen(rules, solver, deadline)
+        chosen = _chosen(made, rules, solver, deadline)
         few = len(broken | rules.seen) <= MOST_BINARIES
         if chosen is None or (chosen - relaxed > money_gap and few):
             share = Deadline(deadline.left_s() * (1.0 if chosen is None else INTEGER_SHARE))
-            known = None if chosen is None else (chosen, np.array(solver.getSolution().col_value))
-            found = _integers(made, rules, broken | rules.seen, share, money_gap, fixed, known)
+            found = _integers(made, rules, broken | rules.seen, share, money_gap, fixed, chosen)
         if found is None and chosen is None:
             raise Unsolved(f"expected a plan within {budget_s:g} s, the solver was not done")
     if found is not None:
-        solver, relaxed, rounds = found.solver, found.bound, found.rounds
+        solver, relaxed, rounds = found.solver, max(relaxed, found.bound), found.rounds
     if not made.problem.exact_least and fixed is None:
         dive(solver, made, deadline)
         if rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
@@ -97,11 +96,13 @@ def solve(
     )  # fmt: skip
 
 
-def _chosen(rules: Rules, solver: highspy.Highs, deadline: Deadline) -> Currency | None:
+def _chosen(made: Dispatch, rules: Rules, solver: highspy.Highs, deadline: Deadline) -> Currency | None:
     """The money of the plan that chooses sides; None where sides contradict one another."""
     try:
         rules.choose(solver, deadline)
     except Unsolved:
+        return None
+    if rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
         return None
     return float(solver.getInfo().objective_function_value)
 
@@ -118,10 +119,10 @@ class _Found:
 
 def _integers(
     made: Dispatch, rules: Rules, broken: set[int], deadline: Deadline, money_gap: Currency, fixed: tuple[Index, Values] | None,
-    known: tuple[Currency, Values] | None,
+    chosen: Currency | None,
 ) -> _Found | None:  # fmt: skip
-    """The best plan by branch and bound, a binary for each rule that was ever broken; None where the time ends before one that breaks none is better than
-    the one `known`, which it begins from."""
+    """The best plan by branch and bound, a binary for each rule that was ever broken; None where the time ends before there is one that breaks none and
+    costs no more than the one that `chosen` sides gave."""
     bindings = set(broken)
     for rounds in range(2, ROUNDS):
         try:
@@ -130,8 +131,6 @@ def _integers(
             for column in rules.whole.tolist():
                 solver.changeColIntegrality(column, highspy.HighsVarType.kInteger)
             binaries = np.concatenate([binaries, rules.whole])
-            if known is not None:
-                rules.begin(solver, bindings, known[1])
             run(solver, deadline.left_s())
         except Unsolved:
             return None
@@ -141,7 +140,7 @@ def _integers(
             lowest = solver.getInfo().mip_dual_bound
             _fixed(solver, binaries, values)
             run(solver, FIXED_S)
-            worse = known is not None and solver.getInfo().objective_function_value > known[0]
+            worse = chosen is not None and solver.getInfo().objective_function_value > chosen
             return None if worse else _Found(solver, binaries, lowest, rounds)
         bindings |= new
     return None
