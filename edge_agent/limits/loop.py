@@ -22,7 +22,7 @@ from edge_agent.limits.decide import carry_out, decide, momentary
 from edge_agent.limits.exceeded import Exceeded
 from edge_agent.limits.frozen import FrozenMeters
 from edge_agent.limits.measure import ASSET, METER, Newest, channels_of
-from edge_agent.limits.modes import Facts, Standing, states
+from edge_agent.limits.modes import METER_LOST_MS, Facts, Standing, states
 from edge_agent.limits.network import PHASE_V, POWER, KeptBranch, Network
 from edge_agent.limits.points import point_value
 from edge_agent.limits.shares import TURN_MS, safe_shares
@@ -43,6 +43,7 @@ Follow = Callable[[str, str, float], None]
 KIND: Final = "control_state"
 ROUND_S: Final = 1.0
 FIRST_MS: Final = 5_000  # after the start; what has not spoken by then is lost
+SHORTEST_LOSS_MS: Final = 250  # real: a busy machine's clock that runs faster loses no meter
 SHORTEST_S: Final = 0.2  # between two rounds
 PROFILE_MS: Final = 900_000  # for how long a charger that is lost may go on with its last order
 _NOISE_MOST_RATIO: Final = 0.03
@@ -243,6 +244,7 @@ class LimitLoop:
             },
             {name: (self._stated_ms(source), source.heartbeat_s) for name, source in self.sources},
             {line.asset.name: self._lost.get(line.asset.device, "") for line in self.network.lines},
+            max(METER_LOST_MS, round(SHORTEST_LOSS_MS * self._clock.speed)),
             self._frozen(now_ms),
         )
         stood = {(found.of, found.name): found for found in states(facts)}
