@@ -32,6 +32,8 @@ STARTING_REAL_S: Final = (
 )
 LEAD_POLLS: Final = 3
 LEAST_POLL_S: Final = 0.1  # of the edge file
+PLANNED: Final = "hub"
+LIMIT_POLL_S: Final = 2.0  # of the meters of a gateway that keeps limits (docs/limits.md)
 ANSWERS_WITHIN_S: Final = 5.0
 SETTLE_WITHIN_S: Final = 20.0
 
@@ -75,6 +77,15 @@ def _fault(options: argparse.Namespace) -> str:
             return f"--from: expected a date such as 2018-03-05, got {options.start!r}"
     if not 0 < options.speed <= 3600:
         return f"--speed: expected more than 0 and at most 3600, got {options.speed:g}"
+    if (
+        options.facility == PLANNED
+        and options.profile is None
+        and (options.poll_s or _poll_s(options.speed)) > LIMIT_POLL_S
+    ):
+        return (
+            f"--speed: expected at most {LIMIT_POLL_S * POLLS_PER_REAL_S:g} with --facility {PLANNED}, whose gateway reads its connection's meter"
+            f" every {LIMIT_POLL_S:g} s, got {options.speed:g}"
+        )
     if options.profile is not None and not options.profile.is_file():
         return f"--profile: expected a file, nothing at {options.profile}"
     return _missing_outside(options)
@@ -116,7 +127,7 @@ def _no_broker(broker: str) -> str:
 
 
 def _wanted(options: argparse.Namespace, directory: Path) -> Wanted:
-    poll_s = options.poll_s or max(1.0, options.speed / POLLS_PER_REAL_S)
+    poll_s = options.poll_s or _poll_s(options.speed)
     clock = Clock(speed=options.speed)
     if options.profile is not None:
         lead_s = STARTING_REAL_S * options.speed + LEAD_POLLS * poll_s
@@ -132,6 +143,11 @@ def _wanted(options: argparse.Namespace, directory: Path) -> Wanted:
         options.influxdb or "",
         options.profile,
     )
+
+
+def _poll_s(speed: float) -> float:
+    """In simulated seconds: at most ten polls a real second."""
+    return max(1.0, speed / POLLS_PER_REAL_S)
 
 
 def _start_ms(options: argparse.Namespace) -> int:

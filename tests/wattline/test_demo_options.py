@@ -21,6 +21,10 @@ from wattline.report import summary
         (["--poll-s", "-1"], "--poll-s: expected 0.1 or more, got -1"),
         (["--port", "99999"], "--port: expected 0 to 65535, got 99999"),
         (["--speed", "0"], "--speed: expected more than 0 and at most 3600, got 0"),
+        (
+            ["--facility", "hub", "--speed", "60"],
+            "--speed: expected at most 20 with --facility hub, whose gateway reads its connection's meter every 2 s, got 60",
+        ),
         (["--broker", "localhost:abc"], "--broker: expected HOST:PORT, got 'localhost:abc'"),
         (["--broker", "localhost"], "--broker: expected HOST:PORT, got 'localhost'"),
         (["--report", "/dev/null/r.json"], "--report: expected a directory to write in, /dev/null: Not a directory"),
