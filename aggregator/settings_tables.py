@@ -15,6 +15,7 @@ from aggregator.facility import CarbonPrice, Cell, Facility, FactorOverride, Met
 from aggregator.flexibility.events.policy import ResponsePolicy
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import FLUE_GAS, VOLUMES, CarrierUse, Stack
+from aggregator.intervals.meter import standing
 from aggregator.process import Process
 from aggregator.tariff_table import TariffTable
 
@@ -178,7 +179,7 @@ class StoreTable(_Table):
 
 
 class MultiplierTable(_Table):
-    """One entry of a meter's `multiplier`; the first has no `valid_from`."""
+    """One entry of a meter's `multiplier`, a list that only grows; the first may have no `valid_from`."""
 
     factor: PositiveDecimal
     valid_from: Instant | None = None
@@ -248,10 +249,14 @@ class MeterTable(_Table):
 
     def meter(self, zone: ZoneInfo) -> MeterSpec:
         """The meter. Raises ValueError where its entries contradict each other."""
-        entries = tuple(
+        entries = [
             Multiplier(entry.factor, instant_ms(entry.valid_from, zone), entry.reason, entry.evidence, entry.approver)
             for entry in self.multiplier
-        )
+        ]
+        try:
+            multipliers = standing(entries)
+        except ValueError as error:
+            raise ValueError(f"meter {self.device}: {error}") from error
         return MeterSpec(
             device=self.device,
             edge=self.edge,
@@ -260,7 +265,7 @@ class MeterTable(_Table):
             carrier=self.carrier,
             modulus_kwh=self.modulus_m3 or self.modulus_kwh,
             quantum_kwh=self.quantum_m3 or self.quantum_kwh,
-            multipliers=entries or (Multiplier(Decimal(1)),),
+            multipliers=multipliers or (Multiplier(Decimal(1)),),
             show=self.show or ("grid" if self.role == "main" else ""),
             counted=self.counted,
             parent=self.parent or "",

@@ -96,6 +96,23 @@ class MeterSpec:
         return tuple(_start_ms(entry) for entry in self.multipliers[1:])
 
 
+def standing(entries: Sequence[Multiplier]) -> tuple[Multiplier, ...]:
+    """What holds of a list that only grows: an entry that begins no later than others before it corrects those from its beginning on.
+
+    Raises ValueError where such an entry does not say why, by what and by whom.
+    """
+    held: list[Multiplier] = []
+    for entry in entries:
+        corrected = [one for one in held if _start_ms(one) >= _start_ms(entry)]
+        if corrected and not (entry.reason.strip() and entry.evidence.strip() and entry.approver.strip()):
+            raise ValueError(
+                f"multiplier {entry.factor} corrects {', '.join(str(one.factor) for one in corrected)}, which stands before it:"
+                " expected its reason, evidence and approver, or each later than the one before"
+            )
+        held = [one for one in held if one not in corrected] + [entry]
+    return tuple(held)
+
+
 def multiplied_otherwise_from(kept: Sequence[Multiplier], now: Sequence[Multiplier]) -> int | None:
     """The first instant (UTC ms; -2^62: from ever) at which two lists of multipliers differ; None: nowhere."""
     starts = sorted({-(2**62), *(_start_ms(entry) for entry in (*kept, *now))})

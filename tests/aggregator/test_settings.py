@@ -101,6 +101,26 @@ def test_a_facility_is_read_with_meters_multipliers_and_its_own_factor(tmp_path:
     assert own.valid_from_ms == int(datetime(2018, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000)
 
 
+def test_a_multiplier_that_was_wrong_is_corrected_by_one_more_entry(tmp_path: Path) -> None:
+    """Domain rule 4: the list only grows; reason, evidence and approver stand with what corrects."""
+    first = '{ factor = "100" }, { factor = 120, valid_from = 2026-05-01, reason = "new transformer" }'
+    why = 'reason = "plate misread", evidence = "photo 7", approver = "Bo"'
+    key = SigningKey.generate().public.to_text()
+
+    def factors(more: str) -> list[Decimal]:
+        path = written(tmp_path, GOOD.replace("{key}", key).replace(first, f"{first}, {more}"))
+        works = load(path, TOKEN).facility("works")
+        assert works is not None
+        days = [datetime(2026, month, 15, tzinfo=ZoneInfo("Asia/Shanghai")) for month in (1, 4, 5)]
+        return [works.meters[0].multiplier_at(int(day.timestamp() * 1000)) for day in days]
+
+    assert factors(f"{{ factor = 60, {why} }}") == [60, 60, 60]  # wrong from ever
+    assert factors(f"{{ factor = 60, valid_from = 2026-05-01, {why} }}") == [100, 100, 60]
+    assert factors(f"{{ factor = 60, valid_from = 2026-04-01, {why} }}") == [100, 60, 60]
+    with pytest.raises(SettingsFaults, match="expected its reason, evidence and approver"):
+        factors("{ factor = 60, valid_from = 2026-04-01 }")
+
+
 def test_the_shortest_file_has_defaults_that_are_safe(tmp_path: Path) -> None:
     path = written(tmp_path, '[aggregator]\n[[facility]]\nid = "works"\ntime_zone = "Asia/Shanghai"\n')
     settings = load(path, {})
