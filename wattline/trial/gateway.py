@@ -30,6 +30,7 @@ CIRCUIT_FILE: Final = "circuit.toml"
 _SAMPLE_S: Final = 20  # in transactions; the limit loop goes by what a pile has last said
 _SAFE_A: Final = 6  # what a pile lets flow without a word from us
 _PROFILE_S: Final = 3600
+_DEAD_BAND_A: Final = 2.0  # a profile wears a pile's flash: what is less is not worth one of its hundred writes a day
 _REMEMBERED: Final = frozenset({"energy_import_kwh", "energy_export_kwh", "state_of_charge_percent"})
 _HOLD_S: Final = {"charger": 900, "battery": 60, "pv": 60, "load": 60}
 
@@ -71,6 +72,7 @@ def _pile_lines(circuit: Circuit, name: str, devices: Sequence[Mapping[str, Any]
         lines += [
             "[[bus.device]]", f'name = "{device["device"]}"', f'model = "{MODELS[device["kind"]]}"', f"period_s = {_ASSET_PERIOD_S:g}",
             f'identity = "{device["identity"]}"', f"profile_s = {_PROFILE_S}",
+            f"dead_band_a = {_DEAD_BAND_A:g}",
         ]  # fmt: skip
         asset = assets.get(device["device"])
         if asset is None:

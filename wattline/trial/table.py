@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from aggregator.flexibility.problem import Norm
 from wattline.trial.run import Ran
 from wattline.trial.vehicles import Parked
 
+_CHARGE_RATIO: Final = 0.95
 _SAID: Final = {"uncontrolled": "uncontrolled", "ordered": "one-way ordered", "two_way": "two-way ordered"}
 
 
@@ -14,6 +16,8 @@ def record(ran: Ran) -> dict[str, Any]:
     gone = _gone(ran)
     watch = ran.watch
     days = max(len(watch.quarters_kw) / 96, 1e-9)
+    # What the battery holds more or less at the end, bought or saved at the mean price and intensity, charging losses counted.
+    made_up_kwh = ran.stored_kwh / _CHARGE_RATIO
     return {
         "mode": ran.mode,
         "vehicles": len(gone),
@@ -38,6 +42,8 @@ def record(ran: Ran) -> dict[str, Any]:
         "energy_money": round(watch.money, 2),
         "demand_money": round(watch.demand_money, 2),
         "kg_co2e": round(watch.kg, 3),
+        "energy_money_battery_even": round(watch.money - made_up_kwh * _mean(watch.grid.prices), 2),
+        "kg_co2e_battery_even": round(watch.kg - made_up_kwh * _mean(watch.grid.kg_per_kwh), 3),
         "battery_cycles_per_day": round(ran.cycles / days, 3),
         "battery_stored_kwh": round(ran.stored_kwh, 3),
         "orders_per_day": {name: round(count / days, 1) for name, count in sorted(ran.writes.items())},
@@ -48,6 +54,10 @@ def record(ran: Ran) -> dict[str, Any]:
         "processor_s": round(ran.took_s, 1),
         "short": [_short(one) for one in gone if one.lacking_kwh],
     }
+
+
+def _mean(values: Sequence[Norm]) -> Norm:
+    return sum(values) / len(values)
 
 
 def _gone(ran: Ran) -> list[Parked]:
@@ -90,8 +100,10 @@ _ROWS: Final = (
     ("imported, kWh", "imported_kwh", "{:.1f}"),
     ("exported, kWh", "exported_kwh", "{:.1f}"),
     ("energy cost", "energy_money", "{:.2f}"),
+    ("the same, battery as at the begin", "energy_money_battery_even", "{:.2f}"),
     ("demand cost", "demand_money", "{:.2f}"),
     ("kg CO2e", "kg_co2e", "{:.1f}"),
+    ("the same, battery as at the begin", "kg_co2e_battery_even", "{:.1f}"),
     ("battery cycles a day", "battery_cycles_per_day", "{:.2f}"),
     ("battery at the end, kWh more", "battery_stored_kwh", "{:.1f}"),
     ("orders to the battery a day", "battery_orders", "{:.0f}"),
