@@ -81,12 +81,13 @@ def digest(raw: bytes) -> str:
 def encode_record(problem: Problem, found: Plan, budget_s: float = 5.0) -> bytes:
     """Problem and plan in one file. Raises ProblemFault."""
     asked, answered = encode_problem(problem), encode_plan(found, budget_s)
-    return _canonical(
+    rest = _canonical(
         {
-            "record": VERSION, "problem": json.loads(asked), "problem_sha256": digest(asked), "plan": json.loads(answered),
-            "plan_sha256": digest(answered), "solve_s": round(found.solve_s, 6),
+            "plan_sha256": digest(answered), "problem_sha256": digest(asked), "record": VERSION,
+            "solve_s": round(found.solve_s, 6),
         }
     )  # fmt: skip
+    return b'{"plan":' + answered + b',"problem":' + asked + b"," + rest[1:]
 
 
 def decode_record(raw: bytes) -> Kept:
@@ -108,12 +109,45 @@ def decode_record(raw: bytes) -> Kept:
             raise ProblemFault(
                 f"record.{part}: expected sha256 {str(said)[:64]}, got {seen}: it was changed since it was written"
             )
-    return Kept(
-        decode_problem(_canonical(content["problem"])),
-        content["plan"],
-        content["problem_sha256"],
-        content["plan_sha256"],
-    )
+    problem = decode_problem(_canonical(content["problem"]))
+    _fits(content["plan"], problem.steps)
+    return Kept(problem, content["plan"], content["problem_sha256"], content["plan_sha256"])
+
+
+def _fits(written: Mapping[str, Any], steps: int) -> None:
+    """That a plan has what is read of it here, whoever wrote it. Raises ProblemFault."""
+    made_by, duals = written.get("made_by"), written.get("duals")
+    _expect(_number(written.get("objective")), "objective", "a number", written.get("objective"))
+    _expect(isinstance(made_by, dict), "made_by", "an object", made_by)
+    budget_s = made_by.get("budget_s") if isinstance(made_by, dict) else None
+    _expect(_number(budget_s), "made_by.budget_s", "a number", budget_s)
+    said: dict[str, Any] = duals if isinstance(duals, dict) else {}
+    rows, at, value = said.get("rows"), said.get("at"), said.get("value")
+    kept = False
+    if isinstance(rows, int) and isinstance(at, list) and _numbers_in(value, len(at)):
+        kept = all(isinstance(one, int) and 0 <= one < rows for one in at)
+    _expect(kept, "duals", "rows, places within them and as many values", duals)
+    series = {f"shifted_kw.{name}": power for name, power in _named(written, "shifted_kw").items()}
+    for name, one in _named(written, "assets").items():
+        for side in ("charge_kw", "discharge_kw"):
+            series[f"assets.{name}.{side}"] = one.get(side) if isinstance(one, dict) else None
+    for path, values in series.items():
+        _expect(_numbers_in(values, steps), path, f"{steps} numbers", values)
+
+
+def _named(written: Mapping[str, Any], part: str) -> dict[str, Any]:
+    found = written.get(part)
+    _expect(isinstance(found, dict), part, "an object", found)
+    return dict(found or {})
+
+
+def _numbers_in(values: Any, count: int) -> bool:
+    return isinstance(values, list) and len(values) == count and all(_number(one) for one in values)
+
+
+def _expect(holds: bool, path: str, expected: str, given: Any) -> None:
+    if not holds:
+        raise ProblemFault(f"record.plan.{path}: expected {expected}, got {str(given)[:80]!r}")
 
 
 def replay(kept: Kept) -> Replayed:
@@ -192,7 +226,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray):
-        return [_plain(one) for one in value.tolist()]
+        return [_plain(one) for one in value.tolist()] if np.iscomplexobj(value) else value.tolist()
     if isinstance(value, Mapping):
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, (tuple, list)):

@@ -102,3 +102,30 @@ def test_a_problem_with_a_number_that_is_none_goes_on_no_record() -> None:
     problem: Problem = replace(random_site(0), ramp_price_per_kw=float("nan"))
     with pytest.raises(ProblemFault, match="record: expected finite numbers"):
         encode_problem(problem)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (["objective"], "5", "record.plan.objective: expected a number, got '5'"),
+        (["made_by"], None, "record.plan.made_by: expected an object"),
+        (["made_by", "budget_s"], None, "record.plan.made_by.budget_s: expected a number"),
+        (["duals", "at"], [10**9], "record.plan.duals: expected rows, places within them"),
+        (["assets"], [], "record.plan.assets: expected an object"),
+        (["assets", "ev0", "charge_kw"], [1.0], "record.plan.assets.ev0.charge_kw: expected 12 numbers"),
+        (["shifted_kw", "oven"], ["x"] * 12, "record.plan.shifted_kw.oven: expected 12 numbers"),
+    ],
+)
+def test_a_record_that_somebody_wrote_anew_is_refused_where_it_does_not_fit(
+    path: list[str], value: object, said: str
+) -> None:
+    problem = random_site(2)
+    content = json.loads(encode_record(problem, plan(problem)))
+    place = content["plan"]
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    changed = json.dumps(content["plan"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    with pytest.raises(ProblemFault) as refused:
+        decode_record(json.dumps(content | {"plan_sha256": digest(changed)}).encode())
+    assert said in str(refused.value)
