@@ -32,7 +32,7 @@ export function planCards() {
   function showChart(plan, measured) {
     chart ??= new TimeChart(byId("plan-chart"), {
       series: [{ key: "load", label: () => say("flex_measured_grid"), past: true }, { key: "forecast", label: () => say("flex_planned_grid") }, { key: "pv", label: () => say("flex_sun") }, { key: "sto", label: () => say("sto") }, { key: "ev", label: () => say("ev") }],
-      unit: "kW", height: 280, span_ms: 36 * HOUR_MS, label: () => say("flex_plan"),
+      unit: "kW", height: 280, span_ms: 43 * HOUR_MS, label: () => say("flex_plan"),
     });
     const points = new Map();
     const at = (ms) => points.get(ms) ?? points.set(ms, {}).get(ms);
