@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-STATES: Final = ("plan", "local")
+STATES: Final = ("plan", "local", "safe")
 AMISS: Final = ("safe", "fail_safe", "lost")
 _MOST: Final = 64  # things that are amiss
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeControl:
-    """`state`: plan or local; `amiss`: what is not as it should be ("branch garage") and its state (safe, fail_safe, lost)."""
+    """`state`: plan, local or safe; `amiss`: what is not as it should be ("branch garage") and its state (safe, fail_safe, lost)."""
 
     state: str
     reason: str = ""

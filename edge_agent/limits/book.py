@@ -134,6 +134,13 @@ class ScheduleBook:
         self._kept = kept
         return ""
 
+    def forget(self) -> None:
+        """Nothing is in force any more, such as after a drill; numbers stay as they are."""
+        self._keep(Kept(None, self._kept.numbers))
+        self._kept.schedule = None
+        self._standing.clear()
+        self._stays = {}
+
     def _fault(self, schedule: Schedule, now_ms: int) -> str:
         if schedule.circuit != self._circuit:
             return f"circuit: expected {self._circuit}, as this edge has it, got {schedule.circuit}"

@@ -167,8 +167,9 @@ class LimitLoop:
         self._linked(True)
 
     def end_drill(self) -> None:
-        """The loop is as it was; what it was not told in the meantime it hears again."""
+        """The drill's wishes are over, and what the loop was not told in the meantime it hears again; the next schedule comes within minutes."""
         self._drilling = False
+        self.book.forget()
         self._kept_from.clear()
         self._linked(False)
 
@@ -184,7 +185,10 @@ class LimitLoop:
         """A round each second and after each word of a meter, until cancelled."""
         while True:
             self._wake.clear()
-            self.round(self._clock())
+            try:
+                self.round(self._clock())
+            except Exception as error:  # noqa: BLE001 - readings go on whatever a round meets, and limits are kept for all that
+                self._failed(error, self._clock())
             await self._clock.sleep(SHORTEST_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._clock.real_s(ROUND_S - SHORTEST_S)):
@@ -205,6 +209,22 @@ class LimitLoop:
             "schedule": "" if schedule is None else schedule.id,
             "schedules_refused": self.book.refused,
         }
+
+    def _failed(self, error: Exception, now_ms: int) -> None:
+        """A round that could not be worked out: everything at its share, until one can be again."""
+        found = Standing("edge", "", "safe", f"{type(error).__name__}: {error}"[:200])
+        before = self._stood.get(("edge", ""))
+        if before is None or before.state != found.state:
+            log.error("round failed, every asset goes to its share", exc_info=error)
+            self._tell(found, "" if before is None else before.state, now_ms)
+        self._stood["edge", ""] = found
+        shares = safe_shares(self.network.circuit, now_ms)
+        for index, line in enumerate(self.network.lines):
+            order_kw = shares[line.asset.name]
+            asset = self.state.assets[index]
+            asset.order_kw, asset.ordered_ms = order_kw, now_ms
+            value = self._values[index] = point_value(line.asset, order_kw)
+            self._follow(line.asset.device, line.asset.point, value)
 
     # --- a round
 

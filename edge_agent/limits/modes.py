@@ -4,6 +4,7 @@
 |---|---|---|
 | edge | plan | a schedule that is valid, at most 15 min old, and broker and aggregator not away for longer than 120 s |
 |  | local | else: limits, and vehicles by their departure |
+|  | safe | a round could not be worked out: everything at its share (said by the loop itself) |
 | branch | kept | its meter has spoken within 5 s |
 |  | safe | else, or it shows the same although its assets have changed: each asset at its share |
 | limit_source | stated | a limit of 0 or more has been read within its heartbeat |

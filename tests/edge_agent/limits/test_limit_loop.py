@@ -1,5 +1,6 @@
 """The loop over a garage in virtual time: limits kept through steps, wishes followed at their time, what is lost, and back again."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,23 @@ def test_a_schedule_survives_a_restart_and_is_refused_for_another_circuit_or_an_
     assert [event.body["state"] for event in garage.events if event.kind == "schedule"] == [
         "taken", "refused", "refused", "refused", "forged",
     ]  # fmt: skip
+
+
+async def test_a_round_that_cannot_be_worked_out_puts_everything_at_its_share() -> None:
+    garage = Garage(tree(battery(), *piles(4)))
+    garage.run(60)
+    assert garage.told("p3") > 20
+    loop = asyncio.create_task(garage.loop.run())
+    garage.clock.pass_by = lambda _seconds: None
+    garage.loop.state.branches.clear()  # what no state should ever be
+    async with asyncio.timeout(5):
+        while garage.loop.figures()["control"] != "safe":
+            await asyncio.sleep(0.01)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    # (100 A - 5 kVA / (sqrt 3 x 400 V)) / 4 = 23.2 A of 400 V on three phases
+    assert [garage.told(f"p{number}") for number in range(4)] == [pytest.approx(16.07, abs=0.01)] * 4
+    assert garage.states()[-1] == ("edge", "safe")
 
 
 def test_a_lost_meter_puts_each_pile_at_its_share_and_it_is_back_at_once() -> None:
