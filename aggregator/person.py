@@ -16,7 +16,7 @@ Right = Literal["enter", "approve", "operate"]
 @dataclass(frozen=True, slots=True)
 class Person:
     """`entity` is the legal entity that answers for what the person signs. `may`: enter
-    figures, approve what another one entered, operate (take alarms, send set-points)."""
+    figures, approve what another one entered, operate (take alarms, send set-points, ask for and answer events, override plans)."""
 
     name: str
     token_sha256: str
