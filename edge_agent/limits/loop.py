@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from edge_agent.limits.book import ScheduleBook
 from edge_agent.limits.bounds import Bound, bounds_of
-from edge_agent.limits.decide import carry_out, decide, momentary
+from edge_agent.limits.decide import carry_out, decide
 from edge_agent.limits.exceeded import Exceeded
+from edge_agent.limits.flows import momentary
 from edge_agent.limits.frozen import FrozenMeters
 from edge_agent.limits.measure import ASSET, METER, Newest, channels_of
 from edge_agent.limits.modes import METER_LOST_MS, Facts, Standing, states
