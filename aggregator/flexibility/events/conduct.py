@@ -5,12 +5,14 @@ Every step is on record before anybody is told. Any thread may call; what two do
 
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aggregator.accounts.compile import Accounts
-from aggregator.accounts.record_file import RecordsRefused
+from aggregator.accounts.record_file import RecordsRefused, RecordsUnusable
 from aggregator.alarms import Alarms
+from aggregator.emissions.registry import RegistryRefused
 from aggregator.facility import Facility
 from aggregator.flexibility.asked import Asked, Overridden
 from aggregator.flexibility.baseline import NoBaseline, preset
@@ -32,6 +34,8 @@ POLICY: Final = "policy"
 OURSELVES: Final = "wattline"
 ALARM_SHORT: Final = "response_short"
 SETTLED_WITHIN_MS: Final = 2 * 86_400_000  # so long after its end what lacks to settle an event is waited for
+# What one event may fail with in a round, without the others: figures, prices and factors that cannot be read now.
+_FAILS: Final = (LedgerError, StoreError, RegistryRefused, RecordsUnusable, sqlite3.Error, OSError, ValueError)
 LEAST_SHORTFALL_PRICE: Final = 5.0  # per kWh: what the planner takes for a promise (see `Asked`)
 
 
@@ -217,7 +221,7 @@ class Conduct:
                 self._advance(event)
             except RecordsRefused as error:
                 log.info("event not moved on event=%s reason=%s", event.id, error)
-            except (LedgerError, StoreError, ValueError) as error:
+            except _FAILS as error:
                 log.warning("event not moved on event=%s reason=%s", event.id, error)
 
     def _advance(self, event: DemandResponse) -> None:
