@@ -133,7 +133,8 @@ class BoundaryLine:
             boundaries += shaped
             self._step = (reading.at_ms, reading.line)
         elif _broken(before, reading):
-            self._step = (reading.at_ms, reading.line)  # what stood still there did so because nobody knows what was drawn
+            # What stood still there did so because nobody knows what was drawn.
+            self._step = (reading.at_ms, reading.line)
         if not _by_hand(before, reading):
             self._spacings_ms.append(reading.at_ms - before.at_ms)
         return boundaries, intervals
