@@ -17,19 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_agent.limits.book import ScheduleBook
-from edge_agent.limits.bounds import Bound, bounds_of
 from edge_agent.limits.decide import carry_out, decide
-from edge_agent.limits.exceeded import Exceeded
-from edge_agent.limits.flows import momentary
-from edge_agent.limits.frozen import FrozenMeters
-from edge_agent.limits.measure import ASSET, METER, Newest, channels_of
+from edge_agent.limits.kept_branches import KeptBranches
+from edge_agent.limits.measure import ASSET, METER, Newest
 from edge_agent.limits.modes import METER_LOST_MS, Facts, Standing, states
-from edge_agent.limits.network import PHASE_V, POWER, KeptBranch, Network
+from edge_agent.limits.network import Network
 from edge_agent.limits.points import point_value
 from edge_agent.limits.shares import TURN_MS, safe_shares
 from edge_agent.limits.state import LONG_AGO_MS, AssetState, BranchState, State
 from edge_agent.limits.wanted import Vehicle, want
-from edge_agent.limits.windows import Windows
 from wire.block import Block
 from wire.circuit import LimitSource
 from wire.clock import Clock
@@ -47,8 +43,6 @@ FIRST_MS: Final = 5_000  # after the start; what has not spoken by then is lost
 SHORTEST_LOSS_MS: Final = 250  # real: a busy machine's clock that runs faster loses no meter
 SHORTEST_S: Final = 0.2  # between two rounds
 PROFILE_MS: Final = 900_000  # for how long a charger that is lost may go on with its last order
-_NOISE_MOST_RATIO: Final = 0.03
-_NOISE_KEPT: Final = 0.9
 
 
 class LimitLoop:
@@ -87,20 +81,16 @@ class LimitLoop:
             *(source.device for _, source in self.sources),
         ]
         self._meters = {branch.branch.meter for branch in kept} - {""}
-        self._bounds: list[tuple[Bound, ...]] = [bounds_of(branch.branch) for branch in kept]
+        self._kept = KeptBranches(network, self._newest, self.sources)
         self.state = State([AssetState() for _ in lines], [BranchState() for _ in kept])
         self._vehicles = [Vehicle() for _ in lines]
         self._lent_kwh = [0.0] * len(lines)
-        self._windows = Windows()
-        self._exceeded = Exceeded()
-        self._meters_frozen = FrozenMeters()
         self._shares: dict[str, float] = {}
         self._shares_turn = -1
         self._lost: dict[str, str] = {}
         self._lost_ms: dict[str, int] = {}
         self._cloud_lost_ms: int | None = None
         self._stood: dict[tuple[str, str], Standing] = {}
-        self._background_kva: list[float | None] = [None] * len(kept)
         self._last_ms = 0
         self._stays_of: str | None = None
         self._drilling = False
@@ -238,11 +228,13 @@ class LimitLoop:
             return  # what limits depend on has not been read for the first time
         planned = stood["edge", ""].state == "plan"
         standing = self.book.standing(now_ms, planned=planned)
-        self._branches(now_ms, stood)
+        limits = self.book.standing(now_ms, planned=True).limits
+        for event in self._kept.tell(self.state, now_ms, stood, limits):
+            self._event(event)
         self._assets(now_ms, since_ms, standing.wishes, planned=planned)
         if not planned:
             self._lent_kwh = [0.0] * len(self._lent_kwh)  # there is no plan to come back to
-        decision = decide(self.network, self._bounds, self.state, now_ms)
+        decision = decide(self.network, self._kept.bounds, self.state, now_ms)
         carry_out(self.network, self.state, decision, now_ms)
         self._orders_total += len(decision.orders)
         for index, order_kw in decision.orders:
@@ -263,10 +255,10 @@ class LimitLoop:
                 for kept in self.network.kept
                 if kept.branch.meter
             },
-            {name: (self._stated_ms(source), source.heartbeat_s) for name, source in self.sources},
+            {name: (self._kept.stated_ms(source), source.heartbeat_s) for name, source in self.sources},
             {line.asset.name: self._lost.get(line.asset.device, "") for line in self.network.lines},
             max(METER_LOST_MS, round(SHORTEST_LOSS_MS * self._clock.speed)),
-            self._frozen(now_ms),
+            self._kept.frozen(now_ms),
         )
         stood = {(found.of, found.name): found for found in states(facts)}
         for key, found in stood.items():
@@ -276,89 +268,12 @@ class LimitLoop:
         self._stood = stood
         return stood
 
-    def _frozen(self, now_ms: int) -> list[str]:
-        """The branches whose meters show the same whatever their batteries and PV plants do."""
-        found = []
-        for kept in self.network.kept:
-            shows = self._newest.channels(kept.branch) if kept.branch.meter else None
-            if shows is None:
-                continue
-            devices = [
-                self.network.lines[index].asset.device
-                for index in kept.members
-                if self.network.lines[index].asset.kind in ("battery", "pv")
-            ]
-            drawn_kw = sum(self._newest.value(device, "active_power_kw") or 0.0 for device in devices)
-            if self._meters_frozen.is_frozen(kept.branch.name, shows, drawn_kw, _limit_kva(kept), now_ms):
-                found.append(kept.branch.name)
-        return found
-
     def _tell(self, found: Standing, before: str, now_ms: int) -> None:
         if not before and not found.reason:
             return  # as it should be from the start
         log.info("control_state of=%s name=%s state=%s reason=%s", found.of, found.name, found.state, found.reason)
         body = {"of": found.of, "name": found.name, "state": found.state, "before": before, "reason": found.reason}
         self._event(Event(f"{KIND}-{found.of}-{found.name}-{now_ms}", now_ms, "", KIND, body))
-
-    def _stated_ms(self, source: LimitSource) -> int:
-        """When a limit of 0 or more was last stated."""
-        value = self._newest.value(source.device, source.quantity)
-        return self._newest.at_ms(source.device, source.quantity) if value is not None and value >= 0 else -(10**12)
-
-    def _branches(self, now_ms: int, stood: Mapping[tuple[str, str], Standing]) -> None:
-        windows = set()
-        limits = self.book.standing(now_ms, planned=True).limits
-        for place, (kept, branch) in enumerate(zip(self.network.kept, self.state.branches, strict=True)):
-            if kept.branch.meter:
-                branch.lost = stood["branch", kept.branch.name].state == "safe"
-                branch.channels = None if branch.lost else self._newest.channels(kept.branch)
-                branch.lost = branch.channels is None
-            else:
-                branch.channels = _uncontrolled(kept)
-            least: dict[str, float] = {}
-            for name, source in self.sources:
-                if source.branch == kept.branch.name:
-                    value = self._newest.value(source.device, source.quantity)
-                    stated = stood["limit_source", name].state == "stated" and value is not None
-                    limit_kw = value if stated and value is not None else source.fail_safe_kw
-                    least[source.direction] = min(limit_kw, least.get(source.direction, limit_kw))
-            for limit in limits:
-                if limit.branch != kept.branch.name:
-                    continue
-                for direction, most_kw in (("import", limit.import_kw), ("export", limit.export_kw)):
-                    if most_kw is None:
-                        continue
-                    if limit.window_s:
-                        key = (place, limit.window_s, direction)
-                        windows.add(key)
-                        power_kw = branch.channels[POWER].real if branch.channels is not None else 0.0
-                        if direction == "export":
-                            power_kw = -power_kw
-                        most_kw = self._windows.allowed_kw(key, most_kw, power_kw, now_ms)
-                    least[direction] = min(most_kw, least.get(direction, most_kw))
-            branch.import_kw, branch.export_kw = least.get("import"), least.get("export")
-            self._noise(place, kept, branch)
-            if kept.branch.meter:
-                bounds = (*self._bounds[place], *momentary(branch.import_kw, branch.export_kw))
-                event = self._exceeded.look(kept.branch.name, bounds, branch.channels, now_ms)
-                if event is not None:
-                    self._event(event)
-        self._windows.keep(windows)
-
-    def _noise(self, place: int, kept: KeptBranch, branch: BranchState) -> None:
-        """How much what nobody steers swings from one reading to the next, as a part of the limit."""
-        if branch.channels is None or not kept.branch.meter:
-            return
-        background_kva = abs(
-            branch.channels[POWER]
-            - sum((self.state.assets[index].drawn_kw or 0.0) * kept.per_kw[index][POWER] for index in kept.members)
-        )
-        before_kva, self._background_kva[place] = self._background_kva[place], background_kva
-        if before_kva is None:
-            return
-        swing_ratio = 2 * abs(background_kva - before_kva) / _limit_kva(kept)
-        noise_ratio = _NOISE_KEPT * branch.noise_ratio + (1 - _NOISE_KEPT) * swing_ratio
-        branch.noise_ratio = min(_NOISE_MOST_RATIO, noise_ratio)
 
     def _assets(self, now_ms: int, since_ms: int, wishes: Mapping[str, Wish], *, planned: bool) -> None:
         schedule = self.book.schedule
@@ -403,14 +318,3 @@ def _sources(network: Network) -> list[tuple[str, LimitSource]]:
     names = {kept.branch.name for kept in network.kept}
     found = [source for source in network.circuit.limit_source if source.branch in names]
     return [(f"{source.branch}-{source.direction}-{number}", source) for number, source in enumerate(found, start=1)]
-
-
-def _limit_kva(kept: KeptBranch) -> float:
-    return kept.branch.limit_kva or 3 * PHASE_V * (kept.branch.limit_a or 1.0) / 1000
-
-
-def _uncontrolled(kept: KeptBranch) -> tuple[complex, complex, complex, complex, complex]:
-    """What flows where no meter says it: the most that nobody steers."""
-    channels = channels_of({"active_power_kw": kept.branch.uncontrolled_max_kva or 0.0}, kept.branch.nominal_v)
-    assert channels is not None
-    return channels
