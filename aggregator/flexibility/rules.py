@@ -76,20 +76,47 @@ class Rules:
             dive(solver, self._made, deadline)
             self._sides(solver, deadline)
 
+    def switch_off(self, solver: highspy.Highs, deadline: Deadline) -> None:
+        """Like `choose`, where going up to a least power contradicts something else: who is below it is off, which nothing forbids. Raises Unsolved."""
+        flows = [flow for flow in self._made.flows if flow.least_kw > 0]
+        for number in range(SIDES):
+            self._sides(solver, deadline)
+            values = np.array(solver.getSolution().col_value)
+            below = [flow.charge[is_between(flow, values)] for flow in flows]
+            if not sum(map(len, below)):
+                return
+            if number >= SIDES - 2:  # whoever is off stays off, and whoever is on keeps its power
+                below = [flow.charge[is_between(flow, values) | (values[flow.charge] <= TOLERANCE)] for flow in flows]
+                on = np.setdiff1d(np.concatenate([flow.charge for flow in flows]), np.concatenate(below))
+                bound(solver, on, values[on], values[on])
+            off = np.concatenate(below)
+            bound(solver, off, *np.zeros((2, len(off))))
+            run(solver, deadline.left_s())
+
     def _sides(self, solver: highspy.Highs, deadline: Deadline) -> None:
+        steps = self._made.problem.steps
+        closed, at_limit = np.zeros((2, steps), dtype=bool)
         for number in range(SIDES):
             values = np.array(solver.getSolution().col_value)
             overlap = np.minimum(values[self.one], values[self.other]) > TOLERANCE
             if not overlap.any():
                 return
             self.seen |= set(np.flatnonzero(overlap).tolist())
-            grid = overlap[: self._made.problem.steps]
+            grid = overlap[:steps]
             if number >= SIDES - 2:
                 overlap[:] = True
             elif grid.any():  # import or export first: what else is to be 0 depends on it
                 overlap[len(grid) :] = False
-            smaller = np.where(values[self.one] > values[self.other], self.other, self.one)[overlap]
-            bound(solver, np.unique(smaller), *np.zeros((2, len(np.unique(smaller)))))
+            keeps_one = values[self.one] > values[self.other]
+            if (
+                self._made.problem.curtailed_at_limit
+            ):  # its pairs are the second: who exports nothing is not at the limit
+                keeps_one[:steps] &= ~at_limit
+                keeps_one[steps : 2 * steps] &= ~closed
+                closed |= overlap[:steps] & keeps_one[:steps]
+                at_limit |= (overlap & keeps_one)[steps : 2 * steps]
+            smaller = np.unique(np.where(keeps_one, self.other, self.one)[overlap])
+            bound(solver, smaller, *np.zeros((2, len(smaller))))
             run(solver, deadline.left_s())
 
 

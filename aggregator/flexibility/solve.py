@@ -70,19 +70,15 @@ def solve(
     broken, found, rounds = rules.broken(values), None, 1
     certain = not (broken or rules.fractions(values))
     if not certain:
-        chosen = _chosen(made, rules, solver, deadline)
-        few = len(broken | rules.seen) <= MOST_BINARIES
-        if chosen is None or (chosen - relaxed > money_gap and few):
-            share = Deadline(deadline.left_s() * (1.0 if chosen is None else INTEGER_SHARE))
+        solver = _chosen(made, rules, solver, deadline, fixed)
+        chosen = float(solver.getInfo().objective_function_value)
+        if chosen - relaxed > money_gap and len(broken | rules.seen) <= MOST_BINARIES:
+            share = Deadline(deadline.left_s() * INTEGER_SHARE)
             found = _integers(made, rules, broken | rules.seen, share, money_gap, fixed, chosen)
-        if found is None and chosen is None:
-            raise Unsolved(f"expected a plan within {budget_s:g} s, the solver was not done")
     if found is not None:
         solver, relaxed, rounds = found.solver, max(relaxed, found.bound), found.rounds
     if not made.problem.exact_least and fixed is None:
-        dive(solver, made, deadline)
-        if rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
-            rules.choose(solver, deadline)
+        solver = _dived(made, rules, solver, deadline)
     money = solver.getInfo().objective_function_value
     solution = solver.getSolution()
     values, row_dual = _netted(made, np.array(solution.col_value)), np.array(solution.row_dual)
@@ -96,15 +92,36 @@ def solve(
     )  # fmt: skip
 
 
-def _chosen(made: Dispatch, rules: Rules, solver: highspy.Highs, deadline: Deadline) -> Currency | None:
-    """The money of the plan that chooses sides; None where sides contradict one another."""
+def _chosen(
+    made: Dispatch, rules: Rules, solver: highspy.Highs, deadline: Deadline, fixed: tuple[Index, Values] | None
+) -> highspy.Highs:
+    """A solver at a plan that chooses sides, and that breaks no rule. Raises Unsolved."""
     try:
         rules.choose(solver, deadline)
+        if not rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
+            return solver
     except Unsolved:
-        return None
-    if rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
-        return None
-    return float(solver.getInfo().objective_function_value)
+        deadline.left_s()
+    solver = _opened(made, MONEY_GAP, fixed)
+    run(solver, deadline.left_s())
+    share = np.zeros(len(rules.whole))
+    bound(solver, rules.whole, share, share)
+    run(solver, deadline.left_s())
+    rules.switch_off(solver, deadline)
+    return solver
+
+
+def _dived(made: Dispatch, rules: Rules, solver: highspy.Highs, deadline: Deadline) -> highspy.Highs:
+    """A solver at a plan in which no charger is below its least power. Raises Unsolved."""
+    try:
+        dive(solver, made, deadline)
+        if not rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
+            return solver
+    except Unsolved:
+        deadline.left_s()
+        solver = _opened(made, MONEY_GAP, None)
+        run(solver, deadline.left_s())
+    return _chosen(made, rules, solver, deadline, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +135,7 @@ class _Found:
 
 
 def _integers(
-    made: Dispatch, rules: Rules, broken: set[int], deadline: Deadline, money_gap: Currency, fixed: tuple[Index, Values] | None,
-    chosen: Currency | None,
+    made: Dispatch, rules: Rules, broken: set[int], deadline: Deadline, money_gap: Currency, fixed: tuple[Index, Values] | None, chosen: Currency
 ) -> _Found | None:  # fmt: skip
     """The best plan by branch and bound, a binary for each rule that was ever broken; None where the time ends before there is one that breaks none and
     costs no more than the one that `chosen` sides gave."""
@@ -140,7 +156,7 @@ def _integers(
             lowest = solver.getInfo().mip_dual_bound
             _fixed(solver, binaries, values)
             run(solver, FIXED_S)
-            worse = chosen is not None and solver.getInfo().objective_function_value > chosen
+            worse = solver.getInfo().objective_function_value > chosen
             return None if worse else _Found(solver, binaries, lowest, rounds)
         bindings |= new
     return None

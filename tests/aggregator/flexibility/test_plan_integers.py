@@ -1,5 +1,6 @@
 """Lazy binaries against the whole integer model: another statement, with every binary from the start, finds the same money."""
 
+from dataclasses import replace
 from typing import Any
 
 import cvxpy as cp
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from aggregator.flexibility.dispatch import dispatch
-from aggregator.flexibility.plan import told
+from aggregator.flexibility.plan import Plan, plan, told
 from aggregator.flexibility.problem import Problem, Session, Storage, Wanted
 from aggregator.flexibility.solve import solve
 
@@ -119,7 +120,9 @@ def agree(seed: int) -> int:
     problem = drawn(seed)
     made = dispatch(problem)
     ours = solve(made, 60.0, money_gap=1e-9)
-    assert told(made, ours).money.total == pytest.approx(ours.money, rel=1e-7, abs=1e-5), seed
+    found = told(made, ours)
+    assert found.money.total == pytest.approx(ours.money, rel=1e-7, abs=1e-5), seed
+    held(problem, found)
     assert ours.money == pytest.approx(whole(problem), rel=1e-5, abs=1e-5), seed
     return ours.binaries
 
@@ -133,6 +136,34 @@ def test_binaries_where_they_matter_find_what_binaries_everywhere_find(seed: int
 @pytest.mark.parametrize("seed", range(100, 220))
 def test_binaries_where_they_matter_find_the_same_on_many_sites(seed: int) -> None:
     agree(seed)
+
+
+def held(problem: Problem, found: Plan) -> None:
+    """That a plan breaks no rule."""
+
+    def never_both(one: Any, other: Any) -> None:
+        assert np.minimum(one, other).max() < 1e-5
+
+    never_both(found.import_kw, found.export_kw)
+    if problem.curtailed_at_limit:
+        never_both(found.curtailed_kw, problem.export_limit_kw - found.export_kw)
+    for one in (*problem.storage, *problem.sessions):
+        asset = found.assets[one.name]
+        never_both(asset.charge_kw, asset.discharge_kw)
+        if not one.from_grid:
+            never_both(asset.charge_kw, found.import_kw)
+        if not one.to_grid:
+            never_both(asset.discharge_kw, found.export_kw)
+        topping = asset.energy_kwh > one.capacity_kwh - 1e-5 if one.name == "van" else np.zeros(STEPS, dtype=bool)
+        assert not ((asset.charge_kw > 1e-5) & (asset.charge_kw < one.least_kw - 1e-5) & ~topping).any()
+
+
+@pytest.mark.parametrize("first", [1000, pytest.param(2000, marks=pytest.mark.long)])
+def test_whatever_contradicts_what_there_is_a_plan_and_it_breaks_no_rule(first: int) -> None:
+    """Least powers by the dive, prices below zero, ways that are closed, demands until full: forty sites, a thousand where there is time."""
+    for seed in range(first, first + (40 if first == 1000 else 1000)):
+        problem = replace(drawn(seed), exact_least=False)
+        held(problem, plan(problem))
 
 
 @pytest.mark.parametrize("vehicles", [10, 60])
