@@ -78,14 +78,17 @@ class Gathered:
         self._told = told
         self._history = PowerHistory(ledger, facility)
         self._kept: dict[str, _Kept] = {}
+        self._seen: dict[str, list[tuple[int, float]]] = {}
 
     def state(self, now_ms: int) -> State:
         """What is known at `now_ms`."""
-        edges_ms = edges_from(now_ms)
+        asked, overridden = self._asks.of(self._facility.id, now_ms, edges_from(now_ms)[-1])
+        cuts = [at_ms for event in asked for at_ms in (event.from_ms, event.until_ms)]
+        cuts += [at_ms for word in overridden for at_ms in (word.from_ms, word.until_ms)]
+        edges_ms = edges_from(now_ms, cuts=cuts)
         notes: list[str] = []
         outlook, background = self._outlook(now_ms, edges_ms, notes)
         held, silent = self._batteries(now_ms, notes)
-        asked, overridden = self._asks.of(self._facility.id, now_ms, edges_ms[-1])
         return State(
             self._facility.id, now_ms, edges_ms, outlook, held, self._stays(now_ms, notes), background, self._peaks(now_ms, notes),
             self._told.prices(self._facility.id, now_ms, edges_ms[-1]), self._signals(now_ms, edges_ms, notes), self._limits(now_ms, notes),
@@ -117,8 +120,9 @@ class Gathered:
         load_now, sun_now = flow.get("load"), -flow["pv"] if "pv" in flow else None
         steps = len(edges_ms) - 1
         if load is None:
-            value = 0.0 if load_now is None else float(load_now)
-            known = "what is drawn now, throughout" if load_now is not None else "nothing is known, taken as 0 kW"
+            lately = self._measured(self._history.load, now_ms, load_now)
+            value = 0.0 if lately is None else lately[1]
+            known = "what is drawn now, throughout" if lately is not None else "nothing is known, taken as 0 kW"
             notes.append(f"load: no past to forecast from; {known}")
             middle = high = np.full(steps, value)
             basis = known
@@ -161,12 +165,25 @@ class Gathered:
     def _error(
         self, history: Callable[[int, int], Energies], known: Expected, now_ms: int, measured_kw: float | None
     ) -> tuple[float, float] | None:
-        """(foreseen, measured) kW of the newest interval that is settled, else of this instant."""
-        rows = [row for row in history(now_ms - LATE_MS, now_ms) if row[1] > now_ms - LATE_MS]
+        """(foreseen, measured) kW of the last quarter of an hour that is settled, else of the last minutes by their readings."""
+        found = self._measured(history, now_ms, measured_kw)
+        return None if found is None else (known.at(found[0], self._facility.zone)[1], found[1])
+
+    def _measured(
+        self, history: Callable[[int, int], Energies], now_ms: int, measured_kw: float | None
+    ) -> tuple[int, float] | None:
+        """When and what: the mean of the newest intervals, else of what was read at the looks of the last quarter of an hour. One reading is noise:
+        meters and batteries are not read at one instant."""
+        seen = self._seen.setdefault(history.__name__, [])
+        seen[:] = [one for one in seen if now_ms - KEEP_MS < one[0] <= now_ms]
+        if measured_kw is not None:
+            seen.append((now_ms, float(measured_kw)))
+        rows = [row for row in history(now_ms - LATE_MS - KEEP_MS, now_ms) if row[1] > now_ms - LATE_MS]
         if rows:
-            start_ms, end_ms, kwh = rows[-1]
-            return known.at((start_ms + end_ms) // 2, self._facility.zone)[1], kwh * 3_600_000 / (end_ms - start_ms)
-        return None if measured_kw is None else (known.at(now_ms, self._facility.zone)[1], float(measured_kw))
+            rows = [row for row in rows if row[0] >= rows[-1][1] - KEEP_MS]
+            whole_ms = sum(end_ms - start_ms for start_ms, end_ms, _ in rows)
+            return (rows[0][0] + rows[-1][1]) // 2, sum(kwh for *_, kwh in rows) * 3_600_000 / whole_ms
+        return (now_ms, sum(kw for _, kw in seen) / len(seen)) if seen else None
 
     def _backgrounds(
         self, load: Expected | None, today: date, edges_ms: Sequence[int], notes: list[str]

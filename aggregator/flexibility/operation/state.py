@@ -3,7 +3,8 @@
 Load sign: import and charging positive. What is not known is said in `notes`; nothing is guessed without a word.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -19,14 +20,19 @@ SHORTEST_MS: Final = 60_000  # a first step shorter than this is left out: nothi
 Basis = Literal["vehicle", "declared", "assumed"]
 
 
-def edges_from(now_ms: int, quarters: int = 96, hours: int = 12) -> tuple[int, ...]:
-    """The steps' edges: from now to the next quarter, quarters, then hours."""
+def edges_from(now_ms: int, quarters: int = 96, hours: int = 12, cuts: Iterable[int] = ()) -> tuple[int, ...]:
+    """The steps' edges: from now to the next quarter, quarters, then hours; cut where something begins or ends, as far as no step becomes too short."""
     first_ms = (now_ms // QUARTER_MS + 1) * QUARTER_MS
     begin_ms = now_ms if first_ms - now_ms >= SHORTEST_MS else first_ms
     found = [begin_ms] if begin_ms < first_ms else []
     found += [first_ms + number * QUARTER_MS for number in range(quarters)]
     last_ms = found[-1]
-    return (*found, *(last_ms + number * HOUR_MS for number in range(1, hours + 1)))
+    found += [last_ms + number * HOUR_MS for number in range(1, hours + 1)]
+    for cut_ms in sorted(set(cuts)):
+        at = bisect_left(found, cut_ms)
+        if 0 < at < len(found) and min(cut_ms - found[at - 1], found[at] - cut_ms) >= SHORTEST_MS:
+            found.insert(at, cut_ms)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,23 @@ def test_steps_begin_now_go_on_by_quarters_and_end_by_hours() -> None:
     assert edges_from(NOON_MS + QUARTER_MS - 59_000)[0] == NOON_MS + QUARTER_MS  # a minute's rest is no step
 
 
+def test_steps_are_cut_where_an_event_begins_and_ends() -> None:
+    minute_ms = 60_000
+    event = Asked("e1", "works", NOON_MS + 5 * minute_ms, NOON_MS + 20 * minute_ms, 30.0, "down", 2.0, (100.0,))
+    edges = edges_from(
+        NOON_MS, cuts=[event.from_ms, event.until_ms, NOON_MS + 30 * minute_ms + 59_000, NOON_MS - minute_ms]
+    )
+    assert [(edge - NOON_MS) // minute_ms for edge in edges[:5]] == [
+        0,
+        5,
+        15,
+        20,
+        30,
+    ]  # 59 s behind a quarter is too near
+    (response,) = problem_of(CIRCUIT, TARIFF, state(edges_ms=edges, asked=(event,)), ZONE).problem.responses
+    assert np.flatnonzero(response.steps).tolist() == [1, 2]
+
+
 def test_the_problem_has_the_tariffs_prices_the_peak_so_far_and_the_batterys_energy() -> None:
     problem = problem_of(CIRCUIT, TARIFF, state(), ZONE).problem
     assert problem.import_price[:16] == pytest.approx([CHEAP] * 16)
