@@ -98,7 +98,7 @@ class Conduct:
         event = self.record.add(said, self._clock())
         if before is not None:  # what stood does not any more
             self.planner.asked_anew(said.facility)
-        return self._answered(event)
+        return self.answered(event)
 
     def accept(self, no: int, by: str, reason: str = "") -> DemandResponse:
         """Raises RecordsRefused, also where it overlaps an event that stands and is not below it."""
@@ -227,7 +227,7 @@ class Conduct:
     def _advance(self, event: DemandResponse) -> None:
         now_ms = self._clock()
         if event.state == "received":
-            event = self._answered(event)
+            event = self.answered(event)
         if event.state == "accepted" and self.planner.sent_at_ms(event) is not None:
             event = self.record.step(event.no, "dispatched", OURSELVES, now_ms, "", {"sent_at_ms": self.planner.sent_at_ms(event)})  # fmt: skip
         if event.state in STANDS:
@@ -254,7 +254,7 @@ class Conduct:
         if not before or before[-1].result != made.result:
             self.record.settle(event.no, made.leaf, made.result, made.metered, self._clock(), made.detail)
 
-    def _answered(self, event: DemandResponse) -> DemandResponse:
+    def answered(self, event: DemandResponse) -> DemandResponse:
         """By the policy where it can; nobody's answer until the deadline declines it."""
         self.measuring.fixed(event)
         now_ms = self._clock()
@@ -266,6 +266,9 @@ class Conduct:
                 try:
                     return self.accept(event.no, POLICY, f"firm: {least_kw:.1f} kW")
                 except RecordsRefused as error:
+                    event = self.record.event(event.no)
+                    if event.state != "received":  # somebody was first
+                        return event
                     log.info("event left to a person event=%s reason=%s", event.id, error)
         if now_ms >= event.said.deadline_ms:
             return self.record.step(event.no, "declined", OURSELVES, now_ms, "nobody has answered until the deadline")

@@ -201,8 +201,11 @@ class EventRecord:
         return self.event(no)
 
     def commit(self, no: int, version: int, leaf: dict[str, Any], inputs: bytes, now_ms: int) -> Commitment:
-        """What was fixed at the notice; of a version once."""
+        """What was fixed at the notice; of a version once: of two who do it at the same time the first."""
         with self.file.transaction() as db:
+            before = self.commitment(no, version)
+            if before is not None:
+                return before
             number = int(db.execute("SELECT coalesce(max(no), 0) + 1 FROM response_commitment").fetchone()[0])
             text = canonical({"commitment": number, **leaf})
             db.execute(

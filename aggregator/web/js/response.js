@@ -129,8 +129,9 @@ export function responseCards(now) {
     const said = [say("dr_said", num(delivery.delivered_kwh), num(delivery.due_kwh), num(delivery.expected_kwh), num(delivery.target_kwh))];
     if (delivery.short_percent > 10) said.push(say("dr_short", num(delivery.short_percent, 0)));
     if (delivery.note) said.push(delivery.note);
-    if (event.state !== "settled") put(byId("event-said"), said.join(" "));
-    byId("event-said").className = delivery.short_percent > 10 ? "bad" : "";
+    const stands = WATCHED.includes(event.state);
+    if (event.state !== "settled") put(byId("event-said"), stands ? said.join(" ") : delivery.note);
+    byId("event-said").className = stands && delivery.short_percent > 10 ? "bad" : "";
   }
 
   function showSettled(event) {

@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -412,6 +413,16 @@ def test_the_command_asks_a_running_aggregator(
     assert main(["event", "bundle", "DR-1", *place, "--out", str(tmp_path / "e.zip")]) == 0
     assert main(["verify", str(tmp_path / "e.zip")]) == 0
     assert "not settled yet" in capsys.readouterr().out
+
+
+def test_many_who_look_at_an_event_at_once_fix_and_accept_it_once(response: Response) -> None:
+    said = response.conduct.said(response.plant.facility, "http", "Ann", EVENT)
+    event = response.record.add(said, NOTICE_MS)
+    with ThreadPoolExecutor(4) as pool:
+        found = [each.result() for each in [pool.submit(response.conduct.answered, event) for _ in range(4)]]
+    assert {each.state for each in found} == {"accepted"}
+    assert [step.state for step in response.record.event(1).steps] == ["received", "accepted"]
+    assert len(response.record.commitments()) == 1
 
 
 def test_nothing_on_record_can_be_edited(response: Response, client: httpx.Client) -> None:
