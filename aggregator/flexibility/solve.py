@@ -21,7 +21,7 @@ from aggregator.flexibility.sparse_model import Index, Values
 from aggregator.flexibility.ties import sooner
 
 MONEY_GAP: Final = 0.01
-ROUNDS: Final = 12
+ROUNDS: Final = 20
 MOST_BINARIES: Final = 400  # more than these, branch and bound does not get through in seconds and is not begun
 INTEGER_SHARE: Final = (
     0.6  # of the time that is left, for branch and bound; after it a plan that chose sides stands, with its gap
@@ -155,7 +155,9 @@ def _integers(
         if not new:
             lowest = solver.getInfo().mip_dual_bound
             _fixed(solver, binaries, values)
-            run(solver, FIXED_S)
+            run(solver, FIXED_S)  # which may come out at another plan of the same money, with other rules broken
+            new = rules.broken(_netted(made, np.array(solver.getSolution().col_value))) - bindings
+        if not new:
             worse = solver.getInfo().objective_function_value > chosen
             return None if worse else _Found(solver, binaries, lowest, rounds)
         bindings |= new
