@@ -16,6 +16,7 @@ from wire.circuit import Circuit
 from wire.schedule import Authority, BranchLimit, Schedule, Stay, Wish
 
 SMALL_KW: Final = 0.01
+ANSWER_S: Final = 300  # over which the mean of an answered event is kept
 AFTER_MS: Final = 900_000  # a schedule is good for so long after its last step: then the edge goes by its own rules
 
 
@@ -157,6 +158,7 @@ def _limits(
         imported = one.kw if one.direction == "import" else None
         exported = one.kw if one.direction == "export" else None
         yield named[one.branch], BranchLimit(one.branch, now.now_ms, until_ms, imported, exported, "legal")
+    yield from _answers(circuit, posed, planned, made_of)
     rules = {rule.name: rule for rule in tariff.demand}
     for charge in posed.problem.demand:
         rule = rules[charge.name.split(" ")[0]] if charge.name not in rules else rules[charge.name]
@@ -171,3 +173,26 @@ def _limits(
                 circuit.connection.name, begin_ms, end_ms, round(peak_kw, 3), authority="plan", window_s=rule.window_min * 60
             ),
         )  # fmt: skip
+
+
+def _answers(
+    circuit: Circuit, posed: Posed, planned: Plan, made_of: State
+) -> Iterator[tuple[network.Branch, BranchLimit]]:
+    """What the plan delivers of an event downwards, as the mean that the connection keeps: the load is never as it was expected to be."""
+    for event in posed.problem.responses:
+        if event.up:
+            continue
+        for step in np.flatnonzero(event.steps).tolist():
+            given_kw = float(planned.responses_kw[event.name][step])
+            imported_kw = float(event.baseline_kw[step]) - given_kw
+            if given_kw > SMALL_KW and imported_kw >= 0:
+                begin_ms, end_ms = made_of.edges_ms[step], made_of.edges_ms[step + 1]
+                limit = BranchLimit(
+                    circuit.connection.name,
+                    begin_ms,
+                    end_ms,
+                    round(imported_kw, 3),
+                    authority="event",
+                    window_s=ANSWER_S,
+                )
+                yield circuit.connection, limit

@@ -161,3 +161,8 @@ def test_authority_reason_and_gaps_tell_who_decides(rolling: Rolling) -> None:
     inside = [wish for wish in wishes if wish.authority == "event"]
     assert (inside[0].from_ms, inside[-1].until_ms, inside[0].kw) == (NOON_MS + HOUR_MS, NOON_MS + 2 * HOUR_MS, -30.0)
     assert not [wish for wish in wishes if wish.from_ms < out.until_ms and wish.until_ms > out.from_ms]
+    kept = [
+        limit for limit in told["gw-01"].limits if limit.authority == "event"
+    ]  # 100 kW less 30, also when the load is another
+    assert (kept[0].from_ms, kept[-1].until_ms) == (event.from_ms, event.until_ms)
+    assert {(limit.branch, limit.import_kw, limit.window_s) for limit in kept} == {("transformer", 70.0, 300)}
