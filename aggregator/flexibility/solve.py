@@ -12,7 +12,7 @@ import highspy
 import numpy as np
 
 from aggregator.flexibility.dispatch import Dispatch
-from aggregator.flexibility.dive import dive
+from aggregator.flexibility.dive import dive, is_between
 from aggregator.flexibility.problem import Currency
 from aggregator.flexibility.rules import Rules
 from aggregator.flexibility.solver import Deadline, bound, opened, run
@@ -92,13 +92,21 @@ def solve(
     )  # fmt: skip
 
 
+def _keeps(made: Dispatch, rules: Rules, solver: highspy.Highs) -> bool:
+    """Whether the solver's plan breaks no rule, chargers' least powers among them."""
+    values = _netted(made, np.array(solver.getSolution().col_value))
+    return not rules.broken(values) and not any(
+        is_between(flow, values).any() for flow in made.flows if flow.least_kw > 0
+    )
+
+
 def _chosen(
     made: Dispatch, rules: Rules, solver: highspy.Highs, deadline: Deadline, fixed: tuple[Index, Values] | None
 ) -> highspy.Highs:
     """A solver at a plan that chooses sides, and that breaks no rule. Raises Unsolved."""
     try:
         rules.choose(solver, deadline)
-        if not rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
+        if _keeps(made, rules, solver):
             return solver
     except Unsolved:
         deadline.left_s()
@@ -115,7 +123,7 @@ def _dived(made: Dispatch, rules: Rules, solver: highspy.Highs, deadline: Deadli
     """A solver at a plan in which no charger is below its least power. Raises Unsolved."""
     try:
         dive(solver, made, deadline)
-        if not rules.broken(_netted(made, np.array(solver.getSolution().col_value))):
+        if _keeps(made, rules, solver):
             return solver
     except Unsolved:
         deadline.left_s()
