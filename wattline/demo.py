@@ -192,7 +192,13 @@ def _watch(options: argparse.Namespace, system: System) -> int:
     return 1 if bad else 0
 
 
-def _wait(options: argparse.Namespace, system: System, interrupted: threading.Event) -> None:
+class _Interrupt:
+    """Whether a signal has come. No lock, as an Event has: a second signal that came within the first one's handler would wait for it for ever."""
+
+    come = False
+
+
+def _wait(options: argparse.Namespace, system: System, interrupted: _Interrupt) -> None:
     """Until the time is over or somebody presses Ctrl-C. Raises PartFailed when a part ends before."""
     end_real = None if options.seconds is None else time.monotonic() + options.seconds
     end_ms = None
@@ -200,7 +206,7 @@ def _wait(options: argparse.Namespace, system: System, interrupted: threading.Ev
         after = timedelta(days=options.days, seconds=5 * system.wanted.poll_s + 5)
         end_ms = _start_ms(options) + int(after.total_seconds() * 1000)
     shown = 0.0
-    while not interrupted.is_set():
+    while not interrupted.come:
         if end_real is not None and time.monotonic() >= end_real:
             return
         if end_ms is not None and system.wanted.clock() >= end_ms:
@@ -213,7 +219,7 @@ def _wait(options: argparse.Namespace, system: System, interrupted: threading.Ev
             shown = time.monotonic()
             now = datetime.fromtimestamp(system.wanted.clock() / 1000, PROFILE_ZONE)
             print(f"\rsimulated local time {now:%Y-%m-%d %H:%M}", end="", flush=True)
-        interrupted.wait(0.2)
+        time.sleep(0.2)
 
 
 def _wait_settled(system: System) -> None:
@@ -259,12 +265,12 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupted() -> Iterator[threading.Event]:
+def _interrupted() -> Iterator["_Interrupt"]:
     """Set by Ctrl-C or SIGTERM in place of ending the program at once."""
-    event = threading.Event()
+    event = _Interrupt()
 
     def note(_number: int, _frame: FrameType | None) -> None:
-        event.set()
+        event.come = True
 
     old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
