@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,8 +11,7 @@ from aggregator.flexibility.operation.rolling import Rolling
 from aggregator.flexibility.operation.schedules import Draft
 from aggregator.flexibility.operation.state import HOUR_MS, Held, Signal, State, edges_from
 from aggregator.flexibility.operation.tariff import DemandRule, Period, Tariff, ToldPrices
-from aggregator.flexibility.plan import Plan, plan
-from aggregator.flexibility.problem import Currency, Problem
+from aggregator.flexibility.problem import Currency
 from wattline.trial.gateway import EDGE, TrialGateway
 from wattline.trial.grid import Grid
 from wattline.trial.outlook import History
@@ -42,19 +40,6 @@ def tariff_of(grid: Grid, demand_price_per_kw: Currency, carbon_price_per_kg: Cu
     )
 
 
-def _solved(problem: Problem, budget_s: float) -> Plan:
-    """The plan in which what a battery holds at the end is worth what it saves at the horizon's mean price.
-
-    Each plan shall end with what its battery holds as it begins; without a worth one that has given would have no reason to charge again.
-    """
-    price_per_kwh = float(np.average(problem.import_price, weights=problem.step_h))
-    storage = [
-        replace(one, end_value_per_kwh=max(0.0, (price_per_kwh - one.wear_per_kwh) * one.discharge_ratio))
-        for one in problem.storage
-    ]
-    return plan(replace(problem, storage=storage), budget_s)
-
-
 class Cloud:
     """Plans for one car park, handed over to its gateway."""
 
@@ -66,7 +51,7 @@ class Cloud:
         connection = circuit.connection
         limit_kva = connection.limit_kva or (connection.limit_a or 0.0) * connection.nominal_v * math.sqrt(3) / 1000
         self._spare_kva = _SPARE_RATIO * limit_kva
-        self.rolling = Rolling(circuit, tariff, park.simulated.plan.zone, solver=_solved)
+        self.rolling = Rolling(circuit, tariff, park.simulated.plan.zone)
         self.triggers: dict[str, int] = {}
         self.number = 0
 

@@ -21,6 +21,7 @@ from aggregator.flexibility.problem import (
     Branch,
     Carbon,
     Contract,
+    Currency,
     Held,
     Problem,
     Response,
@@ -59,7 +60,8 @@ def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -
     left_out = sorted({*state.silent, *_left_out(circuit, state)})
     notes = list(state.notes)
     assets = {asset.name: asset for asset in circuit.asset}
-    storage = [_storage(assets[one.asset], one) for one in state.held if one.asset not in left_out]
+    mean_price = float(np.average(bought, weights=step_h))
+    storage = [_storage(assets[one.asset], one, mean_price) for one in state.held if one.asset not in left_out]
     stays = [one for one in state.stays if one.asset not in left_out and one.departs_ms > edges_ms[0]]
     sessions = [_session(assets[one.asset], circuit, one, state, tariff) for one in stays]
     demand, said = charges(tariff, dict(state.peaks_kw), edges_ms, zone)
@@ -93,8 +95,10 @@ def _left_out(circuit: Circuit, state: State) -> set[str]:
     return {asset.name for asset in circuit.asset if asset.name in out or "" in out}
 
 
-def _storage(asset: Asset, told: state_of.Held) -> Storage:
-    """It shall end with what it begins with, or what it is worth is lost. What is not known of it stays away from both ends."""
+def _storage(asset: Asset, told: state_of.Held, price_per_kwh: Currency) -> Storage:
+    """It shall end with what it begins with, and what it holds then is worth what it saves at a mean price: else a battery that has given would have no
+    reason to charge again, plan after plan. What is not known of it stays away from both ends.
+    """
     assert asset.capacity_kwh is not None
     held_kwh = min(max(told.kwh, 0.0), asset.capacity_kwh)
     least_kwh = min(asset.capacity_kwh * asset.least_percent / 100 + told.spread_kwh, asset.capacity_kwh / 2)
@@ -102,6 +106,7 @@ def _storage(asset: Asset, told: state_of.Held) -> Storage:
     return Storage(
         asset.name, capacity_kwh, held_kwh, asset.charge_kw, asset.discharge_kw, asset.charge_ratio, asset.discharge_ratio,
         least_kwh, wear_per_kwh=asset.wear_per_kwh, end_kwh=max(held_kwh, least_kwh),
+        end_value_per_kwh=max(0.0, (price_per_kwh - asset.wear_per_kwh) * asset.discharge_ratio),
     )  # fmt: skip
 
 
