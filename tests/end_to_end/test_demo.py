@@ -85,7 +85,7 @@ def test_the_minute_tells_emissions_balance_latency_and_memory(reports: dict[str
     # Jiangsu, 0.5827 kg/kWh of 2023: Announcement No. 47 of 2025; 2023 is the last published year.
     assert works["factor_now"]["kg_per_kwh"] == "0.5827"
     assert "fallback_latest" in works["factor_now"]["marks"]
-    assert works["emissions_now_kg_per_h"] > 0
+    assert works["emissions_now_kg_per_h"] >= 0  # 0 while the sun gives more than the works takes: a Sunday morning
     for place in ("answer_to_stored", "answer_to_live_feed"):
         latency = report["latency_ms"][place]
         assert 0 < latency["p50_ms"] <= latency["p95_ms"]
