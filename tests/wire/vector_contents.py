@@ -652,6 +652,88 @@ VECTORS: dict[str, tuple[dict[str, Any], list[list[Any]], list[str], str, bool]]
         "zstd",
         True,
     ),
+    "limits_schedules_and_a_drill": (
+        events(
+            23,
+            (
+                "schedule-plan-7-taken",
+                AT,
+                "schedule",
+                "",
+                {"id": "plan-7", "issuer": "store-1", "number": 7, "state": "taken", "reason": ""},
+            ),
+            (
+                f"schedule-forged-{AT + 1}",
+                AT + 1,
+                "schedule",
+                "",
+                {"state": "forged", "reason": "schedule: the signature is not that of key 00ff"},
+            ),
+            (
+                f"control_state-branch-garage-{AT + 2}",
+                AT + 2,
+                "control_state",
+                "",
+                {
+                    "of": "branch",
+                    "name": "garage",
+                    "state": "safe",
+                    "before": "kept",
+                    "reason": "the meter garage was silent for 5 s",
+                },
+            ),
+            (
+                f"limit_exceeded-garage-{AT + 3}-ended",
+                AT + 3,
+                "limit_exceeded",
+                "",
+                {
+                    "phase": "ended",
+                    "branch": "garage",
+                    "bound": "norm_l1",
+                    "begun_at_ms": AT - 6_000,
+                    "duration_s": 6.0,
+                    "worst_ratio": 1.07,
+                    "over_kwh": 0.012,
+                },
+            ),
+            (
+                "drill-d-1",
+                AT + 4,
+                "drill",
+                "",
+                {
+                    "id": "d-1",
+                    "facility": "works",
+                    "edge": "gw-01",
+                    "circuit": "ab" * 32,
+                    "begun_at_ms": AT - 60_000,
+                    "ended_at_ms": AT + 4,
+                    "rows": [
+                        {
+                            "link": "meter",
+                            "name": "garage",
+                            "asset": "pile-01",
+                            "device": "pile-01",
+                            "safe": "at most 6 A",
+                            "within_s": 13.0,
+                            "took_s": 7.5,
+                            "passed": True,
+                            "note": "",
+                        }
+                    ],
+                    "drilled": ["pile-01"],
+                    "by": "Li Wei",
+                    "key": "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=",
+                    "signature": "00" * 64,
+                },
+            ),
+        ),
+        [],
+        [],
+        "zstd",
+        True,
+    ),
     "extended_by_a_later_writer": (
         {
             **content(
