@@ -19,7 +19,7 @@ demo: .venv/demo.stamp
 	.venv/bin/wattline demo $(DEMO)
 
 test: setup npm-peers pip-peers
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 npm-peers: setup
 	@$(PYTHON) tests/plants/npm_package.py
@@ -37,7 +37,7 @@ bench: setup
 	$(PYTHON) -m benchmarks $(BENCH)
 
 long: setup pip-peers
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m long --timeout 3600 $(TESTS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m long --timeout 3600 $(TESTS)
 
 soak: setup
 	$(PYTHON) -m pytest -m soak --timeout 0 $(TESTS)
