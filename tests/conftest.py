@@ -21,7 +21,13 @@ from wattline.broker import found_mosquitto
 
 START_TIMEOUT_S = 30.0
 # What waits most, during which the other worker does the rest; last it would be waited for by both.
-FIRST = ("test_demo.py", "test_nothing_is_lost.py", "test_fault_contract.py", "test_overview_page.py", "test_benchmarks.py")
+FIRST = (
+    "test_demo.py",
+    "test_nothing_is_lost.py",
+    "test_fault_contract.py",
+    "test_overview_page.py",
+    "test_benchmarks.py",
+)
 
 
 @pytest.hookimpl(trylast=True)
