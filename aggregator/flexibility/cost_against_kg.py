@@ -13,17 +13,10 @@ SAME: Final = 1e-6  # money, or kg
 HOURS: Final = 2000  # different hours that are compared pair by pair
 
 
-def break_even(
-    first_price: Currency, second_price: Currency, first_kg_per_kwh: float, second_kg_per_kwh: float
-) -> Currency | None:
-    """Money per kg CO2e at which energy costs the same in both hours: (p2 - p1) / (I1 - I2). None where both hours are equally clean."""
-    if first_kg_per_kwh == second_kg_per_kwh:
-        return None
-    return (second_price - first_price) / (first_kg_per_kwh - second_kg_per_kwh)
-
-
 def break_evens(problem: Problem) -> tuple[Currency, Currency] | None:
     """The carbon prices from which the first dearer hour takes over from a dirtier one, and by which half of such pairs have changed places.
+
+    Of a pair it is (p2 - p1) / (I1 - I2), money per kg CO2e.
 
     None where no dearer hour is cleaner.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from random_site import random_site
 
-from aggregator.flexibility.cost_against_kg import break_even, break_evens, choices
+from aggregator.flexibility.cost_against_kg import break_evens, choices
 from aggregator.flexibility.measures import cycles_allowed, life_years, measures
 from aggregator.flexibility.modes import judged
 from aggregator.flexibility.plan import plan
@@ -65,14 +65,13 @@ def test_twelve_thousand_cycles_last_as_long_as_the_white_paper_s_replay_says() 
 
 def test_hours_change_places_at_the_break_even_of_the_page() -> None:
     # flexibility.md 3.3, A4: 0.30/0.35 money and 0.8/0.4 kg flip at 0.125 per kg
-    assert break_even(0.30, 0.35, 0.8, 0.4) == pytest.approx(0.125)
-    assert break_even(0.30, 0.35, 0.4, 0.4) is None
     two = Problem(
         step_h=np.ones(2), load_kw=np.zeros(2), pv_kw=np.zeros(2), import_price=np.array([0.30, 0.35]), export_price=np.zeros(2),
         import_limit_kw=50.0, export_limit_kw=0.0, sessions=[Session("ev", 0, 2, 0.0, 10.0, 20.0, 10.0, charge_ratio=1.0)],
         carbon=Carbon(np.array([0.8, 0.4]), 0.0),
     )  # fmt: skip
     assert break_evens(two) == pytest.approx((0.125, 0.125))
+    assert break_evens(replace(two, carbon=Carbon(np.full(2, 0.4), 0.0))) is None  # equally clean: none
     below, above = choices(two, [0.12, 0.13])
     assert (below.money, below.kg) == (pytest.approx(3.0), pytest.approx(8.0))
     assert (above.money, above.kg) == (pytest.approx(3.5), pytest.approx(4.0))
