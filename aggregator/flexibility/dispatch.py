@@ -19,7 +19,7 @@ LITTLE_KWH: Final = 5.0  # lacking in a vehicle; below it a kWh is not dearer st
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The columns of one asset over its steps: `steps` of the horizon, charge and discharge (AC, kW), energy at the end of each step (kWh).
+    """The columns of one storage, vehicle or load that can wait over its steps: `steps` of the horizon, charge and discharge (AC, kW), energy at the end of each step (kWh).
 
     `full`: 1 at the steps at whose end it is full, for what is only asked of it until then.
     """
@@ -37,7 +37,7 @@ class Flow:
 class Promise:
     """A soft target: its slack columns with the price of one unit of each, and what the unit is."""
 
-    kind: str  # departure, end, goal, wanted, reserve, shift, response, contract, held, connection, branch
+    kind: str  # departure, end, goal, wanted, reserve, comfort, shift, response, contract, held, connection, branch
     name: str
     steps: Index
     slack: Index
@@ -136,7 +136,9 @@ def _storage(made: Dispatch, one: Storage) -> None:
         model.block(steps, lower, max(one.capacity_kwh, one.start_kwh), worth), one.least_kw,
         None if one.wanted is None else model.block(steps, 0.0, 1.0),
     )  # fmt: skip
-    _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, one.loss_per_h_ratio)
+    rows = _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, one.loss_per_h_ratio)
+    if one.drain_kw is not None:
+        _drained(made, one, one.drain_kw, rows)
     _one_way(made, flow, one)
     if one.start_kwh < one.least_kwh:
         slack = model.block(steps, 0.0, INFINITY, problem.step_h * one.shortfall_price_per_kwh)
@@ -160,6 +162,17 @@ def _storage(made: Dispatch, one: Storage) -> None:
         model.terms(rows, flow.energy[:-1], -slope)
         first = model.row_block(1, -INFINITY, from_kw + slope * (one.start_kwh - from_kwh))
         model.terms(first, flow.charge[:1], 1.0)
+
+
+def _drained(made: Dispatch, one: Storage, drain_kw: Values, rows: Index) -> None:
+    """What is drawn from it in each step, less what lacks."""
+    problem, model = made.problem, made.model
+    price = one.shortfall_price_per_kwh
+    drawn = model.block(problem.steps, drain_kw, drain_kw)
+    slack = model.block(problem.steps, 0.0, drain_kw, problem.step_h * price)
+    model.terms(rows, drawn, problem.step_h)
+    model.terms(rows, slack, -problem.step_h)
+    made.promises.append(Promise("comfort", one.name, np.arange(problem.steps), slack, price, "kW"))
 
 
 def _one_way(made: Dispatch, flow: Flow, one: Storage | Session) -> None:
@@ -204,8 +217,8 @@ def _session(made: Dispatch, one: Session) -> None:
 
 def _energies(
     made: Dispatch, flow: Flow, start_kwh: float, charge_ratio: float, discharge_ratio: float, loss_per_h_ratio: float
-) -> None:
-    """e_t = e_(t-1) (1 - loss dt) + eta_c c dt - d dt / eta_d."""
+) -> Index:
+    """The rows e_t = e_(t-1) (1 - loss dt) + eta_c c dt - d dt / eta_d."""
     model, step_h = made.model, made.problem.step_h[flow.steps]
     kept = 1 - loss_per_h_ratio * step_h
     start = np.zeros(len(step_h))
@@ -220,6 +233,7 @@ def _energies(
     model.terms(made.balance[flow.steps], flow.discharge, 1.0)
     made.pairs.append((flow.charge, flow.discharge))
     made.flows.append(flow)
+    return rows
 
 
 def _at_least(
@@ -235,19 +249,16 @@ def _at_least(
 
 
 def _shiftable(made: Dispatch, one: Shiftable) -> None:
-    problem, model = made.problem, made.model
-    steps = np.arange(one.first, one.last)
-    power = model.block(len(steps), 0.0, one.power_kw)
-    slack = model.block(1, 0.0, INFINITY, one.shortfall_price_per_kwh)
-    row = model.row_block(1, one.energy_kwh, one.energy_kwh)
-    model.terms(row, power, problem.step_h[steps])
-    model.terms(row, slack, 1.0)
-    model.begin(slack, row)
-    model.terms(made.balance[steps], power, -1.0)
-    made.shifted[one.name] = steps, power
-    made.promises.append(
-        Promise("shift", one.name, np.array([one.last - 1]), slack, one.shortfall_price_per_kwh, "kWh")
-    )
+    """Energy is what it has taken; a step at its least power may take more than is left."""
+    model, steps = made.model, np.arange(one.first, one.last)
+    count, more_kwh = len(steps), one.least_kw * float(made.problem.step_h[steps].max())
+    flow = Flow(
+        one.name, steps, model.block(count, 0.0, one.power_kw), model.block(count, 0.0, 0.0),
+        model.block(count, 0.0, one.energy_kwh + more_kwh), one.least_kw,
+    )  # fmt: skip
+    _energies(made, flow, 0.0, 1.0, 1.0, 0.0)
+    _at_least(made, "shift", one.name, flow.energy[-1:], one.energy_kwh, one.shortfall_price_per_kwh, one.last - 1)
+    made.shifted[one.name] = steps, flow.charge
 
 
 def _net_import(made: Dispatch, rows: Index, steps: Index) -> None:
@@ -337,13 +348,9 @@ def _branch(made: Dispatch, branch: Branch) -> None:
             share = (turn * member).real
             if abs(share) < 1e-12:
                 continue
-            if name in names:
-                flow = names[name]
-                model.terms(rows[flow.steps], flow.charge, share)
-                model.terms(rows[flow.steps], flow.discharge, -share)
-            else:
-                at, power = made.shifted[name]
-                model.terms(rows[at], power, share)
+            flow = names[name]
+            model.terms(rows[flow.steps], flow.charge, share)
+            model.terms(rows[flow.steps], flow.discharge, -share)
         kept.append(rows)
     made.promises.append(
         Promise("branch", branch.name, np.arange(steps), slack, problem.emergency_price_per_kwh, "of its limit")

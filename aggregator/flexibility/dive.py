@@ -80,7 +80,8 @@ def _ends(made: Dispatch, flows: list[Flow], values: Values, raised: Index) -> t
     takes_kwh: dict[str, float] = {}  # what going up may add: a battery must not be overfilled
     ratios = {one.name: one.charge_ratio for one in made.problem.storage}
     ratios |= {one.name: one.charge_ratio for one in made.problem.sessions}
-    holds_kwh = {one.name: one.start_kwh for one in made.problem.sessions}
+    ratios |= dict.fromkeys(made.shifted, 1.0)
+    holds_kwh = {one.name: one.start_kwh for one in made.problem.sessions} | dict.fromkeys(made.shifted, 0.0)
     step_h = made.problem.step_h
     for flow in flows:
         chosen = np.flatnonzero(is_between(flow, values))

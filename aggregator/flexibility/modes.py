@@ -64,6 +64,7 @@ def judged(problem: Problem, course: Course, budget_s: float = 5.0) -> Plan:
         import_limit_kw=max(problem.import_limit_kw, float(net_kw.max())),
         storage=tuple(replace(one, least_kw=0.0) for one in problem.storage),
         sessions=tuple(replace(one, least_kw=0.0) for one in problem.sessions),  # the last of a charge may be small
+        shiftable=tuple(replace(one, least_kw=0.0) for one in problem.shiftable),
     )
     made = dispatch(wide)
     _give(made, course, problem.steps)
@@ -127,7 +128,7 @@ def _give(made: Dispatch, course: Course, before: int) -> None:
     """Rows that hold the columns of every asset at the course's powers, in the steps before `before`."""
     every = np.arange(made.problem.steps)
     given = [(every, made.curtailed, course.curtailed_kw)]
-    for flow in made.flows:
+    for flow in (one for one in made.flows if one.name not in made.shifted):
         given.append((flow.steps, flow.charge, course.charge_kw[flow.name]))
         given.append((flow.steps, flow.discharge, course.discharge_kw[flow.name]))
     given += [(steps, power, course.shifted_kw[name]) for name, (steps, power) in made.shifted.items()]

@@ -105,6 +105,8 @@ def told(made: Dispatch, solved: Solved) -> Plan:
     imported, exported = values[made.imported], values[made.exported]
     assets = {}
     for flow in made.flows:
+        if flow.name in made.shifted:
+            continue
         series = [np.zeros(problem.steps) for _ in range(3)]
         for kept, columns in zip(series, (flow.charge, flow.discharge, flow.energy), strict=True):
             kept[flow.steps] = values[columns]
@@ -168,7 +170,10 @@ def _money(made: Dispatch, values: Series, broken: tuple[Broken, ...]) -> Money:
         energy=float(((imported * problem.import_price - exported * problem.export_price) * step_h).sum()),
         demand=demand,
         carbon=carbon,
-        wear=sum(float((values[flow.discharge] * step_h[flow.steps]).sum()) * wears[flow.name] for flow in made.flows),
+        wear=sum(
+            float((values[flow.discharge] * step_h[flow.steps]).sum()) * wears.get(flow.name, 0.0)
+            for flow in made.flows
+        ),
         responses=-sum(
             float((values[delivered] * step_h[steps]).sum()) * pays[name]
             for name, (steps, delivered) in made.responses.items()

@@ -70,6 +70,8 @@ class Storage:
     `taper`: (kWh, kW) points from which on charging is limited linearly, for the constant-voltage phase. `least_kw`: the smallest charging power but 0.
     Without `from_grid` it charges only while the site imports nothing; without `to_grid` it discharges only while the site exports nothing.
     `use_price`: money per kWh charged and per kWh discharged in each step, a fee or, below 0, a preference.
+    `drain_kw`: what leaves it in each step, whatever is planned: the heat or cold that a building takes, as electric power. What of it is not there lacks, for
+    `shortfall_price_per_kwh`.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Storage:
     goals: tuple[Goal, ...] = ()
     wanted: Wanted | None = None
     use_price: Series | None = None
+    drain_kw: Series | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Shiftable:
-    """A load that takes `energy_kwh` within [first, last), at most `power_kw` at a time, or `shortfall_price_per_kwh` per kWh that it lacks."""
+    """A load that takes `energy_kwh` within [first, last), at most `power_kw` at a time, or `shortfall_price_per_kwh` per kWh that it lacks.
+
+    `least_kw`: its smallest power other than 0; the last step at it may take more than is left.
+    """
 
     name: str
     first: int
@@ -130,6 +136,7 @@ class Shiftable:
     energy_kwh: float
     power_kw: float
     shortfall_price_per_kwh: float = 5.0
+    least_kw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Storage or a vehicle that somebody holds at `kw` (charging positive) in the steps [first, last), as far as it can; what differs costs its price."""
+    """Storage, a vehicle or a load that can wait, which somebody holds at `kw` (charging positive) in the steps [first, last), as far as it can; what differs costs its price."""
 
     name: str
     first: int
@@ -240,6 +247,7 @@ class Problem:
             **{f"contracts.{one.name}.limit_kw": one.limit_kw for one in self.contracts},
             **({} if self.curtailment_price is None else {"curtailment_price": self.curtailment_price}),
             **{f"{one.name}.use_price": one.use_price for one in self.storage if one.use_price is not None},
+            **{f"{one.name}.drain_kw": one.drain_kw for one in self.storage if one.drain_kw is not None},
             **{f"{one.name}.wanted.charge_kw": one.wanted.charge_kw for one in self.storage if one.wanted is not None},
             **{f"{one.name}.wanted.price": one.wanted.price for one in self.storage if one.wanted is not None},
         }  # fmt: skip
@@ -258,10 +266,7 @@ class Problem:
         for session in self.sessions:
             _session(session, steps)
         for load in self.shiftable:
-            if not 0 <= load.first < load.last <= steps:
-                raise ProblemFault(
-                    f"{load.name}: expected its window within 0 to {steps}, got {load.first} to {load.last}"
-                )
+            _shiftable(load, steps)
         names = [
             *(one.name for one in self.storage),
             *(one.name for one in self.sessions),
@@ -281,10 +286,11 @@ class Problem:
 
 def _held(problem: Problem) -> None:
     flows = {one.name for one in problem.storage} | {one.name for one in problem.sessions}
+    flows |= {one.name for one in problem.shiftable}
     for one in problem.held:
         if one.name not in flows or not 0 <= one.first < one.last <= problem.steps:
             raise ProblemFault(
-                f"held {one.name}: expected a storage or session and steps within 0 to {problem.steps}, got {one.first} to {one.last}"
+                f"held {one.name}: expected a storage, session or shiftable load and steps within 0 to {problem.steps}, got {one.first} to {one.last}"
             )
 
 
@@ -301,9 +307,18 @@ def _storage(one: Storage, steps: int) -> None:
         raise ProblemFault(f"{one.name}: expected powers of 0 kW or above, got {one.charge_kw} and {one.discharge_kw}")
     if not 0 <= one.least_kw <= one.charge_kw:
         raise ProblemFault(f"{one.name}: expected 0 <= least_kw <= charge_kw, got {one.least_kw} and {one.charge_kw}")
+    if one.drain_kw is not None and bool((one.drain_kw < 0).any()):
+        raise ProblemFault(f"{one.name}.drain_kw: expected 0 or above, got {float(one.drain_kw.min())}")
     for goal in one.goals:
         if not 0 <= goal.step < steps:
             raise ProblemFault(f"{one.name}: expected a goal's step from 0 to {steps - 1}, got {goal.step}")
+
+
+def _shiftable(one: Shiftable, steps: int) -> None:
+    if not 0 <= one.first < one.last <= steps:
+        raise ProblemFault(f"{one.name}: expected its window within 0 to {steps}, got {one.first} to {one.last}")
+    if not 0 <= one.least_kw <= one.power_kw:
+        raise ProblemFault(f"{one.name}: expected 0 <= least_kw <= power_kw, got {one.least_kw} and {one.power_kw}")
 
 
 def _session(one: Session, steps: int) -> None:

@@ -32,6 +32,7 @@ def uncontrolled(problem: Problem) -> Course:
     for step in range(problem.steps):
         site.begin(step)
         site.run_loads(step)
+        site.keep_comfort(step)
         for session in site.present(step):
             site.charge_vehicle(step, session, math.inf)
     return site.course()
@@ -46,11 +47,13 @@ def rule_based(problem: Problem) -> Course:
     for step in range(problem.steps):
         site.begin(step)
         site.run_loads(step)
+        site.keep_comfort(step)
         limit_kw = min([problem.import_limit_kw, *(float(one.limit_kw[step]) for one in problem.contracts)])
         for session in sorted(site.present(step), key=lambda one: (site.laxity_h(step, one), one.departure)):
             site.charge_vehicle(step, session, limit_kw - site.net_kw)
         for one in problem.storage:
-            site.serve_itself(step, one)
+            if one.drain_kw is None:
+                site.serve_itself(step, one)
     return site.course()
 
 
@@ -110,6 +113,20 @@ class _Site:
                 self._lacking_kwh[load.name] -= power * step_h
                 self._shifted[load.name][step] = power
                 self._take(load.name, power)
+
+    def keep_comfort(self, step: int) -> None:
+        """What is drained, as a thermostat does it: what is held stays what it was."""
+        step_h = float(self.problem.step_h[step])
+        for one in self.problem.storage:
+            if one.drain_kw is None:
+                continue
+            left = self._held_kwh[one.name] * (1 - one.loss_per_h_ratio * step_h)
+            left -= float(one.drain_kw[step]) * step_h
+            wanted_kwh = min(one.start_kwh, one.capacity_kwh)
+            power = min(max(wanted_kwh - left, 0.0) / (one.charge_ratio * step_h), one.charge_kw)
+            self._held_kwh[one.name] = max(left + power * one.charge_ratio * step_h, 0.0)
+            self._charge[one.name][step] = power
+            self._take(one.name, power)
 
     def charge_vehicle(self, step: int, one: Session, room_kw: float) -> None:
         """As much as it lacks, its charger gives and there is room for; nothing where there is less room than the charger's least power.

@@ -49,17 +49,18 @@ def followed(problem: Problem, powers: Powers, loads: Mapping[str, Series]) -> P
     net_kw = problem.load_kw - problem.pv_kw + sum(load.values(), np.zeros(problem.steps))
     owners: dict[str, Storage | Session] = {one.name: one for one in problem.storage}
     owners |= {one.name: one for one in problem.sessions}
-    for flow in sorted(made.flows, key=lambda flow: not (owners[flow.name].from_grid and owners[flow.name].to_grid)):
+    flows = [flow for flow in made.flows if flow.name not in made.shifted]
+    for flow in sorted(flows, key=lambda flow: not (owners[flow.name].from_grid and owners[flow.name].to_grid)):
         nothing = np.zeros(problem.steps)
         charge, discharge = powers.get(flow.name, (nothing, nothing))
         fixed[flow.name] = _possible(flow, owners[flow.name], problem, charge, discharge, net_kw)
         net_kw = net_kw + fixed[flow.name][0] - fixed[flow.name][1]
     columns = (
-        [flow.charge for flow in made.flows]
-        + [flow.discharge for flow in made.flows]
+        [flow.charge for flow in flows]
+        + [flow.discharge for flow in flows]
         + [power for _, power in made.shifted.values()]
     )
-    values = [fixed[flow.name][side][flow.steps] for side in (0, 1) for flow in made.flows] + [
+    values = [fixed[flow.name][side][flow.steps] for side in (0, 1) for flow in flows] + [
         load[name][steps] for name, (steps, _) in made.shifted.items()
     ]
     return _told(
@@ -85,7 +86,9 @@ def _load(one: Shiftable, problem: Problem, power: Series | None) -> Series:
     allowed = np.zeros(problem.steps)
     if power is not None:
         allowed[one.first : one.last] = np.clip(power[one.first : one.last], 0.0, one.power_kw)
-    taken = np.minimum(np.cumsum(allowed * problem.step_h), one.energy_kwh)
+    allowed[allowed < one.least_kw - 1e-9] = 0.0
+    more_kwh = one.least_kw * float(problem.step_h[one.first : one.last].max())
+    taken = np.minimum(np.cumsum(allowed * problem.step_h), one.energy_kwh + more_kwh)
     return np.diff(taken, prepend=0.0) / problem.step_h
 
 
@@ -95,11 +98,13 @@ def _possible(
     """Charge and discharge as far as the asset's own energy and power allow them, step by step."""
     in_kw, out_kw = np.zeros(problem.steps), np.zeros(problem.steps)
     floors, most_kwh, loss, taper = _room(flow, one, problem)
+    drain_kw = getattr(one, "drain_kw", None)
     held = one.start_kwh
     for at, step in enumerate(flow.steps.tolist()):
         dt = float(problem.step_h[step])
         kept = held * (1 - loss * dt)
-        most = min(float(charge[step]), one.charge_kw, max(most_kwh - kept, 0.0) / (one.charge_ratio * dt))
+        drained = 0.0 if drain_kw is None else float(drain_kw[step]) * dt
+        most = min(float(charge[step]), one.charge_kw, max(most_kwh - kept + drained, 0.0) / (one.charge_ratio * dt))
         for slope, kw in taper:
             most = min(most, kw + slope * held)
         if not one.from_grid:
@@ -116,6 +121,7 @@ def _possible(
                 out = min(out, max(float(net_kw[step]), 0.0))
             out = max(out, 0.0)
         held = kept + (into * one.charge_ratio - out / one.discharge_ratio) * dt
+        held = max(held - drained, min(held, float(floors[at])))
         in_kw[step], out_kw[step] = into, out
     return in_kw, out_kw
 

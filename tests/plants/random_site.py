@@ -60,7 +60,7 @@ def random_site(seed: int, steps: int = 12, cars: int = 3) -> Problem:
 
 
 def fuller_site(seed: int) -> Problem:
-    """A random site with what fewer sites have: goals on the way, a fee on use, a charge on the highest export, a price on sun given up, a margin."""
+    """A random site with what fewer sites have: goals on the way, a fee on use, a charge on the highest export, a price on sun given up, a margin, a cold store."""
     problem, draw = random_site(seed), np.random.default_rng(seed + 10_000)
     steps = problem.steps
     goals = tuple(
@@ -71,7 +71,12 @@ def fuller_site(seed: int) -> Problem:
         "feed-in", draw.uniform(0, 3), draw.uniform(0, 1, steps) > 0.3, draw.uniform(0, 10), of="export"
     )
     (branch,) = problem.branches
+    battery = replace(battery, goals=goals, use_price=draw.uniform(0, 0.1, steps))
+    cold = Storage(
+        "cold", 20.0, draw.uniform(0, 20), draw.uniform(4, 12), 0.0, 1.0, 1.0, loss_per_h_ratio=draw.uniform(0, 0.1), end_kwh=0.0,
+        shortfall_price_per_kwh=draw.uniform(0.5, 6), use_price=np.zeros(steps), drain_kw=draw.uniform(0, 8, steps),
+    )  # fmt: skip
     return replace(
-        problem, storage=[replace(battery, goals=goals, use_price=draw.uniform(0, 0.1, steps))], demand=[*problem.demand, feed_in],
+        problem, storage=[battery, cold], demand=[*problem.demand, feed_in],
         curtailment_price=draw.uniform(0, 0.3, steps), branches=[replace(branch, scalar=draw.uniform(0, 10, steps))],
     )  # fmt: skip

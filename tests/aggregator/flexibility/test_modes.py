@@ -95,6 +95,15 @@ def test_loads_that_could_wait_run_at_once_and_sun_beyond_the_connection_is_curt
         assert made.curtailed_kw.tolist() == pytest.approx([0.0, 24.0, 0.0, 0.0])
 
 
+def test_a_thermostat_keeps_what_a_cold_store_holds_and_no_rule_makes_it_wait() -> None:
+    # 4 kWh at the begin lose a quarter each hour (1 kWh), and 2 kW are drawn: 3 kW hold it, whatever the hour costs.
+    cold = Storage("cold", 10.0, 4.0, 5.0, 0.0, 1.0, 1.0, loss_per_h_ratio=0.25, drain_kw=np.full(4, 2.0))
+    for mode in ("uncontrolled", "rule_based"):
+        made = outcome(day(storage=[cold]), mode).plan  # type: ignore[arg-type]
+        assert made.assets["cold"].charge_kw.tolist() == pytest.approx([3.0] * 4)
+        assert not made.broken
+
+
 def test_one_way_charging_gives_nothing_back_where_two_way_charging_earns() -> None:
     # 10 kWh at 0.1, back at 1.0: 9 earned by whoever may discharge
     problem = day(

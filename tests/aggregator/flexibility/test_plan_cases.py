@@ -140,6 +140,57 @@ def test_a_load_that_can_wait_takes_the_cheap_hours_of_its_window() -> None:
     assert found.shifted_kw["washing"].tolist() == pytest.approx([0, 0, 3, 2, 0], abs=1e-6)
 
 
+def test_a_load_with_a_least_power_runs_at_it_or_not_at_all_and_rounds_its_last_step_up() -> None:
+    # 8 kWh at 3 kW or nothing: three of four hours, the cheapest; the dearest of them is not for 2 kWh at 2 kW.
+    pump = Shiftable("pump", 0, 4, 8.0, 3.0, least_kw=3.0)
+    found = plan(problem(4, [0.3, 0.1, 0.4, 0.2], export_price=0, shiftable=[pump]))
+    assert found.shifted_kw["pump"].tolist() == pytest.approx([3, 3, 0, 3], abs=1e-6)
+    assert not found.broken
+    with pytest.raises(ProblemFault, match=r"pump: expected 0 <= least_kw <= power_kw, got 5\.0 and 3\.0"):
+        plan(problem(4, 0.1, shiftable=[Shiftable("pump", 0, 4, 8.0, 3.0, least_kw=5.0)]))
+
+
+def test_a_load_that_somebody_holds_takes_that_power() -> None:
+    pump = Shiftable("pump", 0, 4, 5.0, 3.0)
+    found = plan(problem(4, [0.4, 0.3, 0.2, 0.1], shiftable=[pump], held=[Held("pump", 0, 1, 2.0)]))
+    assert found.shifted_kw["pump"].tolist() == pytest.approx([2, 0, 0, 3], abs=1e-6)
+
+
+def cold(start_kwh: float = 0.0, **said: Any) -> Storage:
+    """A cold store of 10 kWh, 5 kW, without losses, of which 2 kW are drawn."""
+    steps = said.pop("steps", 4)
+    given: dict[str, Any] = {"charge_ratio": 1.0, "discharge_ratio": 1.0, "drain_kw": np.full(steps, 2.0)} | said
+    return Storage("cold", 10.0, start_kwh, 5.0, 0.0, **given)
+
+
+def test_a_cold_store_is_filled_in_the_cheap_hours_and_lasts_through_the_dear_ones() -> None:
+    # 8 kWh are drawn in four hours. The first must be fed at once (2 kW); 5 kW fit into the second, of which 3 kWh are left for the third and fourth.
+    found = plan(problem(4, [0.9, 0.1, 1.0, 0.8], storage=[cold()]))
+    assert found.assets["cold"].charge_kw.tolist() == pytest.approx([2, 5, 0, 1], abs=1e-6)
+    assert found.assets["cold"].energy_kwh.tolist() == pytest.approx([0, 3, 1, 0], abs=1e-6)
+    assert found.money.total == pytest.approx(2 * 0.9 + 5 * 0.1 + 1 * 0.8)
+
+
+def test_cold_that_is_stored_warms_up_by_its_loss() -> None:
+    # Half of what is held is gone an hour later, so that 1 kWh at the dear end takes 2 kWh an hour before: at 0.1 against 0.3 that pays, at 0.2 it does not.
+    drain = np.array([0.0, 1.0])
+    for price, charged in ((0.1, [2, 0]), (0.2, [0, 1])):
+        store = cold(drain_kw=drain, loss_per_h_ratio=0.5)
+        found = plan(problem(2, [price, 0.3], storage=[store]))
+        assert found.assets["cold"].charge_kw.tolist() == pytest.approx(charged, abs=1e-6)
+
+
+def test_cold_that_lacks_is_named_with_its_price() -> None:
+    # 7 kW are drawn, 5 kW can be made: 2 kW lack for an hour.
+    found = plan(problem(1, 0.5, storage=[cold(drain_kw=np.array([7.0]), shortfall_price_per_kwh=3.0)]))
+    (lack,) = found.broken
+    assert (lack.kind, lack.name, lack.unit) == ("comfort", "cold", "kW")
+    assert (lack.amount, lack.cost) == (pytest.approx(2.0), pytest.approx(6.0))
+    assert found.money.total == pytest.approx(5 * 0.5 + 6.0)
+    with pytest.raises(ProblemFault, match=r"cold\.drain_kw: expected 0 or above, got -1\.0"):
+        plan(problem(1, 0.5, storage=[cold(drain_kw=np.array([-1.0]))]))
+
+
 def test_a_contract_is_exceeded_only_where_it_must_and_at_its_price() -> None:
     contract = Contract("limit", series(100, 2), 20.0)
     found = plan(

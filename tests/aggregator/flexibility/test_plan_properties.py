@@ -45,6 +45,11 @@ def stated(problem: Problem) -> float:
                 + one.charge_ratio * charge[t] * dt[t]
                 - discharge[t] * dt[t] / one.discharge_ratio
             )
+            if (drain := getattr(one, "drain_kw", None)) is not None:
+                lacks = cp.Variable(nonneg=True)
+                rules.append(lacks <= drain[t])
+                energy = energy - (drain[t] - lacks) * dt[t]
+                money += one.shortfall_price_per_kwh * dt[t] * lacks
             held.append(energy)
             for (x0, y0), (x1, y1) in zip(getattr(one, "taper", ()), getattr(one, "taper", ())[1:], strict=False):
                 rules.append(charge[t] <= y0 + (y1 - y0) / (x1 - x0) * (before - x0))
@@ -76,6 +81,8 @@ def stated(problem: Problem) -> float:
         inside = (np.arange(steps) >= load.first) & (np.arange(steps) < load.last)
         rules += [power <= load.power_kw * inside, cp.sum(cp.multiply(dt, power)) + lack == load.energy_kwh]
         money += load.shortfall_price_per_kwh * lack
+        if problem.ramp_price_per_kw and load.last - load.first > 1:
+            money += problem.ramp_price_per_kw * cp.sum(cp.abs(cp.diff(power[load.first : load.last])))
         supply = supply - power
     rules.append(supply == 0)
     for charge in problem.demand:

@@ -81,6 +81,16 @@ def test_a_load_that_ran_already_is_not_run_again_and_what_is_missing_is_named()
     assert [(one.kind, one.amount) for one in followed(site(3, shiftable=[oven]), {}, {}).broken] == [("shift", pytest.approx(4))]  # fmt: skip
 
 
+def test_what_a_cold_store_cannot_take_it_does_not_and_what_then_lacks_is_named() -> None:
+    """10 kWh hold 9 at the begin, 2 kW are drawn: told 5 kW for three hours, 3 kW fit into the first, 2 kW into the others. Told nothing, 1 kWh is left
+    after four hours, so that 1 kW lacks in the fifth."""
+    cold = Storage("cold", 10.0, 9.0, 5.0, 0.0, 1.0, 1.0, drain_kw=np.full(5, 2.0))
+    found = followed(site(5, storage=[cold]), {"cold": (np.array([5.0, 5.0, 5.0, 0.0, 0.0]), np.zeros(5))}, {})
+    assert found.assets["cold"].charge_kw.tolist() == pytest.approx([3, 2, 2, 0, 0])
+    idle = followed(site(5, storage=[cold]), {}, {})
+    assert [(one.kind, one.step, one.amount) for one in idle.broken] == [("comfort", 4, pytest.approx(1))]
+
+
 def test_beyond_the_connection_it_is_said_and_not_hidden() -> None:
     found = shifted(plan(site(2)), site(2, load_kw=np.array([25.0, 5.0])), 1)
     assert [(one.kind, one.step, one.amount) for one in found.broken] == [("connection", 0, pytest.approx(5))]
