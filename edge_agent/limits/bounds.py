@@ -22,12 +22,13 @@ _PAIRS: Final = tuple((first, second) for first in (L1, L2, L3) for second in (L
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One bound, in the unit of its channel. `other` is the second phase of an unbalance."""
+    """One bound, in the unit of its channel. `other` is the second phase of an unbalance. `money`: it saves money and breaks no promise."""
 
     kind: Literal["norm", "import", "export", "unbalance"]
     channel: int
     bound: float
     other: int = 0
+    money: bool = False
 
 
 def bounds_of(branch: Branch) -> tuple[Bound, ...]:

@@ -7,7 +7,8 @@ channel of a branch with everything as ordered = meter - what its assets draw + 
 2  over 98 % less noise: no raise, then what nobody uses, batteries off charging, chargers to their least, batteries discharge, chargers off
 3  batteries carry what the meter still shows above it until the others have followed
 ```
-Among chargers the one that can wait longest gives way first and comes back last. What is ordered counts in full, drawn or not: a vehicle may take it up at any time.
+Among chargers the one that can wait longest gives way first and comes back last; to save money none gives way that can wait no longer. What is ordered counts in full,
+drawn or not: a vehicle may take it up at any time. Where there is no vehicle, or a full one, the least power does not count, and nothing above it is ordered.
 """
 
 import math
@@ -23,6 +24,7 @@ from edge_agent.limits.state import State
 
 DEAD_BAND_RATIO: Final = 0.01
 DISPLACE_H: Final = 0.5  # who can wait so much longer makes room
+URGENT_H: Final = 0.25  # who cannot wait for longer does not wait to save money
 
 
 @dataclass(slots=True)
@@ -166,6 +168,8 @@ class _Round(Flows):
     def _give_way(self, place: int, bound: Bound, index: int, towards: int, to_kw: float, bound_ratio: float) -> bool:
         """Moves a line towards `to_kw` as far as the bound needs; False where it does not help or need not."""
         if place not in self.lines[index].branches:
+            return False
+        if self._takes_nothing(index) or (bound.money and towards < 0 and self.assets[index].laxity_h <= URGENT_H):
             return False
         line, x = self.lines[index], self.x[index]
         if line.asset.kind == "pv" and towards > 0:

@@ -1,6 +1,6 @@
 """What would flow with every line as it is wanted: the draw that is believed, the power that is proposed, and the channels of each branch at its most and least. Nobody gives way here.
 
-The most counts a charger's order in full, drawn or not, the least what it takes; a raise is at most 5 %/s after 10 s of calm, down is at once.
+The most counts a charger's order in full, drawn or not (but the least power of one at rest), the least what it takes; a raise is at most 5 %/s after 10 s of calm, down is at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Final
 from edge_agent.limits.bounds import TINY, Bound, excess
 from edge_agent.limits.network import POWER, Line, Network
 from edge_agent.limits.pending import risen_kw
-from edge_agent.limits.state import AssetState, State
+from edge_agent.limits.state import AssetState, BranchState, State
 
 MARGIN_RATIO: Final = 0.98
 RAISE_RATIO_PER_S: Final = 0.05
@@ -38,13 +38,15 @@ def believed_kw(line: Line, asset: AssetState, now_ms: int) -> float:
     return min(max(drawn_kw, 0.0), order_kw)
 
 
-def momentary(import_kw: float | None, export_kw: float | None) -> tuple[Bound, ...]:
+def momentary(branch: BranchState) -> tuple[Bound, ...]:
     """The bounds of the moment: legal limits and those of the schedule."""
     found = []
-    if import_kw is not None:
-        found.append(Bound("import", POWER, import_kw))
-    if export_kw is not None:
-        found.append(Bound("export", POWER, export_kw))
+    if branch.import_kw is not None:
+        found.append(Bound("import", POWER, branch.import_kw))
+    if branch.export_kw is not None:
+        found.append(Bound("export", POWER, branch.export_kw))
+    if branch.planned_kw is not None:
+        found.append(Bound("import", POWER, branch.planned_kw, money=True))
     return tuple(found)
 
 
@@ -69,10 +71,7 @@ class Flows:
         self.live = [
             place for place, kept in enumerate(network.kept) if not state.branches[place].lost or not kept.branch.meter
         ]
-        self.bounds = [
-            (*bounds[place], *momentary(state.branches[place].import_kw, state.branches[place].export_kw))
-            for place in range(len(network.kept))
-        ]
+        self.bounds = [(*bounds[place], *momentary(state.branches[place])) for place in range(len(network.kept))]
         self.ratio = [MARGIN_RATIO - branch.noise_ratio for branch in state.branches]
         self.upper = {place: self._channels(place, self._upper) for place in self.live}
         self.lower = {place: self._channels(place, self._lower) for place in self.live}
@@ -135,7 +134,18 @@ class Flows:
 
     def _upper(self, index: int) -> float:
         """The most that a line draws with its order."""
+        if self._takes_nothing(index):
+            return 0.0
         return max(self.drawn[index], self.x[index]) if self.lines[index].asset.kind == "pv" else self.x[index]
+
+    def _takes_nothing(self, index: int) -> bool:
+        """A charger at rest at its least power. Should a vehicle come, the branch's meter sees it: where there is none, the order counts."""
+        line = self.lines[index]
+        return (
+            self.assets[index].resting
+            and 0 <= self.x[index] <= line.least_kw + TINY
+            and all(self.network.kept[place].branch.meter for place in line.branches)
+        )
 
     def _lower(self, index: int) -> float:
         """The least that a line draws with its order."""

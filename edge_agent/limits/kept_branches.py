@@ -63,7 +63,7 @@ class KeptBranches:
                 branch.lost = branch.channels is None
             else:
                 branch.channels = _uncontrolled(kept)
-            least = self._legal_kw(kept, stood)
+            least, planned_kw = self._legal_kw(kept, stood), None
             for limit in limits:
                 if limit.branch != kept.branch.name:
                     continue
@@ -77,11 +77,14 @@ class KeptBranches:
                         if direction == "export":
                             power_kw = -power_kw
                         most_kw = self._windows.allowed_kw(key, most_kw, power_kw, now_ms)
-                    least[direction] = min(most_kw, least.get(direction, most_kw))
-            branch.import_kw, branch.export_kw = least.get("import"), least.get("export")
+                    if limit.authority == "plan" and direction == "import":
+                        planned_kw = most_kw if planned_kw is None else min(most_kw, planned_kw)
+                    else:
+                        least[direction] = min(most_kw, least.get(direction, most_kw))
+            branch.import_kw, branch.export_kw, branch.planned_kw = least.get("import"), least.get("export"), planned_kw
             self._noise(place, kept, branch, state)
             if kept.branch.meter:
-                bounds = (*self.bounds[place], *momentary(branch.import_kw, branch.export_kw))
+                bounds = (*self.bounds[place], *momentary(branch))
                 event = self._exceeded.look(kept.branch.name, bounds, branch.channels, now_ms)
                 if event is not None:
                     events.append(event)

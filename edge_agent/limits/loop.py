@@ -19,9 +19,9 @@ from typing import Any, Final
 from edge_agent.limits.book import ScheduleBook
 from edge_agent.limits.decide import carry_out, decide
 from edge_agent.limits.kept_branches import KeptBranches
-from edge_agent.limits.measure import ASSET, METER, Newest
+from edge_agent.limits.measure import ASSET, FULL, METER, NO_VEHICLE, Newest
 from edge_agent.limits.modes import METER_LOST_MS, Facts, Standing, states
-from edge_agent.limits.network import Network
+from edge_agent.limits.network import Line, Network
 from edge_agent.limits.points import point_value
 from edge_agent.limits.shares import TURN_MS, safe_shares
 from edge_agent.limits.state import LONG_AGO_MS, AssetState, BranchState, State
@@ -42,6 +42,7 @@ ROUND_S: Final = 1.0
 FIRST_MS: Final = 5_000  # after the start; what has not spoken by then is lost
 SHORTEST_LOSS_MS: Final = 250  # real: a busy machine's clock that runs faster loses no meter
 SHORTEST_S: Final = 0.2  # between two rounds
+NOTHING_KW: Final = 0.05  # a charger that draws no more draws nothing
 PROFILE_MS: Final = 900_000  # for how long a charger that is lost may go on with its last order
 
 
@@ -307,10 +308,20 @@ class LimitLoop:
                 line, asset, wish, self._vehicles[index], now_ms, share_kw if safe else None, charge_percent,
                 self._lent_kwh[index] if planned else 0.0,
             )  # fmt: skip
+            if kind == "charger":
+                self._rest(line, asset)
             if line.step_kw:
                 drawn_kw, order_kw = asset.drawn_kw, asset.order_kw
                 idle = drawn_kw is not None and order_kw is not None and drawn_kw < order_kw - 2 * line.step_kw
                 asset.idle_ms = (asset.idle_ms if asset.idle_ms > 0 else now_ms) if idle else 0
+
+    def _rest(self, line: Line, asset: AssetState) -> None:
+        """Where there is no vehicle, more than the least is wanted only once one has come."""
+        state = self._newest.value(line.asset.device, "operating_state")
+        away = state in NO_VEHICLE
+        asset.resting = asset.online and abs(asset.drawn_kw or 0.0) <= NOTHING_KW and (away or state == FULL)
+        if asset.resting and away:
+            asset.target_kw = min(asset.target_kw, line.least_kw)
 
 
 def _sources(network: Network) -> list[tuple[str, LimitSource]]:

@@ -25,7 +25,10 @@ METER: Final = frozenset(
         f"voltage_{phase}v",
     )
 )
-ASSET: Final = frozenset({"active_power_kw", "state_of_charge_percent"})
+ASSET: Final = frozenset({"active_power_kw", "state_of_charge_percent", "operating_state"})
+# operating_state of a charger, as OCPP's connector states are numbered: Available, SuspendedEV, Finishing, Reserved, Unavailable, Faulted.
+NO_VEHICLE: Final = frozenset({1, 6, 7, 8, 9})
+FULL: Final = 5
 _TURN: Final = tuple(complex(math.cos(angle), math.sin(angle)) for angle in (0.0, -2 * math.pi / 3, 2 * math.pi / 3))
 _POWER: Final = ("active_power_kw", "apparent_power_kva", "current_a", *(f"current_{p.lower()}_a" for p in PHASES))
 

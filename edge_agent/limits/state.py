@@ -20,6 +20,9 @@ class AssetState:
     online: bool = True
     reserve_kw: float = 0.0
     at_once: bool = False  # a safe state: its target is taken at once, up or down
+    resting: bool = (
+        False  # a charger without a vehicle, or whose vehicle wants nothing: up to its least power nothing flows
+    )
     drawn_kw: float | None = None
     drawn_ms: int = LONG_AGO_MS
 
@@ -40,6 +43,7 @@ class BranchState:
     lost: bool = True
     import_kw: float | None = None
     export_kw: float | None = None
+    planned_kw: float | None = None  # of import, for the plan's money: no promise is broken for it
     noise_ratio: float = 0.0
     over_ms: int = LONG_AGO_MS  # when something was last cut for it
 

@@ -84,6 +84,51 @@ def test_a_demand_window_is_kept_as_a_mean_and_not_at_each_instant() -> None:
     assert sum(kws) / 900 > 90.0
 
 
+def test_a_battery_makes_no_room_for_piles_without_a_vehicle_or_with_a_full_one() -> None:
+    garage = Garage(tree(battery(), *(pile(f"p{n}", branch="works") for n in range(4))))
+    for number, state in enumerate(
+        (1.0, 1.0, 6.0, 5.0)
+    ):  # Available, Finishing, SuspendedEV: six amperes each would be 16.6 kW
+        garage.machines[f"p{number}"].wants_kw = 0.0
+        garage.extra[f"p{number}"] = {"operating_state": state}
+    garage.load_kw = {"works": 20.0}
+    garage.schedule(limits=[garage.limit("works", import_kw=21.0, window_s=900, authority="plan")])
+    garage.run(1100)  # into a second window: at the end of the first there was room for everybody
+    assert min(kw for _, kw in garage.machines["battery"].told) == pytest.approx(0.0, abs=0.5)
+    assert max(garage.told(f"p{n}") for n in range(3)) <= 4.15  # 6 A in three phases at 230 V are 4.14 kW
+
+
+def test_a_pile_begins_at_its_least_when_a_vehicle_comes_and_rises_as_there_is_room() -> None:
+    garage = Garage(tree(pile("p0", branch="works")))
+    garage.machines["p0"].wants_kw = 0.0
+    garage.extra["p0"] = {"operating_state": 1.0}
+    garage.run(60)
+    assert garage.told("p0") == pytest.approx(4.14)
+    garage.machines["p0"].wants_kw = 22.0
+    garage.extra["p0"] = {"operating_state": 3.0}
+    garage.run(30)
+    assert garage.told("p0") > 21
+
+
+@pytest.mark.parametrize(("authority", "kept"), [("plan", True), ("event", False)])
+def test_to_save_money_no_vehicle_waits_that_can_wait_no_longer(authority: Any, kept: bool) -> None:
+    garage = Garage(tree(pile("urgent", branch="works"), pile("early", branch="works")))
+    garage.load_kw = {"works": 15.0}
+    limit = garage.limit("works", import_kw=60.0, authority=authority)
+    garage.schedule(
+        wishes=[garage.wish("urgent", 20.0, cap=True), garage.wish("early", 20.0, cap=True)],
+        stays=[garage.stay("urgent", 1.0, 20.0), garage.stay("early", 8.0, 20.0)], limits=[limit],
+    )  # fmt: skip
+    garage.run(120)
+    assert (garage.told("urgent"), garage.told("early")) == (pytest.approx(20.0, abs=0.7), pytest.approx(20.0, abs=0.7))
+    garage.load_kw = {
+        "works": 55.0
+    }  # 15 kW more than there is room for, as soon as the one that can wait has given way
+    garage.run(60)
+    assert garage.told("early") <= 4.15
+    assert (garage.told("urgent") > 19.0) is kept
+
+
 def test_a_charging_limit_of_zero_never_becomes_a_discharge_and_only_consent_gives_back() -> None:
     two_way = pile("p0", point="active_power_setpoint_kw", discharge_kw=11.0)
     garage = Garage(tree(two_way, pile("p1")))
