@@ -1,5 +1,7 @@
 """Vehicles that are plugged in, as a plan takes them: from charging sessions, what vehicles and people say, else the site's own past. Pure.
 
+A vehicle that takes nothing of what it is offered has what it wants, until it takes something again.
+
 Order: what the vehicle tells (OCPP NotifyEVChargingNeeds), what a person has declared, what such stays were like here (marked as assumed).
 """
 
@@ -27,6 +29,11 @@ AROUND_H: Final = 2
 USUAL_H: Final = 4.0  # where the site has no past
 USUAL_KWH: Final = 10.0
 LONGEST_MS: Final = 48 * HOUR_MS
+TAKES_NOTHING: Final = (
+    "SuspendedEV"  # OCPP 1.6 section 7.7, 2.0.1 ChargingStateEnumType: power is offered, the vehicle takes none
+)
+WORTH_SAYING_KWH: Final = 0.5
+LEAST_CAPACITY_KWH: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +175,15 @@ def stay_of(
         departs_ms = departs_ms or begun_ms + round(past.stay_h * HOUR_MS)
         need_kwh = past.kwh if need_kwh is None else need_kwh
     departs_ms = min(max(departs_ms, now_ms + 60_000), now_ms + LONGEST_MS)  # it is still there
-    wanted_kwh = first_kwh + need_kwh
+    wanted_kwh, held_kwh = first_kwh + need_kwh, max(first_kwh + charged_kwh - given_kwh, 0.0)
     room_kwh = needs.room_kwh if needs else None
     capacity_kwh = (said.capacity_kwh if said else None) or (wanted_kwh if room_kwh is None else first_kwh + room_kwh)
+    if session.doing == TAKES_NOTHING:
+        if wanted_kwh - held_kwh > WORTH_SAYING_KWH:
+            full = f"its vehicle takes nothing at {held_kwh:.1f} of {wanted_kwh:.1f} kWh"
+            note = f"{note}; {full}" if note else f"{asset.name}: {full}"
+        wanted_kwh, likely_kwh = min(wanted_kwh, held_kwh), None
+        capacity_kwh = max(wanted_kwh, LEAST_CAPACITY_KWH)
     agreed = said is not None and said.gives_back and asset.discharge_kw > 0 and (needs is None or needs.both_ways)
     if said is not None and said.gives_back and not agreed:
         note = f"{asset.name}: its owner agreed to give back, but " + (
@@ -178,7 +191,7 @@ def stay_of(
         )
     return (
         Stay(
-            f"{asset.name}:{session.transaction_id}", asset.name, begun_ms, departs_ms, max(first_kwh + charged_kwh - given_kwh, 0.0),
+            f"{asset.name}:{session.transaction_id}", asset.name, begun_ms, departs_ms, held_kwh,
             wanted_kwh, max(capacity_kwh, wanted_kwh), basis, agreed, said.reserve_kwh if said else 0.0, likely_kwh,
         ),
         note,

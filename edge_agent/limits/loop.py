@@ -309,19 +309,21 @@ class LimitLoop:
                 self._lent_kwh[index] if planned else 0.0,
             )  # fmt: skip
             if kind == "charger":
-                self._rest(line, asset)
+                self._rest(line, asset, wish)
             if line.step_kw:
                 drawn_kw, order_kw = asset.drawn_kw, asset.order_kw
                 idle = drawn_kw is not None and order_kw is not None and drawn_kw < order_kw - 2 * line.step_kw
                 asset.idle_ms = (asset.idle_ms if asset.idle_ms > 0 else now_ms) if idle else 0
 
-    def _rest(self, line: Line, asset: AssetState) -> None:
-        """Where there is no vehicle, more than the least is wanted only once one has come."""
+    def _rest(self, line: Line, asset: AssetState, wish: Wish | None) -> None:
+        """Where there is no vehicle, more than the least is wanted only once one has come; one that wants nothing now is left its least, so that it may wake."""
         state = self._newest.value(line.asset.device, "operating_state")
         away = state in NO_VEHICLE
         asset.resting = asset.online and abs(asset.drawn_kw or 0.0) <= NOTHING_KW and (away or state == FULL)
         if asset.resting and away:
             asset.target_kw = min(asset.target_kw, line.least_kw)
+        elif asset.resting and (wish is None or (wish.kw >= 0 and wish.authority in ("plan", "owner"))):
+            asset.target_kw = min(max(asset.target_kw, line.least_kw), asset.high_kw)
 
 
 def _sources(network: Network) -> list[tuple[str, LimitSource]]:

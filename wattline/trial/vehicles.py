@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aggregator.flexibility.operation.state import Stay
+from aggregator.planning.stays import TAKES_NOTHING
 from device_sim.profile import UJ_PER_KWH
 from device_sim.visits import Visit
 from wattline.trial.gateway import TrialGateway
@@ -29,6 +30,7 @@ class Parked:
     begin_uj: int
     announced_kwh: float | None = None
     delivered_kwh: float | None = None
+    takes_nothing: bool = False
     gone: bool = False
 
     @property
@@ -66,10 +68,12 @@ class CarPark:
     _here: list[Parked] = field(default_factory=list)
 
     def take(self, event: Event) -> bool:
-        """An event of the gateway; whether somebody has come or gone."""
-        if event.kind != "transaction" or event.body.get("phase") not in ("started", "ended"):
+        """An event of the gateway; whether somebody has come or gone, or a vehicle takes nothing more, or again."""
+        if event.kind != "transaction":
             return False
         session = f"{event.device}-{event.body['transaction_id']}"[:64]
+        if event.body.get("phase") == "updated":
+            return self._said(session, event.body.get("state") == TAKES_NOTHING)
         if event.body["phase"] == "ended":
             parked = self.known.get(session)
             if parked is None or parked.gone:
@@ -86,6 +90,13 @@ class CarPark:
         parked = Parked(session, event.device, point.visit, begin_kwh, import_uj - export_uj)
         self.known[session] = parked
         self._here.append(parked)
+        return True
+
+    def _said(self, session: str, takes_nothing: bool) -> bool:
+        parked = self.known.get(session)
+        if parked is None or parked.takes_nothing == takes_nothing:
+            return False
+        parked.takes_nothing = takes_nothing
         return True
 
     def judge(self, now_ms: int) -> None:
@@ -109,11 +120,16 @@ class CarPark:
                 visit.target_uj - visit.need_uj
             ) / UJ_PER_KWH  # what its driver, or its own car, says that it came with
             gives_back = self.two_way and visit.max_discharge_mw > 0 and parked.device in self._bidirectional
-            target_kwh = visit.target_uj / UJ_PER_KWH
+            wanted_kwh, capacity_kwh = (
+                energy_uj / UJ_PER_KWH + ASKED_MORE_KWH for energy_uj in (visit.target_uj, visit.capacity_uj)
+            )
+            held_kwh = before_kwh + net_kwh
+            if parked.takes_nothing:
+                wanted_kwh = capacity_kwh = min(wanted_kwh, held_kwh)
             found.append(
                 Stay(
-                    parked.session, parked.device, visit.arrives_ms, max(_by_ms(visit), now_ms + 1000), before_kwh + net_kwh, target_kwh + ASKED_MORE_KWH,
-                    visit.capacity_uj / UJ_PER_KWH + ASKED_MORE_KWH, "declared", gives_back, visit.floor_uj / UJ_PER_KWH,
+                    parked.session, parked.device, visit.arrives_ms, max(_by_ms(visit), now_ms + 1000), held_kwh, wanted_kwh, capacity_kwh,
+                    "declared", gives_back, visit.floor_uj / UJ_PER_KWH,
                 )
             )  # fmt: skip
         return found

@@ -60,6 +60,15 @@ def test_a_bidirectional_vehicle_tells_need_departure_and_what_it_may_give_back(
     assert (stay.gives_back, stay.reserve_kwh, stay.need_kwh) == (True, 8.0, 34.0)
 
 
+def test_a_vehicle_that_takes_nothing_has_what_it_wants_until_it_takes_something_again() -> None:
+    told = needs_of([needs_event({"requestedEnergyTransfer": "AC_three_phase", "acChargingParameters": {"energyAmount": 20000}})])["gw-01", "pile"]  # fmt: skip
+    stay, note = stay_of(PILE, session(wh="20000", doing="SuspendedEV"), told, [], HERE, NOW_MS)
+    assert stay.held_kwh == stay.need_kwh == stay.capacity_kwh == pytest.approx(18.0)  # 20 kWh (AC) at 90 %
+    assert note == "pile: departure assumed, from 8 stays here; its vehicle takes nothing at 18.0 of 20.0 kWh"
+    stay, note = stay_of(PILE, session(wh="20000"), told, [], HERE, NOW_MS)
+    assert (stay.need_kwh, stay.capacity_kwh) == (20.0, 20.0)
+
+
 def test_consent_against_what_the_vehicle_has_negotiated_is_none_and_that_is_said() -> None:
     told = needs_of([needs_event({"requestedEnergyTransfer": "AC_three_phase", "acChargingParameters": {"energyAmount": 15000}})])  # fmt: skip
     agreed = Declared("pile", NOW_MS, "anna", departs_ms=NOW_MS + HOUR_MS, gives_back=True)

@@ -110,6 +110,16 @@ def test_a_pile_begins_at_its_least_when_a_vehicle_comes_and_rises_as_there_is_r
     assert garage.told("p0") > 21
 
 
+@pytest.mark.parametrize(("authority", "kw"), [("plan", 4.14), ("override", 0.0)])
+def test_a_vehicle_that_wants_nothing_is_left_its_least_so_that_it_may_wake(authority: Any, kw: float) -> None:
+    garage = Garage(tree(pile("p0", branch="works")))
+    garage.machines["p0"].wants_kw = 0.0
+    garage.extra["p0"] = {"operating_state": 5.0}  # SuspendedEV
+    garage.schedule(wishes=[garage.wish("p0", 0.0, cap=True, authority=authority)])
+    garage.run(60)
+    assert garage.told("p0") == pytest.approx(kw)
+
+
 @pytest.mark.parametrize(("authority", "kept"), [("plan", True), ("event", False)])
 def test_to_save_money_no_vehicle_waits_that_can_wait_no_longer(authority: Any, kept: bool) -> None:
     garage = Garage(tree(pile("urgent", branch="works"), pile("early", branch="works")))
