@@ -32,6 +32,8 @@ from wire.circuit import Asset, Circuit
 
 LEGAL_PRICE_PER_KWH: Final = 1000.0  # of what is above a legal limit: it is said, and an alarm
 FEW_SHORT_RATIO: Final = 0.5  # a fifth more demands met with the same energy (docs/flexibility.md)
+PROMISED_RATIO: Final = 1 + FEW_SHORT_RATIO  # of what one costs that comes later, however little that lacks
+PROMISED_MOST_PER_KWH: Final = 660.0  # with the same ratio again still below what is beyond the connection
 HELD_PRICE_PER_KWH: Final = (
     50.0  # of what an operator holds; a day of it is eight spans, the first at 400: still below a legal limit
 )
@@ -119,7 +121,7 @@ def _session(asset: Asset, circuit: Circuit, stay: Stay, state: State, tariff: T
     return Session(
         stay.session, 0, departure, stay.held_kwh, min(stay.need_kwh, capacity_kwh), capacity_kwh, asset.charge_kw, gives_kw,
         asset.charge_ratio, asset.discharge_ratio, stay.reserve_kwh, min(least_kw(asset, circuit.named(asset.branch).nominal_v), asset.charge_kw), asset.wear_per_kwh,
-        tariff.lack_per_kwh,
+        min(tariff.lack_per_kwh * PROMISED_RATIO, PROMISED_MOST_PER_KWH) if stay.promised else tariff.lack_per_kwh,
     )  # fmt: skip
 
 

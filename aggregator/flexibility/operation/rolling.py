@@ -105,8 +105,9 @@ class Rolling:
             self.processor_s += time.thread_time() - begun_s
 
     def _planned(self, state: State, trigger: tuple[str, ...]) -> tuple[Planned, dict[str, Draft]]:
-        posed = problem_of(self.circuit, self.tariff, state, self.zone)
         known = set() if self.last is None else {one.session for one in self.last.state.stays}
+        stays = [replace(one, promised=one.session in known) for one in state.stays]
+        posed = problem_of(self.circuit, self.tariff, replace(state, stays=stays), self.zone)
         fresh = tuple(one.session for one in state.stays if one.session not in known)
         try:
             found = self._solver(posed.problem, self.budget_s)

@@ -64,6 +64,7 @@ class Stay:
     gives_back: bool = False
     reserve_kwh: float = 0.0
     likely_need_kwh: float | None = None  # the 90th percentile, where the need is assumed
+    promised: bool = False  # a plan before has said what it will have
 
 
 @dataclass(frozen=True, slots=True)

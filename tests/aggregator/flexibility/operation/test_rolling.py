@@ -85,6 +85,24 @@ def test_a_departure_that_only_more_load_would_break_is_told_as_likely(rolling: 
     assert not planned.plan.broken
 
 
+def test_what_was_promised_is_kept_before_those_who_come_later(rolling: Rolling) -> None:
+    # The connection leaves about 10 kW, the battery is at its least: 18 kWh in two hours can be promised. A quarter later another vehicle wants 4 kWh by the
+    # same time, and there are not 15.75 and 4 left. A kWh is dearer where little lacks, and yet it is the later one that will lack, and hears it at plug-in.
+    def there(now_ms: int) -> dict[str, Any]:
+        steps = len(edges_from(now_ms)) - 1
+        return {"outlook": outlook(steps, 366.0), "held": (Held("battery", 10.0, now_ms),)}
+
+    first = vehicle(hours=2.0, need_kwh=18.0)
+    planned, _ = rolling.replan(state(stays=(first,), **there(NOON_MS)))
+    assert not planned.lacking
+    now_ms = NOON_MS + QUARTER_MS
+    later = vehicle(session="pile-2-1", asset="pile-2", hours=2.0, need_kwh=4.0)
+    planned, _ = rolling.replan(state(now_ms, stays=(replace(first, held_kwh=2.25), later), **there(now_ms)))
+    assert [one.session for one in planned.announced] == ["pile-2-1"]
+    assert planned.announced[0].kwh > 1.0
+    assert planned.lacking == planned.announced
+
+
 def test_without_a_plan_in_time_the_one_before_goes_on_and_is_called_stale() -> None:
     answers: list[bool] = [True, False]
 
