@@ -46,6 +46,7 @@ PRIORITIES: Final[dict[str, int]] = {
     "overload_expected": 2,  # the upper edge of the load's forecast lies above the connection
     "response_short": 2,  # a demand-response event is expected to deliver more than 10 % less than asked
     "departure_short": 2,  # a vehicle will not have what it needs when it leaves
+    "load_short": 2,  # a load will not have its energy in its window, or a building leaves its comfort band
     "plan_over_limit": 2,  # even the plan cannot keep a branch or the connection
     "plan_stale": 2,  # no new plan was found; the last one goes on
     "schedule_refused": 2,  # an edge does not follow the plan

@@ -16,6 +16,7 @@ from aggregator.flexibility.events.policy import ResponsePolicy
 from aggregator.footprint.own_machine import OwnMachine
 from aggregator.intervals.carrier_use import FLUE_GAS, VOLUMES, CarrierUse, Stack
 from aggregator.intervals.meter import standing
+from aggregator.load_table import ComfortTable, ShiftableTable
 from aggregator.process import Process
 from aggregator.tariff_table import TariffTable
 
@@ -450,6 +451,9 @@ class FacilityTable(_Table):
     factor: Annotated[list[FactorTable], BeforeValidator(_as_list), Field(max_length=1000)] = []
     circuit: Text | None = None
     tariff: TariffTable | None = None
+    shiftable: list[ShiftableTable] = Field(default=[], max_length=200)
+    comfort: list[ComfortTable] = Field(default=[], max_length=200)
+    charging_mode: Literal["uncontrolled", "one_way", "two_way"] = "two_way"
 
     def facility(self) -> Facility:
         """The facility. Raises ValueError where its entries contradict each other."""

@@ -118,6 +118,12 @@ def _told(row: PlanRow, figures: dict[str, Any], zone: ZoneInfo) -> Iterator[str
     for one in figures["lacking"]:
         likely = "likely to lack" if one["likely"] else "will lack"
         yield f"  departure   {one['asset']} {likely} {one['kwh']:.1f} kWh at {_at(one['departs_ms'], zone)}"
+    if (mode := figures.get("charging_mode", "two_way")) != "two_way":
+        yield f"  vehicles    charging mode {mode.replace('_', ' ')}"
+    for one in figures.get("loads", []):
+        yield f"  load        {one['words']}"
+        for begin_ms, end_ms, kw in one["runs"]:
+            yield f"              {_at(begin_ms, zone)[5:16].replace('T', ' ')}-{_at(end_ms, zone)[11:16]} {kw:.1f} kW"
     for one in figures["explained"]:
         yield f"  {_at(one['from_ms'], zone)[11:16]}-{_at(one['until_ms'], zone)[11:16]} {one['words']}"
     for note in figures["notes"]:

@@ -26,6 +26,7 @@ from aggregator.forecasts.issued import ForecastsUnusable
 from aggregator.intervals.local_time import day_span_ms, local_day
 from aggregator.ledger import Ledger
 from aggregator.newest import Newest, NewestReadings
+from aggregator.planning.loads_now import LoadsNow, planned_loads
 from aggregator.planning.power_history import Energies, PowerHistory
 from aggregator.planning.stays import Declared, needs_of, stay_of, usual
 from aggregator.sessions import TRANSACTION, sessions, with_register
@@ -76,7 +77,8 @@ class Gathered:
         self._flow = flow
         self._asks = asks
         self._told = told
-        self._history = PowerHistory(ledger, facility)
+        self._history = PowerHistory(ledger, facility, planned_loads(steered))
+        self._loads = LoadsNow(facility, steered, store=store, newest=newest, history=self._history)
         self._kept: dict[str, _Kept] = {}
         self._seen: dict[str, list[tuple[int, float]]] = {}
 
@@ -89,10 +91,12 @@ class Gathered:
         notes: list[str] = []
         outlook, background = self._outlook(now_ms, edges_ms, notes)
         held, silent = self._batteries(now_ms, notes)
+        windows, tempered, unread = self._loads.at(now_ms, edges_ms, notes)
         return State(
             self._facility.id, now_ms, edges_ms, outlook, held, self._stays(now_ms, notes), background, self._peaks(now_ms, notes),
             self._told.prices(self._facility.id, now_ms, edges_ms[-1]), self._signals(now_ms, edges_ms, notes), self._limits(now_ms, notes),
-            asked, overridden, silent, notes,
+            asked, overridden, (*silent, *unread), notes, [one.asset for one in self._steered.waiting], windows, tempered,
+            self._steered.charging,
         )  # fmt: skip
 
     def drilled(self, now_ms: int) -> frozenset[str] | None:
@@ -118,6 +122,8 @@ class Gathered:
         load = self._expected("load", today, self._history.load)
         sun = self._expected("sun", today, self._history.sun)
         load_now, sun_now = flow.get("load"), -flow["pv"] if "pv" in flow else None
+        if load_now is not None:
+            load_now -= self._loads.drawn_kw(now_ms)
         steps = len(edges_ms) - 1
         if load is None:
             lately = self._measured(self._history.load, now_ms, load_now)
@@ -284,6 +290,8 @@ class Gathered:
             stay, note = stay_of(asset, session, told, declared.get(asset.name, ()), usually, now_ms)
             if asset.name in found:
                 notes.append(f"{asset.name}: several vehicles are said to be there, the last to come is planned")
+            if stay.gives_back and self._steered.charging != "two_way":
+                note = f"{asset.name}: its owner agreed to give back, but the facility's charging mode is {self._steered.charging}"
             found[asset.name] = stay
             notes += [note] if note else []
         return list(found.values())

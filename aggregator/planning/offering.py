@@ -12,7 +12,7 @@ import numpy as np
 
 from aggregator.flexibility.offers import HOURS, Direction, Offer, offers_in
 from aggregator.flexibility.operation.posed import Posed
-from aggregator.flexibility.operation.rolling import Planned, powers_at
+from aggregator.flexibility.operation.rolling import Planned, loads_at, powers_at
 from aggregator.flexibility.operation.state import HOUR_MS, QUARTER_MS
 from aggregator.flexibility.problem import Branch, Problem, Series
 
@@ -22,7 +22,7 @@ Window = tuple[int, int, float]
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What an offer stands beside: the problem as it is now with its steps, and the net kW of each storage and vehicle as planned."""
+    """What an offer stands beside: the problem as it is now with its steps, and the net kW of each storage, vehicle and load as planned."""
 
     posed: Posed
     edges_ms: tuple[int, ...]
@@ -32,10 +32,8 @@ class Beside:
 def beside(planned: Planned, posed: Posed | None = None, edges_ms: Sequence[int] | None = None) -> Beside:
     """A plan as it was made, or held beside the problem of other steps."""
     edges = tuple(edges_ms or planned.made_of.edges_ms)
-    powers = powers_at(planned, edges)
-    return Beside(
-        posed or planned.posed, edges, {name: charge - discharge for name, (charge, discharge) in powers.items()}
-    )
+    kw = {name: charge - discharge for name, (charge, discharge) in powers_at(planned, edges).items()}
+    return Beside(posed or planned.posed, edges, kw | loads_at(planned, edges))
 
 
 def windows(edges_ms: Sequence[int], hours: Sequence[float] = HOURS) -> list[Window]:
@@ -99,6 +97,7 @@ def _moving(basis: Beside, problem: Problem, drilled: Collection[str] | None) ->
         load_kw=problem.load_kw + sum(kw.values(), zero),
         storage=tuple(one for one in problem.storage if one.name not in still),
         sessions=tuple(one for one in problem.sessions if one.name not in still),
+        shiftable=tuple(one for one in problem.shiftable if one.name not in still),
         held=tuple(one for one in problem.held if one.name not in still),
         branches=tuple(_without(branch, kw) for branch in problem.branches),
     )

@@ -1,6 +1,6 @@
 """What nobody steers in a facility, from the ledger's intervals: the load without storage, vehicles and sun, and the sun. Not what is made of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from aggregator.facility import Facility
@@ -14,18 +14,21 @@ Energies = list[tuple[int, int, float]]
 
 
 class PowerHistory:
-    """Of one facility. Raises LedgerError."""
+    """Of one facility. `planned`: devices of loads that plans move, which are no part of the load either. Raises LedgerError."""
 
-    def __init__(self, ledger: Ledger, facility: Facility) -> None:
+    def __init__(self, ledger: Ledger, facility: Facility, planned: Collection[str] = ()) -> None:
+        self._planned = planned
         self._ledger = ledger
         self._facility = facility
 
     def load(self, from_ms: int, to_ms: int) -> Energies:
-        """Net import of the grid connections, less storage and vehicles, plus the sun: intervals of which all is known, ordered."""
+        """Net import of the grid connections, less storage, vehicles and planned loads, plus the sun: intervals of which all is known, ordered."""
         facility = self._facility
         mains = [meter for meter in facility.main_meters() if meter.carrier == "electricity"]
         parts = [(meter, 1.0) for meter in mains]
-        parts += [(meter, -1.0) for part in ("storage", "ev", "pv") for meter in self._outer(facility.shown_as(part))]
+        apart = [meter for part in ("storage", "ev", "pv") for meter in facility.shown_as(part)]
+        apart += [meter for meter in facility.meters if meter.device in self._planned and meter not in apart]
+        parts += [(meter, -1.0) for meter in self._outer(apart)]
         return self._sum(parts, from_ms, to_ms)
 
     def sun(self, from_ms: int, to_ms: int) -> Energies:
@@ -36,6 +39,11 @@ class PowerHistory:
         """Net import of all grid connections."""
         mains = [(meter, 1.0) for meter in self._facility.main_meters() if meter.carrier == "electricity"]
         return self._sum(mains, from_ms, to_ms)
+
+    def of(self, device: str, from_ms: int, to_ms: int) -> Energies:
+        """What a meter has counted; empty where the device is none."""
+        meter = self._facility.meter(device)
+        return [] if meter is None else self._sum([(meter, 1.0)], from_ms, to_ms)
 
     def below(self, device: str, steered: Sequence[str], from_ms: int, to_ms: int) -> Energies:
         """What a branch's meter has measured, less the meters of what is steered below it. Empty where the device is no meter."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from aggregator.accounts.record_file import RecordsBusy
 from aggregator.alarms import Alarms
+from aggregator.flexibility.operation.moved import loads
 from aggregator.flexibility.operation.posed import problem_of
 from aggregator.flexibility.operation.rolling import NoPlan, Planned, Rolling
 from aggregator.flexibility.operation.schedules import Draft
@@ -39,6 +40,8 @@ OFFER_MS: Final = 300_000
 REFRESH_MS: Final = 300_000
 FORGET_EVERY: Final = 100  # plans
 SHORT: Final = "departure_short"
+LOAD_SHORT: Final = "load_short"
+LITTLE_KWH: Final = 0.05
 STALE: Final = "plan_stale"
 OVER: Final = "plan_over_limit"
 HARD: Final = ("connection", "branch")
@@ -166,6 +169,11 @@ class PlanRounds:
         for asset in self.lines[facility].rolling.circuit.asset:
             one = short.get(asset.name)
             self._alarms.set(one is not None, facility, SHORT, asset.name, "" if one is None else f"{one.kwh:.1f}")
+        lacking: dict[str, float] = {}
+        for load in loads(planned):
+            lacking[load["asset"]] = lacking.get(load["asset"], 0.0) + load["lacking_kwh"]
+        for name, kwh in lacking.items():
+            self._alarms.set(kwh > LITTLE_KWH, facility, LOAD_SHORT, name, f"{kwh:.1f}")
         over = sorted({f"{one.kind} {one.name}" for one in planned.plan.broken if one.kind in HARD})
         self._alarms.set(bool(over), facility, OVER, facility, ", ".join(over)[:200])
 

@@ -4,6 +4,7 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+from aggregator.flexibility.operation.loads import Comfort, Waiting
 from aggregator.flexibility.operation.tariff import DemandRule, Limit, Period, When
 from aggregator.settings import load
 
@@ -59,6 +60,36 @@ def test_a_facility_with_circuit_and_tariff_is_steered(tmp_path: Path) -> None:
     assert tariff.demand == (DemandRule("month", 40.0, "sliding", mode="contract", contract_kw=400.0),)
     assert tariff.limits == (Limit("agreed", 300.0),)
     assert (tariff.carbon_signal, tariff.holidays) == ("marginal", frozenset({date(2026, 10, 1)}))
+
+
+def test_loads_and_what_vehicles_may_do_are_part_of_it(tmp_path: Path) -> None:
+    shutil.copytree(CASES / "circuits", tmp_path / "circuits")
+    meters = "".join(
+        f'[[facility.meter]]\ndevice = "{one}"\nedge = "gw-01"\nrated_power_kw = 20\n' for one in ("pump", "chiller")
+    )
+    said = """
+[[facility.shiftable]]
+asset = "pump"
+kwh = 30
+window = "22:00-06:00"
+days = "workday"
+least_kw = 5
+[[facility.comfort]]
+asset = "chiller"
+task = "heating"
+low_degc = 19
+high_degc = 23
+kwh_per_k = 5
+loss_kw_per_k = 0.5
+thermometer = "hall"
+"""
+    text = TEXT.replace("works.toml", "loads.toml").replace("[[edge]]", meters + said + "[[edge]]")
+    text = text.replace('time_zone = "Asia/Shanghai"', 'time_zone = "Asia/Shanghai"\ncharging_mode = "one_way"')
+    (tmp_path / "aggregator.toml").write_text(text)
+    works = load(tmp_path / "aggregator.toml", {}).steered["works"]
+    assert works.waiting == (Waiting("pump", 30.0, 1320, 360, 10.0, When(days="workday"), 5.0),)
+    assert works.comfort == (Comfort("chiller", "heating", 19.0, 23.0, 5.0, 0.5, 20.0, "hall", "chiller"),)
+    assert works.charging == "one_way"
 
 
 def test_a_facility_without_a_tariff_has_a_circuit_and_no_plans(tmp_path: Path) -> None:

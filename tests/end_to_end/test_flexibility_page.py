@@ -27,13 +27,16 @@ CIRCUIT = of_tree(
     {
         "facility": "works",
         "branch": [{"name": "supply", "limit_kva": 1000.0}],
-        "asset": [{"name": "bank", "kind": "battery", "branch": "supply", "edge": "gw-02", "device": "battery", "point": "active_power_setpoint_kw", "charge_kw": 100.0, "discharge_kw": 100.0, "capacity_kwh": 200.0}],
+        "asset": [{"name": "bank", "kind": "battery", "branch": "supply", "edge": "gw-02", "device": "battery", "point": "active_power_setpoint_kw", "charge_kw": 100.0, "discharge_kw": 100.0, "capacity_kwh": 200.0},
+                  {"name": "pump", "kind": "load", "branch": "supply", "edge": "gw-02", "device": "pump", "point": "active_power_limit_percent", "charge_kw": 10.0}],
     }
 )  # fmt: skip
 PLAN = {
     "id": "P-7", "made_ms": START_MS, "status": "optimal", "trigger": ["event"], "why": "", "edges_ms": [START_MS, START_MS + 4 * QUARTER_MS], "currency": "CNY",
     "money": {"total": 12.5}, "kg": {"accounting": 3.0}, "peak_kw": 90.0, "outlook": "seasonal naive", "sun_kw": [190.0], "curtailed_kw": [0.0],
-    "import_kw": [90.0], "export_kw": [0.0], "assets": {"bank": {"asset": "bank", "kw": [-50.0], "kwh": [100.0]}}, "kinds": {"bank": "battery"}, "stays": [],
+    "import_kw": [90.0], "export_kw": [0.0], "assets": {"bank": {"asset": "bank", "kw": [-50.0], "kwh": [100.0]}}, "kinds": {"bank": "battery", "pump": "load"}, "stays": [], "charging_mode": "one_way",
+    "loads": [{"asset": "pump", "name": "pump 11-21 10:00", "kind": "window", "from_ms": START_MS, "until_ms": START_MS + 8 * QUARTER_MS, "kwh": 20.0, "had_kwh": 16.0,
+               "planned_kwh": 4.0, "lacking_kwh": 0.0, "runs": [], "words": "pump 11-21 10:00 (20 kWh): 16.0 kWh had"}],
     "lacking": [], "left_out": [], "broken": [{"kind": "response", "name": "DR-1", "step": 0, "amount": 4.5, "unit": "kW"}], "notes": [], "against": {"uncontrolled": {"saved_money": 3.0, "peak_kw": 140.0}},
     "explained": [{"from_ms": START_MS, "until_ms": START_MS + 4 * QUARTER_MS, "marginal_price": 0.75, "binding": ["response DR-1"], "words": "one more kWh costs CNY 0.750"}],
 }  # fmt: skip
@@ -100,6 +103,10 @@ def test_an_operator_asks_watches_overrides_and_reads_why(page: Page, site: Site
         assert "142.0 kWh" in page.text("#assets tbody")  # 71 % of 200 kWh
         assert "one more kWh costs CNY 0.750" in page.text("#why tbody")
         assert "P-7: optimal" in page.text("#plan-said")
+        assert "no vehicle gives back (charging mode one-way)" in page.text("#plan-said")
+        pump = page.text("#assets tr[data-row=pump]")
+        assert ("16.0 kWh" in pump, "20.0" in pump, "kept" in pump) == (True, True, True)
+        assert page.text("#loads-why li") == "pump 11-21 10:00 (20 kWh): 16.0 kWh had"
         assert page.text("#plan-broken") == "Cannot be kept: response DR-1: 4.5 kW"
         assert "80.0" in page.text("#offers tbody")
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Final
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from aggregator.flexibility.asked import Asked, Overridden
 from aggregator.flexibility.operation import state as state_of
 from aggregator.flexibility.operation.demand import charges
+from aggregator.flexibility.operation.loads import shiftable, thermal
 from aggregator.flexibility.operation.network import Background, branches
 from aggregator.flexibility.operation.state import HOUR_MS, State, Stay
 from aggregator.flexibility.operation.tariff import Tariff, prices
@@ -25,7 +26,9 @@ from aggregator.flexibility.problem import (
     Held,
     Problem,
     Response,
+    Series,
     Session,
+    Shiftable,
     Storage,
 )
 from wire.circuit import Asset, Circuit
@@ -44,7 +47,8 @@ FREE_KW: Final = 1e6  # a contract's limit at times when it does not hold
 class Posed:
     """A problem, what it stands for, and what is to be said about it. `cautious`: the same with more load and less sun, to try departures on.
 
-    `asset_of`: the circuit's asset of each storage and session. `left_out`: assets that get no wish.
+    `asset_of`: the circuit's asset of each storage, session and load. `left_out`: assets that get no wish. `forced_kw`: what is drawn per step, whatever is
+    planned, by vehicles that are not planned and by loads that somebody runs beside their windows.
     """
 
     problem: Problem
@@ -52,6 +56,7 @@ class Posed:
     asset_of: Mapping[str, str]
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+    forced_kw: Mapping[str, Series] = field(default_factory=dict)
 
 
 def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -> Posed:
@@ -64,7 +69,11 @@ def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -
     assets = {asset.name: asset for asset in circuit.asset}
     mean_price = float(np.average(bought, weights=step_h))
     storage = [_storage(assets[one.asset], one, mean_price) for one in state.held if one.asset not in left_out]
-    stays = [one for one in state.stays if one.asset not in left_out and one.departs_ms > edges_ms[0]]
+    storage += [
+        thermal(one, step_h, tariff.lack_per_kwh, mean_price) for one in state.tempered if one.asset not in left_out
+    ]
+    there = [one for one in state.stays if one.asset not in left_out and one.departs_ms > edges_ms[0]]
+    stays = there if state.charging != "uncontrolled" else []
     sessions = [_session(assets[one.asset], circuit, one, state, tariff) for one in stays]
     demand, said = charges(tariff, dict(state.peaks_kw), edges_ms, zone)
     notes += said
@@ -72,23 +81,66 @@ def problem_of(circuit: Circuit, tariff: Tariff, state: State, zone: ZoneInfo) -
     notes += said
     imported_kw, exported_kw = _connection(circuit, state)
     names = {one.name: one.name for one in storage} | {one.session: one.asset for one in stays}
+    forced_kw = _forced(state, left_out)
+    loads: dict[str, Shiftable] = {}
+    for window in state.windows:
+        load = shiftable(window, edges_ms, tariff.lack_per_kwh)
+        if load is not None and window.asset not in left_out:
+            loads[load.name], names[load.name] = _less(load, forced_kw.get(window.asset), step_h), window.asset
+    if state.charging == "uncontrolled":
+        unplanned = [_session(assets[one.asset], circuit, one, state, tariff) for one in there]
+        forced_kw |= _as_they_like(unplanned, {one.session: one.asset for one in there}, step_h)
     members: dict[str, list[str]] = {}
     for name, asset in names.items():
         members.setdefault(asset, []).append(name)
     root = circuit.connection.name
-    background = {root: Background(outlook.load_kw - outlook.sun_kw), **_spared(state.background, root)}
+    load_kw = outlook.load_kw + sum(forced_kw.values(), np.zeros(state.steps))
+    background = {root: Background(load_kw - outlook.sun_kw), **_spared(circuit, state, forced_kw)}
     if root in state.background:
         background[root] = replace(background[root], kvar=state.background[root].kvar, spare_kva=state.background[root].spare_kva)  # fmt: skip
     problem = Problem(
-        step_h=step_h, load_kw=outlook.load_kw, pv_kw=outlook.sun_kw, import_price=np.array(bought), export_price=np.array(sold),
+        step_h=step_h, load_kw=load_kw, pv_kw=outlook.sun_kw, import_price=np.array(bought), export_price=np.array(sold),
         import_limit_kw=imported_kw, export_limit_kw=exported_kw, storage=tuple(storage), sessions=tuple(sessions), demand=tuple(demand),
+        shiftable=tuple(loads.values()),
         responses=tuple(_response(one, state) for one in state.asked if _steps(state, one.from_ms, one.until_ms).any()),
         contracts=(*_contracts(tariff, state, zone), *_legal(circuit, state)),
         branches=(*branches(circuit, background, members, state.steps), *_legal_below(circuit, state, background, members)),
-        held=tuple(_held(state, names, sessions)), carbon=carbon, ramp_price_per_kw=tariff.ramp_per_kw,
+        held=tuple(_held(state, names, sessions, loads)), carbon=carbon, ramp_price_per_kw=tariff.ramp_per_kw,
         curtailable=any(asset.kind == "pv" for asset in circuit.asset), few_short_ratio=FEW_SHORT_RATIO,
     ).checked()  # fmt: skip
-    return Posed(problem, _cautious(problem, state, stays), names, tuple(left_out), tuple(notes))
+    cautious = _cautious(problem, state, stays, load_kw - outlook.load_kw)
+    return Posed(problem, cautious, names, tuple(left_out), tuple(notes), forced_kw)
+
+
+def _forced(state: State, left_out: Sequence[str]) -> dict[str, Series]:
+    """What operators make loads draw that can wait, by asset: their windows do not bind an operator."""
+    found: dict[str, Series] = {}
+    for one in state.overridden:
+        for asset in state.waiting:
+            if one.kw is not None and one.asset in ("", asset) and asset not in left_out:
+                steps = _steps(state, one.from_ms, one.until_ms)
+                found[asset] = np.where(steps, max(one.kw, 0.0), found.get(asset, np.zeros(state.steps)))
+    return found
+
+
+def _less(load: Shiftable, forced_kw: Series | None, step_h: Series) -> Shiftable:
+    """A window without what it gets from an operator."""
+    if forced_kw is None:
+        return load
+    inside = slice(load.first, load.last)
+    return replace(load, energy_kwh=max(load.energy_kwh - float((forced_kw * step_h)[inside].sum()), 0.0))
+
+
+def _as_they_like(sessions: Sequence[Session], names: Mapping[str, str], step_h: Series) -> dict[str, Series]:
+    """Vehicles that nobody plans: at full power until they hold what they need, by asset."""
+    found = {}
+    for one in sessions:
+        kw, lacking_kwh = np.zeros(len(step_h)), max(one.need_kwh - one.start_kwh, 0.0) / one.charge_ratio
+        for step in range(one.departure):
+            kw[step] = min(one.charge_kw, lacking_kwh / float(step_h[step]))
+            lacking_kwh -= kw[step] * float(step_h[step])
+        found[names[one.name]] = kw
+    return found
 
 
 def _left_out(circuit: Circuit, state: State) -> set[str]:
@@ -116,7 +168,7 @@ def _session(asset: Asset, circuit: Circuit, stay: Stay, state: State, tariff: T
     departure = int(np.searchsorted(np.array(state.edges_ms[1:-1]), stay.departs_ms, side="right"))
     # A departure within a step is met at the step's begin, so that the vehicle is never waited for; in the first step it has what is left of it.
     departure = max(departure, 1) if stay.departs_ms < state.edges_ms[-1] else state.steps
-    gives_kw = asset.discharge_kw if stay.gives_back else 0.0
+    gives_kw = asset.discharge_kw if stay.gives_back and state.charging == "two_way" else 0.0
     capacity_kwh = max(stay.capacity_kwh, stay.held_kwh)
     return Session(
         stay.session, 0, departure, stay.held_kwh, min(stay.need_kwh, capacity_kwh), capacity_kwh, asset.charge_kw, gives_kw,
@@ -211,11 +263,21 @@ def _legal_below(
     return found
 
 
-def _spared(background: Mapping[str, Background], root: str) -> dict[str, Background]:
-    return {name: one for name, one in background.items() if name != root}
+def _spared(circuit: Circuit, state: State, forced_kw: Mapping[str, Series]) -> dict[str, Background]:
+    """What nobody steers on branches below the connection, with what is drawn whatever is planned."""
+    root = circuit.connection.name
+    found = {name: one for name, one in state.background.items() if name != root}
+    for asset in circuit.asset:
+        for branch in circuit.path(asset.branch)[:-1] if asset.name in forced_kw else ():
+            before = found.get(branch.name, Background())
+            kw = forced_kw[asset.name] if before.kw is None else before.kw + forced_kw[asset.name]
+            found[branch.name] = replace(before, kw=kw)
+    return found
 
 
-def _held(state: State, names: Mapping[str, str], sessions: Sequence[Session]) -> list[Held]:
+def _held(
+    state: State, names: Mapping[str, str], sessions: Sequence[Session], loads: Mapping[str, Shiftable]
+) -> list[Held]:
     """What an operator holds, of a whole facility each asset at an equal part. What is left out later on does nothing by then."""
     until = {one.name: one.departure for one in sessions}
     found = []
@@ -226,7 +288,10 @@ def _held(state: State, names: Mapping[str, str], sessions: Sequence[Session]) -
         for name, asset in names.items():
             if one.asset in ("", asset):
                 last = min(int(steps[-1]) + 1, until.get(name, state.steps))
-                if steps[0] < last:
+                if name in loads:  # what it gets then is counted already
+                    first, last = max(int(steps[0]), loads[name].first), min(last, loads[name].last)
+                    found += [Held(name, first, last, 0.0, HELD_PRICE_PER_KWH)] if first < last else []
+                elif steps[0] < last:
                     found += _sooner_first(name, int(steps[0]), last, _share_kw(one, names))
     return found
 
@@ -246,10 +311,10 @@ def _sooner_first(name: str, first: int, last: int, kw: float) -> list[Held]:
 def _share_kw(one: Overridden, names: Mapping[str, str]) -> float:
     if one.kw is None:
         return 0.0
-    return one.kw if one.asset else one.kw / max(len(names), 1)
+    return one.kw if one.asset else one.kw / max(len(set(names.values())), 1)
 
 
-def _cautious(problem: Problem, state: State, stays: Sequence[Stay]) -> Problem:
+def _cautious(problem: Problem, state: State, stays: Sequence[Stay], forced_kw: Series) -> Problem:
     """The 90th percentile of load and of assumed needs, the 10th of sun."""
     likely = {one.session: one.likely_need_kwh for one in stays if one.likely_need_kwh is not None}
     sessions = tuple(
@@ -260,4 +325,6 @@ def _cautious(problem: Problem, state: State, stays: Sequence[Stay]) -> Problem:
         )
         for one in problem.sessions
     )
-    return replace(problem, load_kw=state.outlook.high_load_kw, pv_kw=state.outlook.low_sun_kw, sessions=sessions)
+    return replace(
+        problem, load_kw=state.outlook.high_load_kw + forced_kw, pv_kw=state.outlook.low_sun_kw, sessions=sessions
+    )

@@ -10,10 +10,11 @@ from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from aggregator.flexibility.operation.posed import Posed, problem_of
 from aggregator.flexibility.operation.schedules import Draft, drafts
-from aggregator.flexibility.operation.state import QUARTER_MS, State, Stay
+from aggregator.flexibility.operation.state import HOUR_MS, QUARTER_MS, State, Stay, Window
 from aggregator.flexibility.operation.tariff import Tariff
 from aggregator.flexibility.plan import Plan, plan
 from aggregator.flexibility.problem import Problem, Series
@@ -25,6 +26,8 @@ BUDGET_S: Final = 5.0
 OFF_PERCENT: Final = 2.0  # of its capacity, by which an asset may be off its plan before that is news
 FORECAST_PERCENT: Final = 5.0  # of the connection: a forecast that has moved by more is news
 LOOK_H: Final = 4.0  # how far ahead a forecast is compared
+BAND_PERCENT: Final = 10.0  # of a comfort band: thermometers and thermostats know no less
+LATE_H: Final = 0.1  # by which what a load has taken is told late
 SOON_MS: Final = 60_000  # by which a departure may move before that is news
 
 Status = Literal["optimal", "feasible", "stale"]
@@ -62,6 +65,11 @@ class Planned:
     new_sessions: tuple[str, ...] = ()
     why: str = ""
     unplanned: tuple[str, ...] = ()
+
+    @property
+    def planned_names(self) -> frozenset[str]:
+        """Storage, vehicles and windows of loads that the plan has a course for."""
+        return frozenset((*self.plan.assets, *self.plan.shifted_kw))
 
     @property
     def announced(self) -> tuple[Lacking, ...]:
@@ -124,11 +132,12 @@ class Rolling:
     def told(self, planned: Planned) -> dict[str, Draft]:
         """What each edge is told of a plan."""
         known = {name: one for name, one in planned.plan.assets.items() if name not in planned.unplanned}
+        shifted = {name: kw for name, kw in planned.plan.shifted_kw.items() if name not in planned.unplanned}
         return drafts(
             self.circuit,
             self.tariff,
             planned.posed,
-            replace(planned.plan, assets=known),
+            replace(planned.plan, assets=known, shifted_kw=shifted),
             planned.made_of,
             planned.state,
         )
@@ -141,9 +150,11 @@ class Rolling:
             raise NoPlan(why)
         before = self.last
         self.stale += 1
-        unplanned = tuple(name for name in posed.asset_of if name not in before.plan.assets or name in before.unplanned)
+        unplanned = tuple(
+            name for name in posed.asset_of if name not in before.planned_names or name in before.unplanned
+        )
         try:
-            found = followed(posed.problem, powers_at(before, state.edges_ms), {})
+            found = followed(posed.problem, powers_at(before, state.edges_ms), loads_at(before, state.edges_ms))
         except Unsolved as error:
             raise NoPlan(f"{why}; {error}") from error
         lacking = tuple(one for one in _lacking(found, state, posed) if one.session not in unplanned)
@@ -177,12 +188,23 @@ def _lacking(found: Plan, state: State, posed: Posed, problem: Problem | None = 
     ]
 
 
-def powers_at(planned: Planned, edges_ms: Sequence[int]) -> dict[str, tuple[Series, Series]]:
-    """Charge and discharge of a plan in the steps between other edges; behind its end there is nothing."""
+def _at(planned: Planned, edges_ms: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The plan's step of each step between other edges, and whether it has one."""
     own = np.array(planned.made_of.edges_ms)
     at = np.searchsorted(own, np.array(edges_ms[:-1]), side="right") - 1
     inside = (at >= 0) & (at < len(own) - 1)
-    at = np.clip(at, 0, len(own) - 2)
+    return np.clip(at, 0, len(own) - 2), inside
+
+
+def loads_at(planned: Planned, edges_ms: Sequence[int]) -> dict[str, Series]:
+    """Powers of loads that can wait in the steps between other edges."""
+    at, inside = _at(planned, edges_ms)
+    return {name: np.where(inside, kw[at], 0.0) for name, kw in planned.plan.shifted_kw.items()}
+
+
+def powers_at(planned: Planned, edges_ms: Sequence[int]) -> dict[str, tuple[Series, Series]]:
+    """Charge and discharge of a plan in the steps between other edges; behind its end there is nothing."""
+    at, inside = _at(planned, edges_ms)
     return {
         name: (np.where(inside, one.charge_kw[at], 0.0), np.where(inside, one.discharge_kw[at], 0.0))
         for name, one in planned.plan.assets.items()
@@ -232,13 +254,25 @@ def _off_plan(last: Planned, state: State, circuit: Circuit) -> bool:
     """Whether an asset holds clearly more or less than the plan has it by now."""
     sizes = {asset.name: asset.capacity_kwh or 0.0 for asset in circuit.asset}
     now = [(one.asset, one.kwh, sizes[one.asset]) for one in state.held]
+    now += [(one.asset, max(one.kwh, 0.0), one.band_kwh * BAND_PERCENT / OFF_PERCENT) for one in state.tempered]
     now += [(one.session, one.held_kwh, max(one.capacity_kwh, 20.0)) for one in state.stays]
     for name, kwh, size_kwh in now:
         if name not in last.plan.assets:
             continue
         if abs(kwh - expected_kwh(last, name, state.now_ms)) > size_kwh * OFF_PERCENT / 100:
             return True
-    return False
+    return any(_off_window(last, one, state) for one in state.windows)
+
+
+def _off_window(last: Planned, one: Window, state: State) -> bool:
+    """Whether a load has clearly had more or less in its window than the plan has it by now."""
+    before = next((each for each in last.state.windows if each.name == one.name), None)
+    if before is None or one.name not in last.plan.shifted_kw:
+        return False
+    edges_ms = np.array(last.made_of.edges_ms, dtype=np.float64)
+    taken_kwh = np.concatenate([[0.0], np.cumsum(last.plan.shifted_kw[one.name] * np.diff(edges_ms) / HOUR_MS)])
+    expected = before.done_kwh + float(np.interp(state.now_ms, edges_ms, taken_kwh))
+    return abs(one.done_kwh - expected) > max(one.kwh * OFF_PERCENT / 100, one.most_kw * LATE_H)
 
 
 def expected_kwh(planned: Planned, name: str, at_ms: int) -> float:

@@ -1,6 +1,6 @@
 """A plan as what each edge shall do: wishes, limits and stays, ahead of time. Not numbered, signed or sent here."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,7 +41,14 @@ def drafts(circuit: Circuit, tariff: Tariff, posed: Posed, planned: Plan, made_o
     assets = {asset.name: asset for asset in circuit.asset}
     for name, course in planned.assets.items():
         asset = assets[posed.asset_of[name]]
-        found[asset.edge].wishes += _wishes(asset, course, _authorities(name, posed, planned), made_of, now)
+        found[asset.edge].wishes += _wishes(asset, course, _authorities([name], posed, planned), made_of, now)
+    for name in made_of.waiting:
+        if name not in posed.left_out:
+            course, authorities = _loads(name, posed, planned)
+            found[assets[name].edge].wishes += _wishes(assets[name], course, authorities, made_of, now)
+    for asset in circuit.asset:
+        if asset.kind in ("charger", "load") and asset.name not in {*posed.asset_of.values(), *made_of.waiting}:
+            found[asset.edge].wishes += _overrides(asset, now)
     for asset in circuit.asset:
         if asset.kind == "pv" and asset.name not in posed.left_out:
             found[asset.edge].wishes += _curtailed(asset, circuit, planned, made_of)
@@ -51,7 +58,7 @@ def drafts(circuit: Circuit, tariff: Tariff, posed: Posed, planned: Plan, made_o
     for stay in now.stays:
         asset = assets[stay.asset]
         lacking_kwh = max(stay.need_kwh - stay.held_kwh, 0.0) / asset.charge_ratio
-        gives_back = stay.gives_back and stay.held_kwh > stay.reserve_kwh
+        gives_back = stay.gives_back and stay.held_kwh > stay.reserve_kwh and now.charging == "two_way"
         found[asset.edge].stays.append(
             Stay(stay.asset, stay.departs_ms, round(lacking_kwh, 3), _word(stay.session), gives_back)
         )
@@ -67,7 +74,33 @@ def _word(session: str) -> str:
     return session[:64]
 
 
-def _authorities(name: str, posed: Posed, planned: Plan) -> list[Authority]:
+def _loads(name: str, posed: Posed, planned: Plan) -> tuple[Course, list[Authority]]:
+    """What a load that can wait draws in all its windows, and nothing beside them but what an operator makes it draw; and who decides."""
+    problem = posed.problem
+    pieces = [piece for piece in planned.shifted_kw if posed.asset_of[piece] == name]
+    nothing = np.zeros(problem.steps)
+    kw = sum((planned.shifted_kw[piece] for piece in pieces), nothing)
+    authorities = _authorities(pieces, posed, planned)
+    forced_kw = posed.forced_kw.get(name)
+    if forced_kw is not None:
+        kw = np.where(forced_kw > 0, forced_kw, kw)
+        authorities = ["override" if on else one for on, one in zip(forced_kw > 0, authorities, strict=True)]
+    return Course(kw, nothing, nothing), authorities
+
+
+def _overrides(asset: network.Asset, now: State) -> Iterator[Wish]:
+    """What an operator has said of an asset that no plan moves."""
+    for one in now.overridden:
+        if (
+            one.kw is not None
+            and one.until_ms > now.now_ms
+            and (one.asset == asset.name or (not one.asset and one.kw == 0))
+        ):
+            from_ms = max(one.from_ms, now.now_ms)
+            yield Wish(asset.name, one.kw, from_ms, one.until_ms, "override", one.kw >= 0, _reason(asset, from_ms, now))
+
+
+def _authorities(names: Sequence[str], posed: Posed, planned: Plan) -> list[Authority]:
     """Who decides over an asset in each step: an operator who holds it, an event that is answered, or the plan."""
     problem = posed.problem
     found: list[Authority] = ["plan"] * problem.steps
@@ -76,7 +109,7 @@ def _authorities(name: str, posed: Posed, planned: Plan) -> list[Authority]:
             if planned.responses_kw[event.name][step] > SMALL_KW:
                 found[step] = "event"
     for one in problem.held:
-        if one.name == name:
+        if one.name in names:
             found[one.first : one.last] = ["override"] * (one.last - one.first)
     return found
 
@@ -93,7 +126,9 @@ def _wishes(
             continue
         kw = round(float(course.charge_kw[step] - course.discharge_kw[step]), 3) + 0.0
         reason = _reason(asset, from_ms, now) if authorities[step] == "override" else ""
-        wish = Wish(asset.name, kw, from_ms, until_ms, authorities[step], asset.kind == "charger" and kw >= 0, reason)
+        wish = Wish(
+            asset.name, kw, from_ms, until_ms, authorities[step], asset.kind in ("charger", "load") and kw >= 0, reason
+        )
         if last is not None and last.until_ms == from_ms and _same(last, wish):
             last = Wish(last.asset, last.kw, last.from_ms, until_ms, last.authority, last.cap, last.reason)
             continue

@@ -18,6 +18,7 @@ HOUR_MS: Final = 3_600_000
 SHORTEST_MS: Final = 60_000  # a first step shorter than this is left out: nothing can be done in it
 
 Basis = Literal["vehicle", "declared", "assumed"]
+Charging = Literal["uncontrolled", "one_way", "two_way"]  # vehicles as they like, in order, or giving back too
 
 
 def edges_from(now_ms: int, quarters: int = 96, hours: int = 12, cuts: Iterable[int] = ()) -> tuple[int, ...]:
@@ -68,6 +69,38 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A load that can wait, in one window, by the name of which plans know it: it takes `kwh` in [from_ms, until_ms), of which it has `done_kwh`; at `most_kw`, at least at `least_kw` or not at all."""
+
+    asset: str
+    name: str
+    from_ms: int
+    until_ms: int
+    kwh: float
+    done_kwh: float
+    most_kw: float
+    least_kw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tempered:
+    """What a building holds of cold or warmth, electric kWh: 0 at the end of its comfort band to which it drifts, below it outside, `band_kwh` at the other.
+
+    It loses `loss_per_h_ratio` of it and `drain_kw` in each step. `degc`: its temperature, as it was told at `told_ms`.
+    """
+
+    asset: str
+    kwh: float
+    band_kwh: float
+    loss_per_h_ratio: float
+    drain_kw: Series
+    most_kw: float
+    least_kw: float
+    told_ms: int
+    degc: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """What nobody steers, per step, kW: the middle, and the cautious end (90th percentile of load, 10th of sun)."""
 
@@ -105,7 +138,8 @@ class LegalLimit:
 class State:
     """Everything of one instant. `background`: of branches below the connection; the connection's is the outlook's. `peaks_kw`: by demand rule, so far.
 
-    `silent`: assets of which nothing is known, which the plan leaves out.
+    `silent`: assets of which nothing is known, which the plan leaves out. `waiting`: loads that run in their windows alone; `windows`: those that touch the
+    horizon. `charging`: what the settings let vehicles do.
     """
 
     facility: str
@@ -123,6 +157,10 @@ class State:
     overridden: Sequence[Overridden] = ()
     silent: Sequence[str] = ()
     notes: Sequence[str] = ()
+    waiting: Sequence[str] = ()
+    windows: Sequence[Window] = ()
+    tempered: Sequence[Tempered] = ()
+    charging: Charging = "two_way"
 
     @property
     def steps(self) -> int:

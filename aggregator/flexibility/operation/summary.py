@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from aggregator.flexibility.modes import Mode, outcome
+from aggregator.flexibility.operation.moved import loads, windows_kw
 from aggregator.flexibility.operation.rolling import Planned
 from aggregator.flexibility.operation.state import Signal
 from aggregator.flexibility.operation.tariff import Tariff
@@ -47,7 +48,10 @@ def summary(planned: Planned, tariff: Tariff, *, compared: bool = True) -> dict[
                 "kwh": _series(one.energy_kwh),
             }
             for name, one in plan.assets.items()
-        },
+        }
+        | windows_kw(planned),
+        "loads": loads(planned),
+        "charging_mode": planned.state.charging,
         "stays": [
             {
                 "session": one.session, "asset": one.asset, "departs_ms": one.departs_ms, "held_kwh": _round(one.held_kwh),

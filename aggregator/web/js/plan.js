@@ -1,6 +1,6 @@
 // The plan of now beside what is measured: powers, what each asset shall do and why, promises that cannot be kept, and what could be offered.
 import { TimeChart } from "./chart.js";
-import { byId, put, set } from "./dom.js";
+import { byId, h, put, set } from "./dom.js";
 import { fill, number } from "./table.js";
 import { day, hm, num, say, signed } from "./words.js";
 
@@ -39,7 +39,7 @@ export function planCards() {
     measured.t.forEach((ms, i) => Object.assign(at(ms), { load: measured.grid[i] }));
     if (plan) {
       const kinds = { sto: [], ev: [] };
-      for (const [name, { asset }] of Object.entries(plan.assets)) kinds[plan.kinds?.[asset] === "battery" ? "sto" : "ev"].push(plan.assets[name].kw);
+      for (const [name, { asset }] of Object.entries(plan.assets)) kinds[{ battery: "sto", charger: "ev" }[plan.kinds?.[asset]]]?.push(plan.assets[name].kw);
       const total = (series, i) => (series.length ? series.reduce((sum, one) => sum + one[i], 0) : null);
       plan.edges_ms.slice(0, -1).forEach((start, i) => {
         const values = { forecast: plan.import_kw[i] - plan.export_kw[i], pv: -(plan.sun_kw[i] - plan.curtailed_kw[i]), sto: total(kinds.sto, i), ev: total(kinds.ev, i) };
@@ -61,6 +61,7 @@ export function planCards() {
     const kg = Object.entries(plan.kg).map(([name, value]) => `${num(value)} kg CO2e (${say(`flex_${name}`)})`).join(", ");
     const said = [say("flex_said", plan.id ?? "", say(`flex_status_${plan.status}`), hm(plan.made_ms), plan.trigger.map((word) => say(`flex_by_${word.replace(/\W/g, "_")}`)).join(", "), num(plan.money.total, 2), plan.currency)];
     if (kg) said.push(kg);
+    if (plan.charging_mode && plan.charging_mode !== "two_way") said.push(say(`flex_charging_${plan.charging_mode}`));
     for (const [mode, each] of Object.entries(plan.against ?? {})) said.push(say("flex_against", say(`flex_mode_${mode}`), signed(each.saved_money, 2), plan.currency, num(each.peak_kw), num(plan.peak_kw)));
     put(byId("plan-said"), said.join(" · "));
     byId("plan-said").className = plan.status === "stale" ? "bad" : "";
@@ -76,11 +77,12 @@ export function planCards() {
       const course = plan && Object.values(plan.assets).find((one) => one.asset === asset.name);
       const kw = course && step >= 0 ? course.kw[step] : null;
       const lacking = plan?.lacking.find((one) => one.asset === asset.name);
-      const held = stay ? stay.held_kwh : asset.held_kwh;
-      const need = stay ? num(stay.need_kwh) : "–";
-      const departs = stay ? `${day(stay.departs_ms)} ${hm(stay.departs_ms)}${stay.basis === "vehicle" ? "" : ` (${say(`flex_basis_${stay.basis}`)})`}` : "–";
-      const promise = !stay ? (plan?.left_out.includes(asset.name) ? say("flex_left_out") : "–") : lacking ? say(lacking.likely ? "flex_at_risk" : "flex_lacks", num(lacking.kwh)) : say("flex_kept");
-      return { key: asset.name, state: lacking ? "lacking" : null, cells: [`${asset.name} · ${say(`flex_kind_${asset.kind}`)}`, number(signed(kw)), number(signed(asset.measured_kw)), number(held == null ? (asset.soc_percent == null ? "–" : say("soc", num(asset.soc_percent, 0))) : `${num(held)} kWh`), number(need), departs, promise] };
+      const load = plan?.loads?.find((one) => one.asset === asset.name && one.until_ms > now_ms);
+      const held = stay ? stay.held_kwh : load?.kind === "window" ? load.had_kwh : asset.held_kwh;
+      const need = stay ? num(stay.need_kwh) : load?.kind === "window" ? num(load.kwh) : "–";
+      const departs = stay ? `${day(stay.departs_ms)} ${hm(stay.departs_ms)}${stay.basis === "vehicle" ? "" : ` (${say(`flex_basis_${stay.basis}`)})`}` : load?.kind === "window" ? `${day(load.until_ms)} ${hm(load.until_ms)}` : "–";
+      const promise = stay && plan.charging_mode === "uncontrolled" ? say("flex_unplanned") : load ? (load.lacking_kwh > 0.05 ? say("flex_lacks", num(load.lacking_kwh)) : say(load.kind === "window" ? "flex_kept" : "flex_in_band")) : !stay ? (plan?.left_out.includes(asset.name) ? say("flex_left_out") : "–") : lacking ? say(lacking.likely ? "flex_at_risk" : "flex_lacks", num(lacking.kwh)) : say("flex_kept");
+      return { key: asset.name, state: lacking || load?.lacking_kwh > 0.05 ? "lacking" : null, cells: [`${asset.name} · ${say(`flex_kind_${asset.kind}`)}`, number(signed(kw)), number(signed(asset.measured_kw)), number(load?.kind === "comfort" ? say("flex_degrees", num(load.degc), num(load.had_kwh), num(load.kwh)) : held == null ? (asset.soc_percent == null ? "–" : say("soc", num(asset.soc_percent, 0))) : `${num(held)} kWh`), number(need), departs, promise] };
     });
     fill("assets", ASSETS, rows, say("flex_no_assets"));
   }
@@ -89,6 +91,7 @@ export function planCards() {
     const spans = (plan?.explained ?? []).filter(({ until_ms }) => until_ms > now_ms).slice(0, WHY_SHOWN);
     const rows = spans.map((each) => ({ key: each.from_ms, cells: [`${hm(each.from_ms)}–${hm(each.until_ms)}`, number(num(each.marginal_price, 3)), each.binding.join(", ") || say("flex_nothing"), each.words] }));
     fill("why", WHY, rows, say("flex_no_plan"));
+    byId("loads-why").replaceChildren(...(plan?.loads ?? []).map(({ words }) => h("li", {}, words)));
   }
 
   function showOffers(offers) {
