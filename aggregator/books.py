@@ -7,7 +7,7 @@ Not the arithmetic (see `emissions`), not the intervals themselves (see `ledger`
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -19,7 +19,7 @@ from aggregator.emissions.place import FactorOverride, Place
 from aggregator.emissions.resolution import HourlyLookup, Resolution, Skipped
 from aggregator.facility import Facility, Role
 from aggregator.intervals.local_time import day_span_ms
-from aggregator.ledger import STANDING, IntervalRow, Ledger, LedgerUnusable
+from aggregator.ledger import STANDING, IntervalRow, Kept, Ledger, LedgerUnusable
 from wire.reading import Json
 
 BOOKED_QUANTITY: Final = "energy_import_kwh"
@@ -61,10 +61,11 @@ class EmissionTotal:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What an entry has changed: intervals, and the emissions booked for them."""
+    """What an entry has changed: intervals, the emissions booked for them, and intervals without a figure any longer."""
 
     intervals: list[IntervalRow]
     emissions: list[Emission]
+    gone: list[IntervalRow] = field(default_factory=list)
 
 
 class Books:
@@ -109,20 +110,27 @@ class Books:
         """Keeps intervals of one device and quantity, and books what has changed where it counts."""
         now_ms = self.clock()
         with self.ledger.transaction():
-            written = self.ledger.put_intervals(rows, now_ms)
-            self._unbook(self.ledger.withdraw_estimates(written, now_ms), now_ms)
-            emissions = self._book(written, now_ms) if written and self._counts(written[0]) else []
-        return Entered(written, emissions)
+            kept = self.ledger.put_intervals(rows, now_ms)
+            self._unbook(self.ledger.withdraw_estimates(kept.written, now_ms), now_ms)
+            return self._entered(kept, now_ms)
+
+    def _entered(self, kept: Kept, now_ms: int) -> Entered:
+        self._unbook(kept.gone, now_ms)
+        emissions = self._book(kept.written, now_ms) if kept.written and self._counts(kept.written[0]) else []
+        return Entered(kept.written, emissions, kept.gone)
 
     def withdraw(
         self, facility: str, device: str, quantity: str, from_ms: int, stays: Callable[[IntervalRow], bool]
-    ) -> int:
-        """Measured intervals from `from_ms` on, but for those that stay, and what was booked for them, do not stand until they are found again; gives how many."""
+    ) -> Entered:
+        """Measured intervals from `from_ms` on, but for those that stay, and what was booked for them, do not stand until they are found again.
+
+        What was imported for them does.
+        """
         now_ms = self.clock()
         with self.ledger.transaction():
-            gone = self.ledger.withdraw_intervals(facility, device, quantity, from_ms, now_ms, stays)
-            self._unbook(gone, now_ms)
-        return len(gone)
+            return self._entered(
+                self.ledger.withdraw_intervals(facility, device, quantity, from_ms, now_ms, stays), now_ms
+            )
 
     def _unbook(self, gone: Sequence[IntervalRow], now_ms: int) -> None:
         """What was booked for intervals of one device and quantity that do not stand any longer, does not either."""

@@ -1,6 +1,7 @@
-"""Import of interval energies and of counter readings from CSV files. Not a restore: what stands is never overwritten.
+"""Import of interval energies and of counter readings from CSV files. Not a restore: what was imported is never overwritten.
 
 With a reason, other energies for intervals that were imported are corrections: they supersede, and the old ones stay on record.
+Whether a counter's figure or an imported one stands is no matter of order (see `precedence`).
 
     interval file: start, energy     --> ledger and books at once            (source `import`)
     counter file:  instant, display  --> store.commit under edge `import` --> settled like any counter
@@ -24,12 +25,12 @@ import numpy as np
 
 from aggregator.books import Books
 from aggregator.csv_rows import CsvRow, FileUnusable, ImportOptions, Kind, RowFault, csv_rows
+from aggregator.interval_row import IMPORT, MANUAL, IntervalRow
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
 from aggregator.intervals.meter import MeterSpec
-from aggregator.ledger import ESTIMATE, IntervalRow, Ledger
+from aggregator.ledger import Ledger
 from aggregator.measured_readings import IMPORT_EDGE
-from aggregator.series_line import DAY_MS
 from aggregator.stores.store import Rows, SeriesKey, Store
 from wire.reading import REASON_CODES, Quality
 
@@ -53,12 +54,13 @@ IMPORTED: Final = Grade(Quality.GOOD, "imported")
 class ImportResult:
     """What an import did: good `rows` of which `new` were not known, and `bad` ones.
 
-    `total_kwh` is the exact sum of the good rows of an interval file, new or not. `booked` emissions, of which
-    `without_factor` have no figure.
+    `total_kwh` is the exact sum of the good rows of an interval file, new or not. `aside`: new ones that do not stand, since the
+    meter's counter does. `booked` emissions, of which `without_factor` have no figure.
     """
 
     rows: int = 0
     new: int = 0
+    aside: int = 0
     bad: int = 0
     total_kwh: Decimal = Decimal(0)
     from_ms: int | None = None
@@ -129,14 +131,14 @@ class ImportRun:
     by: str
 
 
-def import_of(ledger: Ledger, row: IntervalRow, recorded_at_ms: int) -> ImportRun | None:
-    """The import that brought a version of an interval: a run is recorded at its end, and runs do not overlap."""
+def import_of(ledger: Ledger, row: IntervalRow, known_ms: int) -> ImportRun | None:
+    """The import that brought a figure of an interval: a run is recorded at its end, and runs do not overlap."""
     found = ledger.rows(
         "SELECT file, sha256, at_ms, reason, by FROM import_run WHERE facility = ? AND device = ? AND quantity = ? AND kind = 'interval'"
         " AND at_ms >= ? ORDER BY id LIMIT 1",
-        (row.facility, row.device, row.quantity, recorded_at_ms),
+        (row.facility, row.device, row.quantity, known_ms),
     )
-    return ImportRun(*found[0]) if found and row.source == "import" else None
+    return ImportRun(*found[0]) if found and row.source == IMPORT else None
 
 
 def _check_meter(options: ImportOptions, books: Books) -> None:
@@ -190,15 +192,23 @@ def _take_intervals(
 def _enter(
     path: Path, rows: Sequence[CsvRow], length_ms: int, options: ImportOptions, books: Books, result: ImportResult
 ) -> None:
-    """Takes rows that stand nowhere yet; one that repeats what stands is known, one that contradicts it is a fault or a correction."""
+    """Takes rows that are not on record yet; a repeated one is known, one that contradicts what is there is a fault or a correction.
+
+    What the meter's counter says makes none: which of the two stands is the ledger's matter.
+    """
     meter = books.facilities[options.facility].meter(options.device)
     assert meter is not None
     series = (options.facility, options.device, options.quantity)
     starts = {row.at_ms for row in rows}
-    known = books.ledger.intervals(*series, rows[0].at_ms - DAY_MS, rows[-1].at_ms + length_ms)
-    standing = [row for row in known if row.source != ESTIMATE]
-    same = {row.start_ms: row for row in standing if row.start_ms in starts and row.end_ms - row.start_ms == length_ms}
-    others = [row for row in standing if same.get(row.start_ms) is not row and row.final]
+    filed = books.ledger.filed(*series, rows[0].at_ms, rows[-1].at_ms + length_ms)
+    imported: dict[int, IntervalRow] = {}
+    by_hand: dict[int, IntervalRow] = {}
+    others: list[IntervalRow] = []
+    for known in filed:
+        if known.start_ms in starts and known.end_ms - known.start_ms == length_ms:
+            (by_hand if known.source == MANUAL else imported)[known.start_ms] = known
+        else:
+            others.append(known)
     other_starts = [row.start_ms for row in others]
     fresh: list[IntervalRow] = []
     for row in rows:
@@ -212,15 +222,14 @@ def _enter(
                 )
             )
             continue
-        kept = same.get(row.at_ms)
-        other = kept is not None and kept.final and kept.energy_kwh != row.value
-        correcting = other and bool(options.reason.strip())
-        corrects = correcting and kept is not None and kept.source == "import"
+        kept = by_hand.get(row.at_ms, imported.get(row.at_ms))
+        other = kept is not None and kept.energy_kwh != row.value
+        corrects = other and bool(options.reason.strip()) and row.at_ms not in by_hand
         if kept is not None and other and not corrects:
             expected = f"{kept.energy_kwh} kWh, which stands for {_utc(row.at_ms)} ({kept.source})"
             result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
             continue
-        new = kept is None or not kept.final or corrects
+        new = kept is None or corrects
         most_kwh = _most_kwh(meter, row, length_ms)
         if new and row.value > most_kwh:
             expected = f"at most {most_kwh.normalize():f} kWh, {meter.device} carries {meter.rated_power_kw} kW"
@@ -232,7 +241,9 @@ def _enter(
         if new:
             fresh.append(IntervalRow(*series, row.at_ms, end_ms, row.value, IMPORTED, final=True, source="import"))
     entered = books.enter(fresh)
-    result.new += len(entered.intervals)
+    result.new += len(fresh)
+    stand = {row.start_ms for row in entered.intervals if row.source == IMPORT}
+    result.aside += sum(row.start_ms not in stand for row in fresh)
     result.booked += len(entered.emissions)
     result.without_factor += sum(emission.kg is None for emission in entered.emissions)
 

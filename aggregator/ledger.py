@@ -19,17 +19,33 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.alarms import Alarm, AlarmState
+from aggregator.interval_keeping import Keeping, Kept, asides, figures_aside, figures_stood
+from aggregator.interval_row import ESTIMATE, IMPORT, MANUAL, FigureAside, IntervalRow, IntervalVersion
 from aggregator.intervals.boundaries import Boundary, Grade
 from aggregator.intervals.counter import CounterChange, CounterEvent
 from aggregator.stores.store import SeriesKey
 from wire.reading import Quality
 
+__all__ = [
+    "ESTIMATE",
+    "MANUAL",
+    "STANDING",
+    "BoundaryRow",
+    "FigureAside",
+    "IntervalRow",
+    "IntervalVersion",
+    "Kept",
+    "Ledger",
+    "LedgerBusy",
+    "LedgerError",
+    "LedgerUnusable",
+    "migrate",
+]
+
 LOCK_TIMEOUT_S: Final = 20.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 _INSTRUCTIONS_BETWEEN_LOOKS: Final = 50_000
-ESTIMATE: Final = "estimate"  # the source of interval energies that nobody measured
 LONGEST_ESTIMATE_MS: Final = 900_000  # estimates are made on the facility's grid of intervals
-MANUAL: Final = "manual"  # of those that a person has entered
 CHECKPOINTS_KEPT: Final = 8  # per series, besides the first of each day for a week and of each 30 days for good
 _DAY_MS: Final = 86_400_000
 _WEEK_MS: Final = 7 * _DAY_MS
@@ -51,31 +67,6 @@ class LedgerBusy(LedgerError):
 
 class LedgerUnusable(LedgerError):
     """The file cannot be used by this version."""
-
-
-@dataclass(frozen=True, slots=True)
-class IntervalRow:
-    """Energy of [start_ms, end_ms) of one device and quantity, as the ledger has it."""
-
-    facility: str
-    device: str
-    quantity: str
-    start_ms: int
-    end_ms: int
-    energy_kwh: Decimal
-    grade: Grade
-    final: bool
-    source: str  # measured | import | manual | estimate
-    version: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class IntervalVersion:
-    """One version of an interval; it stood from `recorded_at_ms` to `superseded_at_ms` (None: it stands)."""
-
-    row: IntervalRow
-    recorded_at_ms: int
-    superseded_at_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,59 +286,31 @@ class Ledger:
 
     # -- interval energies ----------------------------------------------------------------------------------------
 
-    def put_intervals(self, rows: Sequence[IntervalRow], now_ms: int) -> list[IntervalRow]:
-        """Keeps intervals of one device and quantity; gives those that are new or changed, with their versions.
+    def put_intervals(self, rows: Sequence[IntervalRow], now_ms: int) -> Kept:
+        """Keeps intervals of one device and quantity, and gives what stands or stood otherwise before.
 
-        A provisional one is replaced, a final one superseded by another final one. Measured figures never replace imported ones, and what lies
-        across imported ones of another length is left out: an instant counts once.
+        A provisional one is replaced, a final one superseded by another final one. Which of several final figures stands is said by
+        `precedence`, in whatever order they come; the others stay known (`filed`, `asides`).
         """
         if not rows:
-            return []
+            return Kept([], [])
         first = rows[0]
-        series = (first.facility, first.device, first.quantity)
-        spans = (min(row.start_ms for row in rows), max(row.end_ms for row in rows))
-        standing = {(row.start_ms, row.end_ms): row for row in self.intervals(*series, *spans)}
-        lengths = {row.end_ms - row.start_ms for row in rows}
-        across = [] if first.source == "import" else self._imported_across(series, spans, lengths)
-        written: list[IntervalRow] = []
         with self.transaction() as db:
-            for row in rows:
-                if any(start_ms < row.end_ms and row.start_ms < end_ms for start_ms, end_ms in across):
-                    continue
-                kept = standing.get((row.start_ms, row.end_ms))
-                if kept is not None and not _replaces(row, kept):
-                    continue
-                key = (*series, row.start_ms, row.end_ms)
-                version = _next_version(db, key) if kept is None else kept.version + int(kept.final)
-                if kept is not None and kept.final:
-                    db.execute(
-                        "UPDATE interval_energy SET superseded_at_ms = ? WHERE facility = ? AND device = ? AND quantity = ?"
-                        " AND start_ms = ? AND end_ms = ? AND version = ?",
-                        (now_ms, *key, kept.version),
-                    )
-                db.execute(
-                    "INSERT OR REPLACE INTO interval_energy VALUES (?,?,?,?,?,?,?,?,?,?,?,?,NULL)",
-                    (*key, version, str(row.energy_kwh), int(row.grade.quality), row.grade.reason,
-                     "final" if row.final else "provisional", row.source, now_ms),
-                )  # fmt: skip
-                written.append(
-                    IntervalRow(
-                        *series, row.start_ms, row.end_ms, row.energy_kwh, row.grade, row.final, row.source, version
-                    )
-                )
-            _touch(db, written, now_ms)
-        return written
+            kept = Keeping(db, (first.facility, first.device, first.quantity), now_ms).take(rows)
+            _touch(db, [*kept.written, *kept.gone], now_ms)
+        return kept
 
-    def _imported_across(
-        self, series: tuple[str, str, str], span: tuple[int, int], lengths: set[int]
-    ) -> list[tuple[int, int]]:
-        """Imported energies that stand within a span and have another length than those of `lengths`."""
-        found = self.rows(
-            "SELECT start_ms, end_ms FROM interval_energy WHERE facility = ? AND device = ? AND quantity = ? AND start_ms >= ? AND start_ms < ?"
-            " AND source = 'import' AND state = 'final' AND superseded_at_ms IS NULL",
-            (*series, span[0] - _DAY_MS, span[1]),
-        )
-        return [(start_ms, end_ms) for start_ms, end_ms in found if end_ms - start_ms not in lengths]
+    def filed(self, facility: str, device: str, quantity: str, from_ms: int, to_ms: int) -> list[IntervalRow]:
+        """Imports and energies by hand of intervals that overlap a span, whether they stand or are aside; ordered by time."""
+        series = (facility, device, quantity)
+        with self.transaction() as db:
+            known = [*figures_stood(db, series, from_ms, to_ms), *figures_aside(db, series, from_ms, to_ms)]
+        return sorted((row for row in known if row.source in (IMPORT, MANUAL)), key=lambda row: row.start_ms)
+
+    def asides(self, row: IntervalRow) -> list[FigureAside]:
+        """What was ever known of an interval, or of one that overlaps it, and did not stand; ordered."""
+        with self.transaction() as db:
+            return asides(db, row)
 
     def withdraw_estimates(self, rows: Sequence[IntervalRow], now_ms: int) -> list[IntervalRow]:
         """Estimates that lie across these figures of one device and quantity, with other ends than theirs, do not stand any longer; gives them."""
@@ -431,20 +394,15 @@ class Ledger:
         from_ms: int,
         now_ms: int,
         stays: Callable[[IntervalRow], bool] = lambda _row: False,
-    ) -> list[IntervalRow]:
-        """Measured intervals that start at or after `from_ms`, but for those that stay, do not stand until they are found again; gives them."""
-        rows = self.intervals(facility, device, quantity, from_ms, 2**62)
-        gone = [row for row in rows if row.source == "measured" and not stays(row)]
+    ) -> Kept:
+        """Measured intervals that start at or after `from_ms`, but for those that stay, are not known until they are found again; gives them as `gone`.
+
+        What they had put aside stands again.
+        """
         with self.transaction() as db:
-            for row in gone:
-                key = (facility, device, quantity, row.start_ms, row.end_ms, row.version)
-                where = "facility = ? AND device = ? AND quantity = ? AND start_ms = ? AND end_ms = ? AND version = ?"
-                if row.final:
-                    db.execute(f"UPDATE interval_energy SET superseded_at_ms = ? WHERE {where}", (now_ms, *key))
-                else:
-                    db.execute(f"DELETE FROM interval_energy WHERE {where}", key)
-            _touch(db, gone, now_ms)
-        return gone
+            kept = Keeping(db, (facility, device, quantity), now_ms).withdraw(from_ms, stays)
+            _touch(db, [*kept.written, *kept.gone], now_ms)
+        return kept
 
     def first_interval_ms(self, facility: str, quantity: str) -> int | None:
         """When the facility's first interval of a quantity starts, whatever has become of it; None where there is none."""
@@ -516,39 +474,6 @@ def _touch(db: sqlite3.Connection, rows: Sequence[IntervalRow], now_ms: int) -> 
         " DO UPDATE SET changed_at_ms = max(changed_at_ms, excluded.changed_at_ms)",
         [(facility, day, now_ms) for facility, day in {(row.facility, row.start_ms // _DAY_MS) for row in rows}],
     )
-
-
-def _replaces(row: IntervalRow, kept: IntervalRow) -> bool:
-    """Whether a figure takes the place of one that stands: not the measured one of an imported one, nor the reverse once it is final.
-
-    An estimate gives way to any final figure and takes the place of estimates only; one entered by hand gives way to a measured one,
-    and corrects an imported one.
-    """
-    if ESTIMATE in (row.source, kept.source):
-        return (row.final or not kept.final) and kept.source == ESTIMATE and _content(row) != _content(kept)
-    if kept.source == MANUAL and row.source == "measured":
-        return row.final
-    if row.source == MANUAL and kept.source == "import":
-        return row.final
-    if kept.source != row.source and (kept.source == "import" or kept.final):
-        return False
-    if kept.final and not row.final:
-        return False
-    return _content(row) != _content(kept)
-
-
-def _next_version(db: sqlite3.Connection, key: tuple[Any, ...]) -> int:
-    """Of an interval of which none stands: one that was withdrawn keeps its versions."""
-    found = db.execute(
-        "SELECT coalesce(max(version), 0) + 1 FROM interval_energy WHERE facility = ? AND device = ? AND quantity = ? AND start_ms = ?"
-        " AND end_ms = ?",
-        key,
-    ).fetchone()
-    return int(found[0])
-
-
-def _content(row: IntervalRow) -> tuple[object, ...]:
-    return row.energy_kwh, row.grade, row.final, row.source
 
 
 def _alarm(row: Sequence[Any]) -> Alarm:

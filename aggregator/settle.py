@@ -70,7 +70,7 @@ class Changed:
     def add(self, facility: str, entered: Entered) -> None:
         self.intervals += entered.intervals
         self.emissions += entered.emissions
-        if entered.intervals:
+        if entered.intervals or entered.gone:
             self.facilities.add(facility)
         for emission in entered.emissions:
             if emission.kg is None:
@@ -399,8 +399,8 @@ class Settler:
             return not unclosed and row.start_ms not in gone and row.end_ms not in gone
 
         with self.ledger.transaction():
-            if self.books.withdraw(series.facility, series.device, series.quantity, again.rows_from_ms, stays):
-                changed.facilities.add(series.facility)
+            left = self.books.withdraw(series.facility, series.device, series.quantity, again.rows_from_ms, stays)
+            changed.add(series.facility, left)
             self.ledger.withdraw_boundaries(series, gone, self.clock())
             changed.add(series.facility, self.books.enter([_row(series, each) for each in engine.provisional()]))
 

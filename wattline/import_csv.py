@@ -77,6 +77,7 @@ def _straight(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "rows": result.rows,
         "new": result.new,
+        "aside": result.aside,
         "bad": result.bad,
         "total_kwh": str(result.total_kwh),
         "booked": result.booked,
@@ -177,6 +178,8 @@ def _summary(options: argparse.Namespace, outcome: Mapping[str, Any]) -> str:
     text = f"{options.file}: {counted(outcome['rows'], 'row')}, {outcome['new']} new, {outcome['bad']} bad"
     if options.kind == Kind.INTERVAL.value:  # counter readings have no sum
         text += f", {outcome['total_kwh']} {QUANTITIES[options.quantity].unit}"
+    if outcome["aside"]:
+        text += f"; {counted(outcome['aside'], 'interval')} set aside: the meter's counter stands there"
     if outcome.get("settled") is not None:  # a running aggregator settles later
         text += f"; {counted(outcome['settled'], 'interval')} settled"
     if outcome["booked"]:

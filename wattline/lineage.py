@@ -118,6 +118,11 @@ def told(found: dict[str, Any]) -> Iterator[str]:
             brought = version["import"]
             why = f": {brought['reason']}, by {brought['by']}" if brought["reason"] else ""
             yield f"import    version {version['version']}, {version['energy_kwh']}{unit} from {brought['file']}{why}"
+    for aside in found["asides"]:
+        if aside["ended_ms"] is None:
+            brought = "" if aside["import"] is None else f" from {aside['import']['file']}"
+            until = f"{_utc(aside['start_ms'])} to {_utc(aside['end_ms'])}"
+            yield f"aside     {until}: {aside['energy_kwh']}{unit}, {aside['quality']} {aside['reason']} {aside['source']}{brought}"
     counter = found["counter"]
     if counter is None:
         yield "counter   none: it was imported, entered, estimated or integrated from power"

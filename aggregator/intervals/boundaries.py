@@ -48,6 +48,7 @@ GOOD: Final = Grade()
 COUNTER_DIFF: Final = Grade(Quality.SUBSTITUTED, "counter-diff")
 MANUAL: Final = Grade(Quality.SUBSTITUTED, "manual")  # the same, where a person has read one of the two displays
 QUANTUM: Final = Grade(Quality.UNCERTAIN, "quantum")
+INTEGRATED: Final = Grade(Quality.UNCERTAIN, "integrated")  # of power, where no counter is
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.intervals.boundaries import Grade, IntervalEnergy
+from aggregator.intervals.boundaries import INTEGRATED, IntervalEnergy
 from aggregator.intervals.counter import GRAIN, MS_PER_H
-from wire.reading import Json, Quality
+from wire.reading import Json
 
 PERIODS_BRIDGED: Final = 3
 SPACINGS_REMEMBERED: Final = 15
-INTEGRATED: Final = Grade(Quality.UNCERTAIN, "integrated")
 
 
 def energy_between(

@@ -96,10 +96,14 @@ class FaultAnswer(Answer):
 
 
 class ImportAnswer(Answer):
-    """What the import did: good `rows`, of which `new` were not known, and `bad` ones, of which the first 100 are in `faults`."""
+    """What the import did: good `rows`, of which `new` were not known, and `bad` ones, of which the first 100 are in `faults`.
+
+    `aside`: new energies that do not stand, since the meter's counter does.
+    """
 
     rows: int
     new: int
+    aside: int
     bad: int
     total_kwh: str
     from_ms: int | None
@@ -179,6 +183,7 @@ def _answer(result: ImportResult) -> ImportAnswer:
     return ImportAnswer(
         rows=result.rows,
         new=result.new,
+        aside=result.aside,
         bad=result.bad,
         total_kwh=f"{result.total_kwh:f}",
         from_ms=result.from_ms,

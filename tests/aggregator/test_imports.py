@@ -135,25 +135,35 @@ def test_an_import_with_a_reason_corrects_imported_figures_and_both_stay(desk: D
     assert (brought.file, brought.reason) == ("meter.csv", "")
 
 
-def test_a_correction_touches_no_figure_that_came_another_way(desk: Desk) -> None:
+def test_an_import_of_what_a_counter_has_is_on_record_and_does_not_stand(desk: Desk) -> None:
     start_ms = ms("2026-03-04T15:00")
     row = IntervalRow(
         "works", "incomer", "energy_import_kwh", start_ms, start_ms + QUARTER_MS, D(30), GOOD, True, "measured"
     )
     desk.books.enter([row])
-    result = desk.put("2026-03-05T00:00,3", options=replace(OPTIONS, reason="?", by="Li Na"))
-    assert (result.bad, [row.energy_kwh for row in desk.intervals()]) == (1, [30])
+    result = desk.put("2026-03-05T00:00,3")
+    assert (result.new, result.aside, result.bad, result.booked) == (1, 1, 0, 0)
+    assert [(row.energy_kwh, row.version) for row in desk.intervals()] == [(30, 1)]
+    assert desk.put("2026-03-05T00:00,3").new == 0
+    assert str(desk.put("2026-03-05T00:00,4").faults[0]).endswith("3 kWh, which stands for 2026-03-04T15:00:00Z (import), got 4 kWh")  # fmt: skip
+    result = desk.put("2026-03-05T00:00,4", options=replace(OPTIONS, reason="misread", by="Li Na"))
+    assert (result.new, result.aside, result.bad) == (1, 1, 0)
+    assert [row.energy_kwh for row in desk.books.ledger.filed(*row_of(row))] == [4]
 
 
-def test_a_correction_touches_no_energy_of_imported_counter_readings(desk: Desk) -> None:
+def row_of(row: IntervalRow) -> tuple[str, str, str, int, int]:
+    return row.facility, row.device, row.quantity, row.start_ms, row.end_ms
+
+
+def test_an_import_beside_imported_counter_readings_does_not_stand(desk: Desk) -> None:
     file = desk.path / "counter.csv"
     file.write_text("start,energy_kwh\n2026-03-05T00:00,100\n2026-03-05T00:15,102\n2026-03-05T00:30,104\n")
     settler = Settler(desk.store, desk.books.ledger, [FACILITY], lambda: NOW_MS, books=desk.books)
     import_csv(file, replace(OPTIONS, kind=Kind.COUNTER), desk.books, desk.store, note=settler.note)
     settler.settle(patient=False)
+    result = desk.put("2026-03-05T00:00,3", "2026-03-05T00:15,3")
+    assert (result.new, result.aside, result.bad) == (2, 2, 0)
     assert [row.energy_kwh for row in desk.intervals() if row.final] == [2, 2]
-    result = desk.put("2026-03-05T00:00,3", "2026-03-05T00:15,3", options=replace(OPTIONS, reason="?", by="Li Na"))
-    assert (result.new, result.bad) == (0, 2)
 
 
 def test_an_interval_that_has_not_ended_is_named_and_not_written(desk: Desk) -> None:
@@ -302,7 +312,7 @@ def test_hours_and_days_begin_by_the_local_clock(desk: Desk) -> None:
     assert desk.put("2026-03-07T00:00,1", "2026-03-08T00:00,1", options=days).bad == 0
 
 
-def test_counter_readings_replace_no_imported_energy(desk: Desk) -> None:
+def test_counter_readings_replace_an_imported_energy_and_it_stays_on_record(desk: Desk) -> None:
     desk.put("2026-03-05T00:15,10.5")
     settler = Settler(desk.store, desk.books.ledger, [FACILITY], lambda: NOW_MS, books=desk.books)
     file = desk.path / "counter.csv"
@@ -311,8 +321,9 @@ def test_counter_readings_replace_no_imported_energy(desk: Desk) -> None:
     import_csv(file, replace(OPTIONS, kind=Kind.COUNTER), desk.books, desk.store, note=settler.note)
     settler.settle()
     finals = {row.start_ms: (row.energy_kwh, row.source) for row in desk.intervals() if row.final}
-    assert finals.pop(ms("2026-03-04T15:15")) == (D("10.5"), "import")
     assert set(finals.values()) == {(D("0.75"), "measured")}
+    (filed,) = desk.books.ledger.filed("works", "incomer", "energy_import_kwh", 0, NOW_MS)
+    assert (filed.start_ms, filed.energy_kwh, filed.source) == (ms("2026-03-04T15:15"), D("10.5"), "import")
 
 
 def test_another_display_for_the_same_instant_is_named_and_not_written(desk: Desk) -> None:

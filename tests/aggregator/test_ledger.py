@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -58,16 +59,48 @@ def test_a_provisional_interval_is_replaced_and_a_final_one_superseded(ledger: L
 
 
 def test_only_what_is_new_or_changed_is_given_back(ledger: Ledger) -> None:
-    assert len(ledger.put_intervals([interval(0, "1"), interval(1, "2")], 1)) == 2
-    assert ledger.put_intervals([interval(0, "1"), interval(1, "2")], 2) == []
-    changed = ledger.put_intervals([interval(0, "1"), interval(1, "2", grade=QUANTUM), interval(2, "0")], 3)
+    assert len(ledger.put_intervals([interval(0, "1"), interval(1, "2")], 1).written) == 2
+    assert ledger.put_intervals([interval(0, "1"), interval(1, "2")], 2) == ([], [])
+    changed = ledger.put_intervals([interval(0, "1"), interval(1, "2", grade=QUANTUM), interval(2, "0")], 3).written
     assert [(row.start_ms // QUARTER_MS, row.version) for row in changed] == [(1, 2), (2, 1)]
 
 
-def test_a_provisional_figure_never_replaces_a_final_one_nor_a_measured_one_an_imported_one(ledger: Ledger) -> None:
+def test_a_provisional_figure_never_replaces_a_final_one(ledger: Ledger) -> None:
     ledger.put_intervals([interval(0, "1"), interval(1, "5", source="import")], 1)
-    assert ledger.put_intervals([interval(0, "0.5", final=False), interval(1, "6")], 2) == []
+    assert ledger.put_intervals([interval(0, "0.5", final=False), interval(1, "6", final=False)], 2) == ([], [])
     assert [kwh for _, kwh, _, _ in standing(ledger)] == [D(1), D(5)]
+
+
+@pytest.mark.parametrize("first", ["the hour", "the quarters"])
+def test_quarters_beneath_an_imported_hour_stand_once_the_last_is_known(ledger: Ledger, first: str) -> None:
+    hour = replace(interval(0, "5", source="import"), end_ms=4 * QUARTER_MS)
+    quarters = [interval(n, "1") for n in range(3)]
+    puts = [[hour], quarters] if first == "the hour" else [quarters, [hour]]
+    for rows in puts:
+        ledger.put_intervals(rows, 10)
+    assert [kwh for _, kwh, _, _ in standing(ledger)] == [5]
+    kept = ledger.put_intervals([interval(3, "2")], 20)
+    assert [kwh for _, kwh, _, _ in standing(ledger)] == [1, 1, 1, 2]
+    assert [(row.end_ms, row.energy_kwh) for row in kept.gone] == [(hour.end_ms, 5)]
+    assert len(kept.written) == 4
+
+
+def test_what_stands_again_is_a_version_and_was_known_since_it_first_came(ledger: Ledger) -> None:
+    ledger.put_intervals([interval(0, "5", source="import")], 10)
+    ledger.put_intervals([interval(0, "6")], 20)
+    assert [standing(ledger, at_ms) for at_ms in (10, 20)] == [[(0, D(5), True, 1)], [(0, D(6), True, 2)]]
+    kept = ledger.withdraw_intervals("works", "incomer", "energy_import_kwh", 0, 30)
+    assert [(row.energy_kwh, row.version) for row in kept.written] == [(5, 3)]
+    assert kept.gone == []
+    ledger.put_intervals([interval(0, "7")], 40)
+    known = [
+        (each.row.energy_kwh, each.known_ms, each.aside_ms, each.ended_ms) for each in ledger.asides(interval(0, "7"))
+    ]
+    assert known == [(5, 10, 20, 30), (5, 10, 40, None)]
+    with pytest.raises(sqlite3.IntegrityError, match="never deleted"), ledger.transaction() as db:
+        db.execute("DELETE FROM interval_aside")
+    with pytest.raises(sqlite3.IntegrityError, match="ended, not edited"), ledger.transaction() as db:
+        db.execute("UPDATE interval_aside SET energy_kwh = '9'")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +229,7 @@ def test_a_statement_without_end_is_an_error_in_time(ledger: Ledger, monkeypatch
     with pytest.raises(LedgerBusy, match="expected an answer within"):
         ledger.rows(endless)
     monkeypatch.setattr(ledger_module, "STATEMENT_TIMEOUT_S", 30.0)
-    assert ledger.put_intervals([interval(0, "1")], 1)
+    assert ledger.put_intervals([interval(0, "1")], 1).written
 
 
 def test_sums_in_the_file_are_exact(ledger: Ledger) -> None:
@@ -235,7 +268,7 @@ def test_an_estimate_gives_way_to_any_final_figure_and_takes_the_place_of_none(l
     guess = Grade(Quality.SUBSTITUTED, "gap-linear")
     ledger.put_intervals([interval(0, "5"), interval(1, "5", source="import")], 10)
     estimates = [interval(n, "9", grade=guess, source="estimate") for n in range(4)]
-    assert [row.start_ms // QUARTER_MS for row in ledger.put_intervals(estimates, 20)] == [2, 3]
+    assert [row.start_ms // QUARTER_MS for row in ledger.put_intervals(estimates, 20).written] == [2, 3]
     ledger.put_intervals([interval(2, "1", final=False), interval(3, "6", source="import")], 30)
     ledger.put_intervals([interval(3, "8", grade=guess, source="estimate")], 40)
     assert standing(ledger) == [(0, D(5), True, 1), (1, D(5), True, 1), (2, D(9), True, 1), (3, D(6), True, 2)]

@@ -416,9 +416,12 @@ def test_a_multiplier_of_the_settings_that_was_corrected_multiplies_what_was_set
 
 
 def test_an_instant_counts_once_where_an_hour_was_imported_and_a_counter_read(plant: Plant) -> None:
+    """The counter says 90 kWh each quarter hour. Silent from 01:20 to 01:40 it only estimates two of them, and the imported hour stands."""
     hour = IntervalRow("works", "incomer", COUNTER.quantity, T + 3_600_000, T + 7_200_000, D(50), GOOD, True, "import")
     plant.settler.books.enter([hour])
-    plant.commit(COUNTER, steady(0, 10_801, 60, 360))
+    read = steady(0, 10_801, 60, 360)
+    silent = [each for each in read if 4800 < each[0] < 6000]
+    plant.commit(COUNTER, [each for each in read if each not in silent])
     plant.settler.settle(patient=False)
     rows = [row for row in plant.intervals() if row.final]
     assert [(row.start_ms - T, row.energy_kwh) for row in rows if row.source == "import"] == [(3_600_000, D(50))]
@@ -427,6 +430,12 @@ def test_an_instant_counts_once_where_an_hour_was_imported_and_a_counter_read(pl
     # The counter says 360 kWh for that hour, to two counts of 0.001: the contradiction is told.
     (told,) = doubtful(plant.ledger, FACILITY, T, T + 10_800_000)
     assert (told.row.energy_kwh, told.least, told.most, told.counted) == (50, D("359.998"), D("360.002"), True)
+    plant.commit(COUNTER, silent)  # late: now it is measured, and the import stands no longer
+    plant.settler.settle(patient=False)
+    assert plant.finals() == [D(90)] * 12
+    (told,) = doubtful(plant.ledger, FACILITY, T, T + 10_800_000)
+    assert (told.row.energy_kwh, told.least, told.most, told.counted) == (50, D("359.998"), D("360.002"), True)
+    assert plant.settler.books.total("works", T, T + 10_800_000).kg == 540  # 1,080 kWh x 0.5
 
 
 def test_figures_are_the_same_from_influxdb(request: pytest.FixtureRequest, plant: Plant) -> None:

@@ -56,6 +56,29 @@ def test_a_corrected_file_supersedes_and_the_lineage_says_why(
     assert "import    version 2, 3 kWh from may.csv: the point was lost, by Li Na" in said
 
 
+def test_a_file_of_energies_behind_the_counter_is_set_aside_and_the_lineage_still_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, hours, displays = tmp_path / "aggregator.toml", tmp_path / "may.csv", tmp_path / "displays.csv"
+    config.write_text(SETTINGS)
+    where = ["--config", str(config), "--facility", "works", "--device", "incomer"]
+    shown = [f"2026-05-01T{n // 4:02d}:{n % 4 * 15:02d},{1000 + 10 * n}" for n in range(6)]  # 10 kWh a quarter hour
+    displays.write_text("\n".join(["time,energy_kwh", *shown, ""]))
+    hours.write_text("time,energy_kwh\n2026-05-01T00:00,41.0\n")
+    assert main(["import", str(displays), *where, "--kind", "counter"]) == 0
+    capsys.readouterr()
+    assert main(["import", str(hours), *where, "--interval-s", "3600"]) == 0
+    assert capsys.readouterr().out == (
+        f"{hours}: 1 row, 1 new, 0 bad, 41.0 kWh; 1 interval set aside: the meter's counter stands there\n"
+    )
+    assert main(["lineage", "interval", *where, "--at", "2026-05-01T00:05Z"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "aside     2026-05-01T00:00:00Z to 2026-05-01T01:00:00Z: 41.0 kWh, good imported import from may.csv" in said
+    assert main(["gaps", *where[:4], "--from", "2026-05-01", "--to", "2026-05-02"]) == 1
+    told = "(import): expected 39.8 to 40.2 kWh by its counter, got 41.0"  # 40 kWh, and two counts of the file's last digit
+    assert told in capsys.readouterr().out
+
+
 def test_counter_readings_have_no_sum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, file = tmp_path / "aggregator.toml", tmp_path / "may.csv"
     config.write_text(SETTINGS)

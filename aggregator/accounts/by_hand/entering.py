@@ -9,10 +9,10 @@ from aggregator.accounts.by_hand.line import HandLine, Shown, carries
 from aggregator.accounts.by_hand.readings import Entry, HandAmount, HandReading
 from aggregator.accounts.runs.late import Closed
 from aggregator.facility import Facility, MeterSpec
+from aggregator.interval_row import ESTIMATE, IMPORT, MANUAL, IntervalRow
 from aggregator.intervals.boundaries import Grade
 from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
 from aggregator.intervals.decision import Decision, Said, Unfit
-from aggregator.ledger import ESTIMATE, MANUAL, IntervalRow
 from aggregator.overruling import Overruling, Ruling
 from aggregator.settle import COUNTERS, Settler
 from aggregator.stores.store import SeriesKey
@@ -167,30 +167,35 @@ class Entering:
     ) -> ToldAmount:
         """Enters the energy of one interval of the facility's length; it stands until it is corrected or measured.
 
-        In the place of an imported one it is a correction and needs a reason.
+        Of an imported one it is a correction and needs a reason; it stands wherever that would.
         """
         self._series(facility, device, quantity)
         end_ms = start_ms + self._facility(facility).interval_ms
         if start_ms % (end_ms - start_ms):
             raise Unfit("start", f"the start of an interval of {(end_ms - start_ms) // 1000} s", _utc(start_ms))
         self._check(end_ms, energy_kwh, entry)
-        standing = self._settler.ledger.intervals(facility, device, quantity, start_ms - _DAY_MS, end_ms)
-        taken = [
-            row for row in standing if row.end_ms > start_ms and row.final and row.source not in (MANUAL, ESTIMATE)
-        ]
-        imported = next(
-            (row for row in taken if row.source == "import" and (row.start_ms, row.end_ms) == (start_ms, end_ms)),
-            None,
-        )
-        if imported is not None and imported.energy_kwh == energy_kwh:
-            raise Unfit("kwh", "another energy than the imported one, which stands", energy_kwh)
-        if imported is not None and not entry.reason.strip():
-            raise Unfit("reason", f"why the imported {imported.energy_kwh} kWh is corrected", "nothing")
-        if imported is None and taken:
-            row = taken[0]
-            raise Unfit(
-                "start", "an interval without a figure", f"{row.energy_kwh} kWh ({row.source}) at {_utc(row.start_ms)}"
-            )
+        ledger = self._settler.ledger
+        filed = ledger.filed(facility, device, quantity, start_ms, end_ms)
+        exact = [row for row in filed if (row.start_ms, row.end_ms) == (start_ms, end_ms)]
+        imported = next((row for row in exact if row.source == IMPORT), None)
+        if imported is None:
+            standing = ledger.intervals(facility, device, quantity, start_ms - _DAY_MS, end_ms)
+            taken = [
+                row for row in standing if row.final and row.end_ms > start_ms and row.source not in (MANUAL, ESTIMATE)
+            ]
+            taken += [row for row in filed if row.source == IMPORT]
+            if taken:
+                row = taken[0]
+                raise Unfit(
+                    "start",
+                    "an interval without a figure",
+                    f"{row.energy_kwh} kWh ({row.source}) at {_utc(row.start_ms)}",
+                )
+        elif len(exact) == 1:  # nobody has corrected it yet
+            if imported.energy_kwh == energy_kwh:
+                raise Unfit("kwh", "another energy than the imported one, which is on record", energy_kwh)
+            if not entry.reason.strip():
+                raise Unfit("reason", f"why the imported {imported.energy_kwh} kWh is corrected", "nothing")
         versions = self._book.amounts(facility, device, start_ms, start_ms + 1, LISTED_MAX)
         kept = next((each for each in reversed(versions) if each.quantity == quantity), None)
         new = kept is None or kept.energy_kwh != energy_kwh

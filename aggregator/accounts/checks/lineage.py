@@ -25,7 +25,7 @@ from aggregator.intervals.boundaries import Boundary
 from aggregator.intervals.counter import CounterEvent
 from aggregator.intervals.series import displayed
 from aggregator.intervals.written_time import written
-from aggregator.ledger import IntervalRow, IntervalVersion
+from aggregator.ledger import FigureAside, IntervalRow, IntervalVersion
 from aggregator.measured_readings import IMPORT_EDGE
 from aggregator.settle import COUNTERS, Settler
 from aggregator.stores.store import SeriesKey
@@ -94,6 +94,9 @@ class IntervalTrace:
     events: tuple[CounterEvent, ...]
     versions: tuple[IntervalVersion, ...]
     imports: tuple[ImportRun | None, ...]  # that brought each version
+    asides: tuple[
+        tuple[FigureAside, ImportRun | None], ...
+    ]  # what else is or was known of it, and the import that brought it
 
     @property
     def agrees(self) -> bool | None:
@@ -192,7 +195,14 @@ class Lineage:
         meter = self._facility(row.facility).meter(row.device)
         ledger = self._settler.ledger
         versions = tuple(ledger.interval_versions(row))
-        imports = tuple(import_of(ledger, each.row, each.recorded_at_ms) for each in versions)
+        asides = tuple(ledger.asides(row))
+        again = [each for each in asides if (each.row.start_ms, each.row.end_ms) == (row.start_ms, row.end_ms)]
+        known = {(each.row.source, each.ended_ms): each.known_ms for each in again}  # of what stood again
+        imports = tuple(
+            import_of(ledger, each.row, known.get((each.row.source, each.recorded_at_ms), each.recorded_at_ms))
+            for each in versions
+        )
+        beside = tuple((each, import_of(ledger, each.row, each.known_ms)) for each in asides)
         for edge in (meter.edge, IMPORT_EDGE) if meter is not None and row.source in ("measured", "import") else ():
             series = SeriesKey(row.facility, edge, row.device, row.quantity)
             kept = {
@@ -213,8 +223,8 @@ class Lineage:
                 event for key, event in ledger.events(row.facility, row.start_ms, row.end_ms) if key == series
             )
             used = tuple(_multipliers(meter, row.start_ms, row.end_ms))
-            return IntervalTrace(row, series, start, end, used, derived, events, versions, imports)
-        return IntervalTrace(row, None, None, None, (), None, (), versions, imports)
+            return IntervalTrace(row, series, start, end, used, derived, events, versions, imports, beside)
+        return IntervalTrace(row, None, None, None, (), None, (), versions, imports, beside)
 
     def factor(self, applied: Applied | None, as_of_ms: int) -> FactorTrace:
         """The entry of the registry behind an applied factor."""

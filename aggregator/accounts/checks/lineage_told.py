@@ -6,6 +6,7 @@ from typing import TypeAlias
 from aggregator.accounts.checks.lineage import BoundaryTrace, FactorTrace, IntervalTrace, LineTrace, ReadingTrace
 from aggregator.accounts.statement import plain
 from aggregator.emissions.entry import Entry
+from aggregator.imports import ImportRun
 from aggregator.ledger import IntervalRow
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
@@ -55,11 +56,16 @@ def interval_json(trace: IntervalTrace) -> dict[str, Json]:
         "versions": [
             {
                 **_row(each.row), "recorded_at_ms": each.recorded_at_ms, "superseded_at_ms": each.superseded_at_ms,
-                "import": None if brought is None else {
-                    "file": brought.file, "sha256": brought.sha256, "at_ms": brought.at_ms, "reason": brought.reason, "by": brought.by,
-                },
+                "import": _import(brought),
             }
             for each, brought in zip(trace.versions, trace.imports, strict=True)
+        ],
+        "asides": [
+            {
+                **{name: value for name, value in _row(each.row).items() if name not in ("state", "version")},
+                "known_ms": each.known_ms, "aside_ms": each.aside_ms, "ended_ms": each.ended_ms, "import": _import(brought),
+            }
+            for each, brought in trace.asides
         ],
         "counter": counter,
     }  # fmt: skip
@@ -111,6 +117,18 @@ def _reading(trace: ReadingTrace | None) -> dict[str, Json] | None:
             "edge": batch.edge, "epoch": batch.epoch, "seq": batch.seq, "sha256": batch.sha256, "leaf": batch.leaf,
         },
     }  # fmt: skip
+
+
+def _import(brought: ImportRun | None) -> dict[str, Json] | None:
+    if brought is None:
+        return None
+    return {
+        "file": brought.file,
+        "sha256": brought.sha256,
+        "at_ms": brought.at_ms,
+        "reason": brought.reason,
+        "by": brought.by,
+    }
 
 
 def _row(row: IntervalRow) -> dict[str, Json]:

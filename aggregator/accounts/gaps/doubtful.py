@@ -9,8 +9,9 @@ from typing import Final
 from aggregator.accounts.gaps.rules import HOUR_MS
 from aggregator.accounts.tree.slots import FLOWS, NORMAL_GAS
 from aggregator.facility import Facility, MeterSpec
+from aggregator.interval_row import IMPORT, MANUAL, IntervalRow
 from aggregator.intervals.counter import SPARE_COUNTS
-from aggregator.ledger import IntervalRow, Ledger
+from aggregator.ledger import Ledger
 from aggregator.stores.store import SeriesKey
 
 MARGIN: Final = Decimal("1.2")  # as for counters: overload and the error of both readings
@@ -18,7 +19,8 @@ MARGIN: Final = Decimal("1.2")  # as for counters: overload and the error of bot
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """An interval and what it can be, in the unit of its quantity: what its line carries, or (`counted`) what the counter's readings of the same time say."""
+    """An energy and what it can be, in the unit of its quantity: what its line carries, or (`counted`, of an import, whether it stands or the counter's
+    figure does) what the counter's readings of the same time say."""
 
     row: IntervalRow
     most: Decimal
@@ -36,7 +38,18 @@ def doubtful(ledger: Ledger, facility: Facility, from_ms: int, to_ms: int) -> It
                 most = MARGIN * meter.rated_power_kw * (row.end_ms - row.start_ms) / HOUR_MS
                 if not 0 <= row.energy_kwh <= most:
                     yield Doubtful(row, most)
-            yield from _contradicted(ledger, facility, meter, [row for row in rows if row.source == "import"])
+            if quantity:
+                yield from _contradicted(
+                    ledger, facility, meter, _imported(ledger, meter.device, quantity, (facility.id, from_ms, to_ms))
+                )
+
+
+def _imported(ledger: Ledger, device: str, quantity: str, within: tuple[str, int, int]) -> list[IntervalRow]:
+    """What was imported for intervals that start within a span, whether it stands or its counter does; not what a person has corrected."""
+    facility, from_ms, to_ms = within
+    filed = [row for row in ledger.filed(facility, device, quantity, from_ms, to_ms) if row.start_ms >= from_ms]
+    corrected = {(row.start_ms, row.end_ms) for row in filed if row.source == MANUAL}
+    return [row for row in filed if row.source == IMPORT and (row.start_ms, row.end_ms) not in corrected]
 
 
 def _contradicted(
