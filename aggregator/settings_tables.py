@@ -372,6 +372,7 @@ class DemandResponseTable(_Table):
     penalty_per_kwh: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     dead_band_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
     cap_percent: Annotated[float, Field(ge=0, le=1000)] = 100.0
+    report_shortfall: bool = True
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "CNY"
 
     def policy(self) -> ResponsePolicy:

@@ -62,6 +62,9 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
     else:
         path, sent = f"{facility}/overrides/{quote(options.id, safe='')}/end", body | {"reason": options.reason}
     answer: dict[str, Any] = ask(options.url, path, os.environ, body=sent)
+    if options.verb == "show":
+        told = ask(options.url, f"{path}/reports", os.environ)
+        answer["reports"] = told["reports"]
     return answer
 
 
@@ -84,6 +87,9 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
         yield f"  {_utc(step['at_ms'])}  {step['state']:<10} {step['by']}{': ' if step['reason'] else ''}{step['reason']}"
     if "delivery" in answer:
         yield from _delivery(answer["delivery"])
+    for report in answer.get("reports", []):
+        said = report["content"]
+        yield f"  {_utc(report['at_ms'])}  report {report['number']}, {report['kind']}: {_number(said['expected_kwh'])} of {said['target_kwh']:.1f} kWh expected at the end"
     for settled in answer.get("settlements", [])[-1:]:
         yield from _settled(settled["result"])
 

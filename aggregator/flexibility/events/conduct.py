@@ -17,12 +17,13 @@ from aggregator.facility import Facility
 from aggregator.flexibility.asked import Asked, Overridden
 from aggregator.flexibility.baseline import NoBaseline, preset
 from aggregator.flexibility.events.commitment import calendar_faults
-from aggregator.flexibility.events.delivery import SHORT_PERCENT
+from aggregator.flexibility.events.delivery import SHORT_PERCENT, Delivery
 from aggregator.flexibility.events.event import STANDS, DemandResponse, Said
 from aggregator.flexibility.events.measuring import QUARTER_MS, Measuring
 from aggregator.flexibility.events.overrides import Override, Overrides
 from aggregator.flexibility.events.planner import Planner
 from aggregator.flexibility.events.record import EventRecord
+from aggregator.flexibility.events.reporting import Reports, content, due
 from aggregator.flexibility.settlement import REBOUND_H, Terms
 from aggregator.ledger import LedgerError
 from aggregator.measured_load import HOUR_MS
@@ -47,6 +48,7 @@ class Conduct:
     ) -> None:  # fmt: skip
         self.record = record
         self.overrides = Overrides(record)
+        self.reports = Reports(record)
         self.planner = planner or Planner()
         self.measuring = Measuring(record, accounts, store, clock, lambda: self.planner)
         self._accounts = accounts
@@ -275,13 +277,14 @@ class Conduct:
         return event
 
     def _watch(self, event: DemandResponse) -> None:
-        """An alarm where a shortfall above 10 % is expected; an override that brings it about is reported as an opt-out of that part."""
+        """An alarm where a shortfall above 10 % is expected, and a report where the policy allows it; an override that brings it about is an opt-out of that part."""
         found = self.measuring.delivery(event)
         short_percent = found.short_percent
         short = short_percent is not None and short_percent > SHORT_PERCENT
         expected_kwh = found.expected_kwh or 0.0
         arguments = (f"{expected_kwh:.1f}", f"{found.target_kwh:.1f}", f"{short_percent or 0:.0f}")
         self._alarms.set(short, event.said.facility, ALARM_SHORT, event.id, *arguments)
+        self._report(event, found)
         if not short or event.state != "dispatched":
             return
         told = {step.detail.get("override") for step in event.steps}
@@ -289,6 +292,17 @@ class Conduct:
             if one.id not in told:
                 detail = {"override": one.id, "opt_out": "part", "expected_kwh": round(expected_kwh, 3)}
                 self.record.step(event.no, "dispatched", one.by, self._clock(), f"{one.id}: {one.reason}", detail)
+
+    def _report(self, event: DemandResponse, found: Delivery) -> None:
+        said = event.said
+        if not self.facility(said.facility).demand_response.report_shortfall:
+            return
+        kind = due(self.reports.of(event), found.short_percent)
+        if kind is not None:
+            now_ms = self._clock()
+            standing = self.overrides.of(said.facility, max(said.from_ms, now_ms), said.to_ms)
+            report = self.reports.add(event, kind, content(found, standing), now_ms)
+            log.info("event reported event=%s report=%d kind=%s", event.id, report.no, kind)
 
     def _unsettled(self, event: DemandResponse, why: str) -> None:
         if event.state == "ended":

@@ -47,6 +47,17 @@ CREATE TABLE IF NOT EXISTS response_settlement (
     at_ms INTEGER NOT NULL
 ) STRICT;
 
+-- What was reported while an event ran: `content` is JSON of the figures as they were known then.
+CREATE TABLE IF NOT EXISTS response_report (
+    no INTEGER PRIMARY KEY CHECK (no > 0),
+    event INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('shortfall', 'recovered')),
+    content TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    FOREIGN KEY (event, version) REFERENCES response_event (no, version)
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS plan_override (
     no INTEGER PRIMARY KEY CHECK (no > 0),
     facility TEXT NOT NULL,
@@ -88,6 +99,10 @@ CREATE TRIGGER IF NOT EXISTS response_settlement_stays BEFORE DELETE ON response
 BEGIN SELECT RAISE(ABORT, 'a settlement is never deleted'); END;
 CREATE TRIGGER IF NOT EXISTS response_settlement_is_not_edited BEFORE UPDATE ON response_settlement
 BEGIN SELECT RAISE(ABORT, 'a settlement is never edited: a later one takes its place'); END;
+CREATE TRIGGER IF NOT EXISTS response_report_stays BEFORE DELETE ON response_report
+BEGIN SELECT RAISE(ABORT, 'a report is never deleted'); END;
+CREATE TRIGGER IF NOT EXISTS response_report_is_not_edited BEFORE UPDATE ON response_report
+BEGIN SELECT RAISE(ABORT, 'a report is never edited: a later one takes its place'); END;
 CREATE TRIGGER IF NOT EXISTS plan_override_stays BEFORE DELETE ON plan_override
 BEGIN SELECT RAISE(ABORT, 'an override is never deleted'); END;
 CREATE TRIGGER IF NOT EXISTS plan_override_is_not_edited BEFORE UPDATE ON plan_override

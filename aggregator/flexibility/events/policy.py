@@ -8,7 +8,7 @@ from typing import Literal
 class ResponsePolicy:
     """`accept` automatic: events up to the firm kW are accepted at once; everything else waits for a person, until `answer_within_s` after the notice.
 
-    `meters`: the measuring point, () the main meters together. `holidays`: local days (ISO) that are like no other.
+    `report_shortfall`: whether the programme takes reports while an event runs. `meters`: the measuring point, () the main meters together. `holidays`: local days (ISO) that are like no other.
     """
 
     accept: Literal["automatic", "person"] = "person"
@@ -21,3 +21,4 @@ class ResponsePolicy:
     dead_band_percent: float = 0.0
     cap_percent: float = 100.0
     currency: str = "CNY"
+    report_shortfall: bool = True

@@ -68,14 +68,14 @@ export function responseCards(now) {
   async function one() {
     byId("event").hidden = !chosen;
     if (!chosen) return;
-    const event = await ask(`${path()}/${chosen}`);
+    const [event, told] = await Promise.all([ask(`${path()}/${chosen}`), ask(`${path()}/${chosen}/reports`)]);
     if (!event || event.id !== chosen) return;
     put(byId("h-event"), `${event.id} · ${span(event)} · ${stateWords(event)}`);
     set(byId("event"), "data-state", event.state);
     showAnswers(event);
     showDelivery(event);
     showSettled(event);
-    showTrace(event);
+    showTrace(event, told?.reports ?? []);
   }
 
   function showAnswers(event) {
@@ -148,11 +148,12 @@ export function responseCards(now) {
     put(byId("settled"), [accuracy, say("dr_rebound", num(last.rebound_kwh)), kg, ...last.said].join(" · "));
   }
 
-  function showTrace(event) {
+  function showTrace(event, reports) {
     const fixed = event.commitment ? [[event.commitment.at_ms, say("dr_fixed", event.commitment.leaf.inputs, event.commitment.index ?? "–")]] : [];
     const steps = event.steps.map((step) => [step.at_ms, `${say(`dr_${step.state}`)} · ${step.by}${step.reason ? `: ${step.reason}` : ""}`]);
     const traced = (event.trace ?? []).map((each) => [each.at_ms, say(`dr_trace_${each.kind}`, each.id, each.text, each.after_s == null ? "–" : num(each.after_s, 1))]);
-    const lines = [...steps.slice(0, 1), ...fixed, ...steps.slice(1), ...traced].sort((a, b) => a[0] - b[0]);
+    const reported = reports.map(({ number, kind, at_ms, content }) => [at_ms, say(`dr_report_${kind}`, number, num(content.expected_kwh), num(content.target_kwh), num(content.short_percent, 0))]);
+    const lines = [...steps.slice(0, 1), ...fixed, ...steps.slice(1), ...traced, ...reported].sort((a, b) => a[0] - b[0]);
     byId("trace").replaceChildren(...lines.map(([at, text]) => h("li", {}, h("time", {}, `${day(at)} ${hms(at)}`), " ", text)));
   }
 

@@ -263,6 +263,16 @@ def test_an_expected_shortfall_above_ten_percent_is_an_alarm_and_an_opt_out_has_
     response.pass_to(BEGIN_MS + HOUR_MS, 300)
     (alarm,) = response.plant.alarms.open("works")
     assert (alarm.code, alarm.source, alarm.arguments) == ("response_short", "DR-1", ("200.0", "500.0", "60"))
+    (report,) = client.get(f"{PATH}/DR-1/reports").json()["reports"]
+    assert (report["number"], report["kind"], report["at_ms"]) == (1, "shortfall", BEGIN_MS + HOUR_MS)
+    said = report["content"]
+    assert (said["delivered_kwh"], said["expected_kwh"], said["target_kwh"], said["short_percent"]) == (
+        100,
+        200,
+        500,
+        60,
+    )
+    assert [each["delivered_kwh"] for each in said["intervals"]] == [25.0] * 4 + [None] * 4
     unsaid = client.post(f"{PATH}/DR-1/opt-out", json={})
     assert (unsaid.status_code, unsaid.json()["thing"]) == (422, "reason")
     left = client.post(f"{PATH}/DR-1/opt-out", json={"reason": "a customer's order"}).json()
@@ -273,6 +283,38 @@ def test_an_expected_shortfall_above_ten_percent_is_an_alarm_and_an_opt_out_has_
     assert found["state"] == "settled"
     assert sum(found["settlements"][-1]["result"]["delivered_kwh"]) == pytest.approx(100)
     assert found["money"] == pytest.approx(100 - 0.5 * 400)  # what lacks costs its penalty, also what was opted out of
+
+
+def test_a_report_follows_what_is_expected_is_taken_back_and_only_made_where_it_is_allowed(
+    response: Response, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """250 kW for two hours. 100 in the first quarter: 60 % short. 150 in the second: 25 + 37.5 + 1.5 h x 150 = 287.5 of 500 kWh, 42.5 %. 300 in the third: 62.5 + 75 + 1.25 h
+    x 300 = 512.5, nothing lacks. 295 in the fourth is no news."""
+    response.conduct.override(
+        "works",
+        {"scope": "asset", "name": "battery", "what": "stop", "until_ms": END_MS, "reason": "inverter test"},
+        "Ann",
+    )
+    ask(client)
+    response.pass_to(BEGIN_MS)
+    for quarter, given_kw in enumerate((100, 150, 300, 295), 1):
+        response.pass_to(BEGIN_MS + quarter * QUARTER_MS, 400 - given_kw)
+        response.rounds.look()
+    reports = client.get("/api/v1/facilities/works/response-reports").json()["reports"]
+    assert [(one["kind"], one["content"]["expected_kwh"], one["content"]["short_percent"]) for one in reports] == [
+        ("shortfall", 200, 60), ("shortfall", 287.5, 42.5), ("recovered", 512.5, 0),
+    ]  # fmt: skip
+    assert reports[0]["content"]["overrides"] == [{"id": "OV-1", "reason": "inverter test", "by": "Ann"}]
+    later = client.get("/api/v1/facilities/works/response-reports", params={"after": 2}).json()["reports"]
+    assert [one["number"] for one in later] == [3]
+    assert main(["event", "show", "DR-1", "--facility", "works", "--url", str(client.base_url)]) == 0
+    assert "report 2, shortfall: 287.5 of 500.0 kWh expected at the end" in capsys.readouterr().out
+    policy = ResponsePolicy("automatic", 900, report_shortfall=False)
+    facility = replace(response.plant.facility, demand_response=policy)
+    response.conduct._accounts.facilities["works"] = facility  # type: ignore[index]
+    response.pass_to(BEGIN_MS + 5 * QUARTER_MS, 400)
+    assert [alarm.code for alarm in response.plant.alarms.open("works")] == ["response_short"]
+    assert len(client.get(f"{PATH}/DR-1/reports").json()["reports"]) == 3
 
 
 def test_where_our_assets_moved_in_the_adjustments_window_the_unadjusted_baseline_is_settled_on(
