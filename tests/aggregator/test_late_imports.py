@@ -5,8 +5,10 @@ By hand: the meter carries 1,000 kW, so that a quarter hour has at most 300 kWh;
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +17,12 @@ from counter_room import COUNTER, FACILITY, Room, T, replace_version
 
 from aggregator.accounts.by_hand.entering import Entering
 from aggregator.accounts.by_hand.readings import Entry
-from aggregator.accounts.compile import Accounts
+from aggregator.accounts.compile import Accounts, Span
 from aggregator.accounts.gaps.doubtful import doubtful
-from aggregator.accounts.runs.late import ClosedSpan, late_changes
+from aggregator.accounts.runs.calculation import calculated, rules_now
+from aggregator.accounts.runs.late import closed_spans, late_changes
+from aggregator.accounts.runs.record import Runs
+from aggregator.accounts.runs.restatement import impact
 from aggregator.imports import ImportOptions, ImportResult, import_csv
 from aggregator.intervals.decision import Decision, Said, Unfit
 from aggregator.intervals.written_time import written
@@ -218,16 +223,26 @@ def test_an_import_that_the_counter_contradicts_is_named_in_both_orders(tmp_path
     assert named(["file", "counter"]) == named(["counter", "file"]) == [(0, D(80), D("89.998"), D("90.002"))]
 
 
-def test_a_published_span_names_what_a_late_counter_has_replaced(room: Room) -> None:
+def test_a_published_span_keeps_the_import_until_it_is_restated(room: Room) -> None:
+    """The hour was imported with 300 kWh; its counter says 360: 60 kWh x 0.5 = 30 kg more, known by name before anything changes."""
     energies(room, [(0, "300")], 3600)
     room.now_ms += 1000
-    span = ClosedSpan(1, "works", "OPS", T, T + 2 * H * 1000, room.now_ms)
-    room.now_ms += 1000
-    room.commit(steady(0, H + 60))
-    room.settle()
-    (change,) = late_changes(room.ledger, span)
-    assert (change.intervals, change.then_kwh, change.now_kwh) == (5, 300, 360)
-    assert [row.energy_kwh for row in room.ledger.intervals("works", "incomer", COUNTER.quantity, T, T + H * 1000, span.as_of_ms)] == [300]  # fmt: skip
+    accounts = Accounts(room.ledger, [FACILITY], room.directory, lambda: room.now_ms)
+    asked = Span(T, T + H * 1000, room.now_ms)
+    with closing(Runs(room.directory / "runs.sqlite")) as runs:
+        run = runs.add(calculated(accounts, rules_now(accounts, "works", "OPS"), asked), "ann", "", room.now_ms)
+        runs.approve(run.no, "bo", room.now_ms)
+        runs.publish(run.no, "ann", room.now_ms, "the meter has no gateway yet")
+        room.now_ms += 1000
+        room.commit(steady(0, H + 60))
+        room.settle()
+        (span,) = closed_spans(runs, "works")
+        (change,) = late_changes(room.ledger, span)
+        assert (change.intervals, change.then_kwh, change.now_kwh) == (5, D(300), D(360))
+        assert accounts.statement("works", "OPS", T, T + H * 1000, span.as_of_ms).kg() == 150
+        (found,) = impact(accounts, runs, room.now_ms)
+        assert found.bridge is not None
+        assert [(share.cause, share.kg) for share in found.bridge.shares] == [("activity", Fraction(30))]
 
 
 def test_a_persons_correction_of_an_import_waits_behind_the_counter(room: Room) -> None:

@@ -282,13 +282,17 @@ def test_a_ledger_from_before_estimates_keeps_every_version_and_its_guards(tmp_p
     steps = sorted(resources.files("aggregator").joinpath("migrations").iterdir(), key=lambda entry: entry.name)[:5]
     with closing(sqlite3.connect(path)) as db:
         db.executescript("".join(step.read_text() for step in steps) + "PRAGMA user_version = 5;")
-        row = ("works", "incomer", "energy_import_kwh", 0, QUARTER_MS)
+        row, other = (("works", device, "energy_import_kwh", 0, QUARTER_MS) for device in ("incomer", "press"))
         with db:
             db.execute("INSERT INTO interval_energy VALUES (?,?,?,?,?,1,'1.50',0,'','final','measured',10,20)", row)
             db.execute("INSERT INTO interval_energy VALUES (?,?,?,?,?,2,'1.75',0,'','final','import',20,NULL)", row)
+            db.execute("INSERT INTO interval_energy VALUES (?,?,?,?,?,1,'3',0,'','final','import',10,20)", other)
+            db.execute("INSERT INTO interval_energy VALUES (?,?,?,?,?,2,'4',0,'','final','measured',20,NULL)", other)
     with closing(Ledger(path)) as opened:
         assert standing(opened) == [(0, D("1.75"), True, 2)]
         assert standing(opened, as_of_ms=19) == [(0, D("1.50"), True, 1)]
+        before = opened.filed(*other)  # what an import said before a counter took its place
+        assert [kept.energy_kwh for kept in before] == [3]
         with pytest.raises(sqlite3.IntegrityError, match="superseded, not edited"), opened.transaction() as db:
             db.execute("UPDATE interval_energy SET energy_kwh = '2'")
         with pytest.raises(sqlite3.IntegrityError, match="never deleted"), opened.transaction() as db:
