@@ -38,6 +38,7 @@ COUNTED: Final = {
 _UNITS: Final = {"gas": "m3", "water": "m3", FLUE_GAS: "kg"}  # kWh otherwise
 _BURNT: Final = ("gas", FLUE_GAS)
 _IDS: Final = ("fuel.", "heat.", "cooling.", "upstream.water", "gwp.")
+NOT_YET: Final = "before_valid_from"  # the mark of what a stack shows before it counts
 COOLING: Final = "cooling.purchased"  # of a supplier, in t/GJ; a value of the facility's own
 
 
@@ -96,8 +97,8 @@ def lines_of_meter(period: Period, meter: MeterSpec, counts: Counts) -> Iterator
             where = (
                 Counts.SCOPE_3
                 if meter.carrier == "water"
-                else Counts.BIOGENIC
-                if rate.counts is Counts.BIOGENIC
+                else rate.counts
+                if rate.counts in (Counts.BIOGENIC, Counts.ALLOCATED)
                 else counts
             )
             yield Line(
@@ -135,6 +136,7 @@ class Stretches:
             while at_ms < period.to_ms:
                 at_ms = period.resolve(at_ms).to_ms
                 edges.add(at_ms)
+        edges.update(_stack_edges(period, meter))
         self._edges = sorted(edge for edge in edges if period.from_ms <= edge < period.to_ms)
         self._rates_of = _asking(period, meter, unit)
         self._found: dict[int, list[Rate]] = {}
@@ -157,8 +159,10 @@ def _asking(period: Period, meter: MeterSpec, unit: str) -> Callable[[int], list
     if meter.carrier == "cooling":
         return lambda at_ms: [_cooling(period, meter, ask(at_ms), at_ms)]
     if meter.use.stack is not None:
-        measured = list(_measured(meter.device, meter.use.stack))
-        return lambda _: measured
+        stack = meter.use.stack
+        measured = list(_measured(meter.device, stack))
+        before = [Rate(Counts.ALLOCATED, "CO2", rate.factor, rate.figures, (NOT_YET,)) for rate in measured]
+        return lambda at_ms: before if stack.from_ms is not None and at_ms < stack.from_ms else measured
     missing = _missing(meter, unit)
     if missing:
         return lambda _: [Rate(Counts.SCOPE_1, "CO2", None, why=missing)]
@@ -184,6 +188,14 @@ def _asking(period: Period, meter: MeterSpec, unit: str) -> Callable[[int], list
         parameters=parameters,
     )
     return lambda at_ms: rates(record, counted, ask(at_ms), period.profile)
+
+
+def _stack_edges(period: Period, meter: MeterSpec) -> Iterator[int]:
+    """From when a stack counts: its own readings, and those of a meter behind it no more."""
+    for other in period.facility.main_meters():
+        stack, behind = other.use.stack, f"meter:{meter.device}"
+        if stack is not None and stack.from_ms is not None and (other == meter or behind in stack.in_place_of):
+            yield stack.from_ms
 
 
 def _measured(device: str, stack: Stack) -> Iterator[Rate]:

@@ -13,7 +13,7 @@ from aggregator.accounts.activities.lines import activity_maker
 from aggregator.accounts.activities.record import activities_in_force
 from aggregator.accounts.carriers import carrier_lines, carrier_mains
 from aggregator.accounts.deducted import deduction_maker
-from aggregator.accounts.in_place import counted_until, measured_in_place
+from aggregator.accounts.in_place import counted_ms, measured_in_place
 from aggregator.accounts.made import made_lines
 from aggregator.accounts.market_lines import market_maker
 from aggregator.accounts.metered import location_lines, mains
@@ -224,8 +224,8 @@ def compile_statement(period: Period, makers: Iterable[Maker]) -> Statement:
     made, notes = measured_in_place(period, [stated(line) for maker in makers for line in maker(period)])
     lines = sorted(made, key=line_order)
     expected = sum(
-        max(until_ms - period.from_ms, 0) // period.facility.interval_ms
-        for until_ms in counted_until(period, (*mains(period), *carrier_mains(period)))
+        max(time_ms, 0) // period.facility.interval_ms
+        for time_ms in counted_ms(period, (*mains(period), *carrier_mains(period)))
     )
     return Statement(
         period.facility.id, period.profile.name, period.from_ms, period.to_ms, period.as_of_ms, tuple(lines),

@@ -34,8 +34,8 @@ def measured_in_place(period: Period, lines: Sequence[Line]) -> tuple[list[Line]
     return kept, tuple(notes)
 
 
-def counted_until(period: Period, meters: Iterable[MeterSpec]) -> Iterator[int]:
-    """Until when each main meter counts by itself in the period: up to where a stack measures what it feeds."""
+def counted_ms(period: Period, meters: Iterable[MeterSpec]) -> Iterator[int]:
+    """For how long each main meter counts by itself in the period, ms: up to where a stack measures what it feeds, a stack from there on."""
     begins = {
         source: period.from_ms if stack.from_ms is None else stack.from_ms
         for meter in period.facility.main_meters()
@@ -43,7 +43,9 @@ def counted_until(period: Period, meters: Iterable[MeterSpec]) -> Iterator[int]:
         for source in stack.in_place_of
     }
     for meter in meters:
-        yield min(begins.get(f"meter:{meter.device}", period.to_ms), period.to_ms)
+        until_ms = min(begins.get(f"meter:{meter.device}", period.to_ms), period.to_ms)
+        stack = meter.use.stack
+        yield until_ms - max(period.from_ms, (stack.from_ms if stack is not None else None) or period.from_ms)
 
 
 def _placed(line: Line, meter: MeterSpec, stack: Stack, period: Period) -> Line:

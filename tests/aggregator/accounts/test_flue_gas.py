@@ -115,11 +115,14 @@ def test_other_gases_of_the_fuel_stay_calculated(site: Site) -> None:
 
 def test_a_record_from_before_the_stack_counts_as_calculated_and_one_across_has_no_figure(site: Site) -> None:
     before = stated(site, replace(STACK, from_ms=YEAR[1]))
-    assert before.kg(Counts.SCOPE_1) == D("519462.65708")
+    assert before.kg() == before.kg(Counts.SCOPE_1) == D("259462.65708"), "the same CO2 is not counted twice"
+    shown = only(before, "meter:stack-1", Counts.ALLOCATED)
+    assert (shown.kg, shown.marks) == (D(260_000), ("before_valid_from",))
+    assert before.coverage.expected == 0
     across = stated(site, replace(STACK, from_ms=ms("2025-07-01")))
     line = only(across, "activity:boiler", Counts.SCOPE_1)
     assert (line.kg, "expected a record up to then and one from then on" in line.why) == (None, True)
-    assert across.notes == ("stack-1: measured 260000.000 kg CO2 in place of no figure calculated",)
+    assert across.notes == ("stack-1: measured no figure CO2 in place of no figure calculated",), "it measured in January only"
 
 
 def test_the_biogenic_share_of_a_stack_is_shown_apart(site: Site) -> None:
@@ -137,8 +140,22 @@ def test_a_gas_meter_behind_the_stack_counts_no_more_and_is_not_expected_to(site
     assert only(made, "meter:boiler", Counts.ALLOCATED).kg == D("259.46265708")
     assert made.coverage.expected == 8760 * 4
     both = stated(site, replace(STACK, in_place_of=("meter:boiler",), from_ms=ms("2025-07-01")), gas)
-    assert both.coverage.expected == (8760 + 181 * 24) * 4
-    assert both.kg(Counts.SCOPE_1) == D("260259.46265708")
+    assert both.coverage.expected == 8760 * 4, "the boiler until July, the stack from then on"
+    assert both.kg(Counts.SCOPE_1) == D("259.46265708")
+
+
+def test_a_stack_that_counts_from_noon_on_splits_the_day_for_itself_and_for_the_gas_meter_behind_it(site: Site) -> None:
+    """120 Nm3 (0.25946265708 t) an hour and 300 kg an hour in the stack, hour by hour through a day: 12 h of each."""
+    gas = MeterSpec("boiler", "gw", D(400), Role.MAIN, "gas", use=CarrierUse("natural_gas"))
+    day_ms = ms("2025-03-04")
+    for at_ms in range(day_ms, day_ms + 24 * HOUR_MS, HOUR_MS):
+        row = IntervalRow("works", "boiler", "gas_volume_normal_m3", at_ms, at_ms + HOUR_MS, D(120), GOOD, True, "import")  # fmt: skip
+        site.ledger.put_intervals([row], 0)
+        site.ledger.put_intervals([hour(at_ms, "300")], 0)
+    made = stated(site, replace(STACK, in_place_of=("meter:boiler",), from_ms=day_ms + 12 * HOUR_MS), gas)
+    assert made.kg(Counts.SCOPE_1) == 12 * D("259.46265708") + 12 * 300
+    assert {line.kg for line in made.of(Counts.ALLOCATED) if line.source == "meter:boiler"} == {12 * D("259.46265708")}
+    assert "no figure" not in made.notes[0]
 
 
 def test_hours_that_nobody_measured_follow_the_rule_of_the_stack(tmp_path: Path) -> None:
