@@ -93,3 +93,9 @@ def _stack_faults(
             yield f"{key}.stack.in_place_of", "activity:SOURCE, or meter:DEVICE of this facility", repr(source)
         elif named.get(name) is meter and kind == "meter":
             yield f"{key}.stack.in_place_of", "another meter than the stack's own", repr(source)
+        elif kind == "meter" and named[name].carrier != "gas":
+            yield (
+                f"{key}.stack.in_place_of",
+                "a meter for gas, whose CO2 leaves through a stack",
+                f"{source!r}, which is for {named[name].carrier}",
+            )

@@ -122,7 +122,9 @@ def test_a_record_from_before_the_stack_counts_as_calculated_and_one_across_has_
     across = stated(site, replace(STACK, from_ms=ms("2025-07-01")))
     line = only(across, "activity:boiler", Counts.SCOPE_1)
     assert (line.kg, "expected a record up to then and one from then on" in line.why) == (None, True)
-    assert across.notes == ("stack-1: measured no figure CO2 in place of no figure calculated",), "it measured in January only"
+    assert across.notes == ("stack-1: measured no figure CO2 in place of no figure calculated",), (
+        "it measured in January only"
+    )
 
 
 def test_the_biogenic_share_of_a_stack_is_shown_apart(site: Site) -> None:
