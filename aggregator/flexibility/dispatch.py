@@ -62,6 +62,7 @@ class Dispatch:
     shifted: dict[str, tuple[Index, Index]] = field(default_factory=dict)  # name -> steps, power
     peaks: dict[str, Index] = field(default_factory=dict)
     responses: dict[str, tuple[Index, Index]] = field(default_factory=dict)  # name -> steps, delivered kW
+    behind: dict[str, Index] = field(default_factory=dict)  # name -> the most that it is behind, kWh
     promises: list[Promise] = field(default_factory=list)
     limits: list[tuple[str, Index, Index]] = field(default_factory=list)  # name, steps, rows: what may bind
     pairs: list[tuple[Index, Index]] = field(default_factory=list)
@@ -211,6 +212,12 @@ def _session(made: Dispatch, one: Session) -> None:
     _energies(made, flow, one.start_kwh, one.charge_ratio, one.discharge_ratio, 0.0)
     _one_way(made, flow, one)
     lacks_kwh = max(one.need_kwh - one.start_kwh, LITTLE_KWH)
+    if one.ahead_kwh is not None:
+        behind = model.block(1, 0.0, INFINITY, one.ahead_price_per_kwh)
+        rows = model.row_block(count, np.minimum(one.ahead_kwh[steps], one.capacity_kwh))
+        model.terms(rows, flow.energy, 1.0)
+        model.terms(rows, np.repeat(behind, count), 1.0)
+        made.behind[one.name] = behind
     price = one.shortfall_price_per_kwh * (1 + problem.few_short_ratio * LITTLE_KWH / lacks_kwh)
     _at_least(made, "departure", one.name, flow.energy[-1:], one.need_kwh, price, one.departure - 1)
 

@@ -46,7 +46,8 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """Where the money goes; the sum is the plan's. Pay and end value are negative where they are earned."""
+    """Where the money goes; the sum is the plan's. Pay and end value are negative where they are earned. `caution`: the weight of vehicles that are behind
+    what they would hold if all came out badly, which nobody pays."""
 
     energy: Currency
     demand: Currency
@@ -58,11 +59,17 @@ class Money:
     ramps: Currency
     curtailment: Currency
     use: Currency
+    caution: Currency
 
     @property
     def total(self) -> Currency:
         parts: list[Currency] = [getattr(self, part.name) for part in fields(self)]
         return sum(parts)
+
+    @property
+    def paid(self) -> Currency:
+        """Without the weight of caution."""
+        return self.total - self.caution
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,11 @@ def _money(made: Dispatch, values: Series, broken: tuple[Broken, ...]) -> Money:
         ramps=ramps,
         curtailment=float((values[made.curtailed] * lost * step_h).sum()),
         use=use,
+        caution=sum(
+            float(values[made.behind[one.name]][0]) * one.ahead_price_per_kwh
+            for one in problem.sessions
+            if one.name in made.behind
+        ),
     )
 
 

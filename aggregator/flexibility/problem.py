@@ -102,7 +102,8 @@ class Session:
     """A vehicle at its charger in the steps [arrival, departure), with `need_kwh` in its battery wished at departure.
 
     Without consent `discharge_kw` is 0. `reserve_kwh` is never discharged below. `least_kw`: the charger's smallest power other than 0 (6 A).
-    `from_grid`, `to_grid`: as a storage's.
+    `from_grid`, `to_grid`: as a storage's. `ahead_kwh`: what it would hold after each step of the horizon if all came out badly, so that being behind it may be
+    missed at departure: the most that it is behind at any of its steps costs `ahead_price_per_kwh`. That is a weight, no promise.
     """
 
     name: str
@@ -121,6 +122,8 @@ class Session:
     shortfall_price_per_kwh: float = 5.0
     from_grid: bool = True
     to_grid: bool = True
+    ahead_kwh: Series | None = None
+    ahead_price_per_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +251,7 @@ class Problem:
             **({} if self.curtailment_price is None else {"curtailment_price": self.curtailment_price}),
             **{f"{one.name}.use_price": one.use_price for one in self.storage if one.use_price is not None},
             **{f"{one.name}.drain_kw": one.drain_kw for one in self.storage if one.drain_kw is not None},
+            **{f"{one.name}.ahead_kwh": one.ahead_kwh for one in self.sessions if one.ahead_kwh is not None},
             **{f"{one.name}.wanted.charge_kw": one.wanted.charge_kw for one in self.storage if one.wanted is not None},
             **{f"{one.name}.wanted.price": one.wanted.price for one in self.storage if one.wanted is not None},
         }  # fmt: skip

@@ -99,7 +99,7 @@ class PlanBook(RecordFile):
                 " VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (
                     planned.facility, planned.made_ms, planned.status, json.dumps(planned.trigger), *hashes, circuit_sha256,
-                    plan.money.total, zlib.compress(json.dumps(summary).encode(), 6), record,
+                    plan.money.paid, zlib.compress(json.dumps(summary).encode(), 6), record,
                 ),
             )  # fmt: skip
             assert cursor.lastrowid is not None

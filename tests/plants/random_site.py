@@ -60,7 +60,8 @@ def random_site(seed: int, steps: int = 12, cars: int = 3) -> Problem:
 
 
 def fuller_site(seed: int) -> Problem:
-    """A random site with what fewer sites have: goals on the way, a fee on use, a charge on the highest export, a price on sun given up, a margin, a cold store."""
+    """A random site with what fewer sites have: goals on the way, a fee on use, a charge on the highest export, a price on sun given up, a margin, a cold store,
+    a vehicle that should be ahead."""
     problem, draw = random_site(seed), np.random.default_rng(seed + 10_000)
     steps = problem.steps
     goals = tuple(
@@ -76,7 +77,9 @@ def fuller_site(seed: int) -> Problem:
         "cold", 20.0, draw.uniform(0, 20), draw.uniform(4, 12), 0.0, 1.0, 1.0, loss_per_h_ratio=draw.uniform(0, 0.1), end_kwh=0.0,
         shortfall_price_per_kwh=draw.uniform(0.5, 6), use_price=np.zeros(steps), drain_kw=draw.uniform(0, 8, steps),
     )  # fmt: skip
+    first, *others = problem.sessions
+    first = replace(first, ahead_kwh=draw.uniform(0, 50, steps), ahead_price_per_kwh=draw.uniform(0, 1))
     return replace(
-        problem, storage=[battery, cold], demand=[*problem.demand, feed_in],
+        problem, sessions=[first, *others], storage=[battery, cold], demand=[*problem.demand, feed_in],
         curtailment_price=draw.uniform(0, 0.3, steps), branches=[replace(branch, scalar=draw.uniform(0, 10, steps))],
     )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from aggregator.flexibility.operation.posed import Posed, problem_of
 from aggregator.flexibility.operation.schedules import Draft, drafts
 from aggregator.flexibility.operation.state import HOUR_MS, QUARTER_MS, State, Stay, Window
-from aggregator.flexibility.operation.tariff import Tariff
+from aggregator.flexibility.operation.tariff import PROMISE_PER_KWH, Tariff
 from aggregator.flexibility.plan import Plan, plan
 from aggregator.flexibility.problem import Problem, Series
 from aggregator.flexibility.solve import Unsolved
@@ -28,6 +28,9 @@ FORECAST_PERCENT: Final = 5.0  # of the connection: a forecast that has moved by
 LOOK_H: Final = 4.0  # how far ahead a forecast is compared
 BAND_PERCENT: Final = 10.0  # of a comfort band: thermometers and thermostats know no less
 LATE_H: Final = 0.1  # by which what a load has taken is told late
+LIKELY_RATIO: Final = 0.1  # how likely what is beyond a 90th percentile is
+LITTLE_KWH: Final = 0.05
+LEAST_S: Final = 0.2  # of the time for a plan: less is not begun
 SOON_MS: Final = 60_000  # by which a departure may move before that is news
 
 Status = Literal["optimal", "feasible", "stale"]
@@ -123,7 +126,10 @@ class Rolling:
             return self._go_on(posed, state, trigger, fresh, str(error))
         self.solved += 1
         lacking = _lacking(found, state, posed)
-        lacking += self._at_risk(posed, state, {one.session for one in lacking})
+        risky, tried = self._at_risk(posed, state, {one.session for one in lacking})
+        if tried is not None:
+            posed, found = self._ahead(posed, found, risky, tried)
+        lacking += risky
         self.last = Planned(
             state.facility, state.now_ms, trigger, found.status, found, posed, state, state, tuple(lacking), fresh
         )
@@ -163,19 +169,49 @@ class Rolling:
         )
         return self.last, self.told(self.last)
 
-    def _at_risk(self, posed: Posed, state: State, sure: set[str]) -> list[Lacking]:
+    def _ahead(self, posed: Posed, found: Plan, risky: Sequence[Lacking], tried: Plan) -> tuple[Posed, Plan]:
+        """The plan in which vehicles at risk are charged ahead as far as that costs less than what may be missed is worth; in the time that is left."""
+        left_s = self.budget_s - found.solve_s - tried.solve_s
+        names = {one.session for one in risky if behind_kwh(found, tried, one.session, posed.problem) > LITTLE_KWH}
+        if not names or left_s < LEAST_S:
+            return posed, found
+        price = LIKELY_RATIO * (
+            PROMISE_PER_KWH if self.tariff.unserved_per_kwh is None else self.tariff.unserved_per_kwh
+        )
+        sessions = tuple(
+            replace(one, ahead_kwh=tried.assets[one.name].energy_kwh, ahead_price_per_kwh=price)
+            if one.name in names
+            else one
+            for one in posed.problem.sessions
+        )
+        problem = replace(posed.problem, sessions=sessions)
+        try:
+            ahead = self._solver(problem, left_s)
+        except Unsolved:
+            return posed, found
+        more = ahead.money.paid - found.money.paid
+        said = ", ".join(sorted(posed.asset_of[name] for name in names))
+        note = f"{said}: charged ahead where that costs little, because more load and less sun would leave too little; {more:.2f} more in all"
+        return replace(posed, problem=problem, notes=(*posed.notes, note)), ahead
+
+    def _at_risk(self, posed: Posed, state: State, sure: set[str]) -> tuple[list[Lacking], Plan | None]:
         """Departures that the 90th percentile of load and need and the 10th of sun do not let be kept, beside those that fail anyhow."""
         if not posed.problem.sessions:
-            return []
+            return [], None
         try:
             tried = self._solver(posed.cautious, self.budget_s)
         except Unsolved:
-            return []
-        return [
-            replace(one, likely=True)
-            for one in _lacking(tried, state, posed, posed.cautious)
-            if one.session not in sure
-        ]
+            return [], None
+        found = _lacking(tried, state, posed, posed.cautious)
+        return [replace(one, likely=True) for one in found if one.session not in sure], tried
+
+
+def behind_kwh(found: Plan, tried: Plan, name: str, problem: Problem) -> float:
+    """The most by which a vehicle is behind what another plan has it hold at that time, as far as it has room for it."""
+    session = next(one for one in problem.sessions if one.name == name)
+    steps = slice(session.arrival, session.departure)
+    wanted = np.minimum(tried.assets[name].energy_kwh[steps], session.capacity_kwh)
+    return float((wanted - found.assets[name].energy_kwh[steps]).max())
 
 
 def _lacking(found: Plan, state: State, posed: Posed, problem: Problem | None = None) -> list[Lacking]:

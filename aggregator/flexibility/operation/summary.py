@@ -28,7 +28,7 @@ def summary(planned: Planned, tariff: Tariff, *, compared: bool = True) -> dict[
         "why": planned.why,
         "edges_ms": list(made_of.edges_ms),
         "currency": tariff.currency,
-        "money": {name: _round(value) for name, value in asdict(plan.money).items()} | {"total": _round(plan.money.total)},
+        "money": {name: _round(value) for name, value in asdict(plan.money).items()} | {"total": _round(plan.money.paid)},
         "gap": _round(plan.gap),
         "kg": _kg(plan, problem, made_of.signals),
         "peak_kw": _round(float(plan.import_kw.max())),
@@ -121,7 +121,7 @@ def against(problem: Problem, plan: Plan, signals: Sequence[Signal], budget_s: f
             continue
         kg, ours = _kg(other, problem, signals), _kg(plan, problem, signals)
         found[mode] = {
-            "money": _round(other.money.total), "saved_money": _round(other.money.total - plan.money.total), "kg": kg,
+            "money": _round(other.money.paid), "saved_money": _round(other.money.paid - plan.money.paid), "kg": kg,
             "saved_kg": {name: _round(kg[name] - ours[name]) for name in kg}, "peak_kw": _round(float(other.import_kw.max())),
         }  # fmt: skip
     return found

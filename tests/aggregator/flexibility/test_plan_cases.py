@@ -134,6 +134,17 @@ def test_a_load_beyond_the_connection_gives_a_plan_that_says_so() -> None:
     assert [(b.kind, b.name, b.amount) for b in found.broken] == [("connection", "import", pytest.approx(200))]
 
 
+@pytest.mark.parametrize(("weight", "charged"), [(0.4, [4, 0, 6, 0]), (0.2, [0, 4, 6, 0])])
+def test_a_vehicle_is_charged_ahead_as_far_as_that_costs_less_than_its_weight(
+    weight: float, charged: list[float]
+) -> None:
+    # 10 kWh at 6 kW, cheapest as 4 at 0.4 and 6 at 0.1: 8 kWh behind after the first hour. Each of the 4 costs 0.3 more an hour sooner, each of the 6 0.6.
+    ahead = np.array([8.0, 8.0, 8.0, 8.0])
+    one = vehicle(4, ahead_kwh=ahead, ahead_price_per_kwh=weight)
+    found = plan(problem(4, [0.7, 0.4, 0.1, 0.9], export_price=0, sessions=[one]))
+    assert found.assets["ev"].charge_kw.tolist() == pytest.approx(charged, abs=1e-6)
+
+
 def test_a_load_that_can_wait_takes_the_cheap_hours_of_its_window() -> None:
     washing = Shiftable("washing", 1, 4, 5.0, 3.0)
     found = plan(problem(5, [0.1, 0.5, 0.2, 0.4, 0.1], shiftable=[washing]))

@@ -59,6 +59,12 @@ def stated(problem: Problem) -> float:
         if hasattr(one, "need_kwh"):
             rules += [each >= min(one.reserve_kwh, one.start_kwh) for each in held]
             rules.append(held[-1] + lack >= one.need_kwh)
+            if one.ahead_kwh is not None:
+                behind = cp.Variable(nonneg=True)
+                rules += [
+                    each + behind >= min(one.ahead_kwh[first + t], one.capacity_kwh) for t, each in enumerate(held)
+                ]
+                money += one.ahead_price_per_kwh * behind
         else:
             kept = one.start_kwh * np.cumprod(1 - one.loss_per_h_ratio * dt)
             rules += [each >= min(one.least_kwh, float(kept[t])) for t, each in enumerate(held)]
@@ -193,7 +199,9 @@ def test_all_prices_twice_as_high_cost_twice_as_much(seed: int) -> None:
             for one in problem.storage
         ],
         curtailment_price=problem.curtailment_price * 2,
-        sessions=[twice(one, "wear_per_kwh", "shortfall_price_per_kwh") for one in problem.sessions],
+        sessions=[
+            twice(one, "wear_per_kwh", "shortfall_price_per_kwh", "ahead_price_per_kwh") for one in problem.sessions
+        ],
         shiftable=[twice(one, "shortfall_price_per_kwh") for one in problem.shiftable],
         demand=[twice(one, "price_per_kw") for one in problem.demand],
         responses=[twice(one, "pay_per_kwh", "shortfall_price_per_kwh") for one in problem.responses],

@@ -11,8 +11,10 @@ from planned_works import CIRCUIT, HOUR_MS, NOON_MS, QUARTER_MS, TARIFF, ZONE, o
 from aggregator.flexibility.asked import Asked, Overridden
 from aggregator.flexibility.operation.rolling import NoPlan, Rolling, expected_kwh
 from aggregator.flexibility.operation.state import Held, LegalLimit, State, edges_from
+from aggregator.flexibility.operation.tariff import ToldPrices
 from aggregator.flexibility.plan import Plan, plan
 from aggregator.flexibility.problem import Problem
+from aggregator.flexibility.record import decode_record, encode_record, replay
 from aggregator.flexibility.solve import Unsolved
 
 MINUTE_MS = 60_000
@@ -101,6 +103,33 @@ def test_what_was_promised_is_kept_before_those_who_come_later(rolling: Rolling)
     assert [one.session for one in planned.announced] == ["pile-2-1"]
     assert planned.announced[0].kwh > 1.0
     assert planned.lacking == planned.announced
+
+
+@pytest.mark.parametrize(("price", "kw"), [(0.6, 11.0), (1.2, 0.0)])
+def test_a_vehicle_at_risk_is_charged_ahead_where_that_costs_little(rolling: Rolling, price: float, kw: float) -> None:
+    # An hour and two cheap ones (0.3) for 22 kWh at 11 kW: it can wait for the cheap ones. If the load comes to 395 of 400 kW then, they give 5 kW each, so that
+    # 11 + 10 kWh are the most it can be sure of by now. A kWh sooner costs 0.3 or 0.9; a tenth of what a promise of 5 is worth is 0.5.
+    steps = len(edges_from(NOON_MS)) - 1
+    high_kw = np.full(steps, 100.0)
+    high_kw[4:12] = 395.0
+    rows = ((NOON_MS, NOON_MS + HOUR_MS, price, None), (NOON_MS + HOUR_MS, NOON_MS + 3 * HOUR_MS, 0.3, None))
+    given: dict[str, Any] = {
+        "outlook": outlook(steps, 100.0, high_load_kw=high_kw),
+        "told_prices": ToldPrices("hours", rows),
+        "held": (),
+    }
+    planned, told = rolling.replan(state(stays=(vehicle(hours=3.0),), **given))
+    course = planned.plan.assets["pile-1-7"]
+    assert course.charge_kw[:4].tolist() == pytest.approx([kw] * 4)
+    assert course.energy_kwh[11] == pytest.approx(22.0)
+    assert [(one.likely, one.kwh) for one in planned.lacking] == [(True, pytest.approx(1.0))]
+    assert next(wish.kw for wish in told["gw-02"].wishes if wish.asset == "pile-1") == pytest.approx(kw)
+    said = [note for note in planned.posed.notes if "charged ahead" in note]
+    assert len(said) == 1
+    kept = decode_record(encode_record(planned.posed.problem, planned.plan))
+    assert (replay(kept).differences, replay(kept).exact) == ((), True)
+    money = planned.plan.money
+    assert (money.total - money.paid, money.caution) == pytest.approx((0.5 * (11.0 - kw), 0.5 * (11.0 - kw)))
 
 
 def test_without_a_plan_in_time_the_one_before_goes_on_and_is_called_stale() -> None:
