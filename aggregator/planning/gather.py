@@ -17,7 +17,7 @@ from aggregator.flexibility.asked import Asks
 from aggregator.flexibility.operation.demand import highest_window
 from aggregator.flexibility.operation.network import Background
 from aggregator.flexibility.operation.outlook import Expected, expected, moved, over_steps
-from aggregator.flexibility.operation.state import Held, LegalLimit, Outlook, Signal, State, Stay, edges_from
+from aggregator.flexibility.operation.state import Held, LegalLimit, Outlook, Signal, State, Stay, edges_from, leaving
 from aggregator.flexibility.operation.tariff import ToldPrices
 from aggregator.forecasting import Forecasting
 from aggregator.forecasts.day_ahead import USED_DAYS
@@ -87,13 +87,14 @@ class Gathered:
         asked, overridden = self._asks.of(self._facility.id, now_ms, edges_from(now_ms)[-1])
         cuts = [at_ms for event in asked for at_ms in (event.from_ms, event.until_ms)]
         cuts += [at_ms for word in overridden for at_ms in (word.from_ms, word.until_ms)]
-        edges_ms = edges_from(now_ms, cuts=cuts)
         notes: list[str] = []
+        stays = self._stays(now_ms, notes)
+        edges_ms = edges_from(now_ms, cuts=[*cuts, *leaving(stays, now_ms)])
         outlook, background = self._outlook(now_ms, edges_ms, notes)
         held, silent = self._batteries(now_ms, notes)
         windows, tempered, unread = self._loads.at(now_ms, edges_ms, notes)
         return State(
-            self._facility.id, now_ms, edges_ms, outlook, held, self._stays(now_ms, notes), background, self._peaks(now_ms, notes),
+            self._facility.id, now_ms, edges_ms, outlook, held, stays, background, self._peaks(now_ms, notes),
             self._told.prices(self._facility.id, now_ms, edges_ms[-1]), self._signals(now_ms, edges_ms, notes), self._limits(now_ms, notes),
             asked, overridden, (*silent, *unread), notes, [one.asset for one in self._steered.waiting], windows, tempered,
             self._steered.charging,

@@ -9,7 +9,7 @@ import numpy as np
 from aggregator.flexibility.operation.network import Background
 from aggregator.flexibility.operation.rolling import Rolling
 from aggregator.flexibility.operation.schedules import Draft
-from aggregator.flexibility.operation.state import HOUR_MS, Held, Signal, State, edges_from
+from aggregator.flexibility.operation.state import HOUR_MS, Held, Signal, State, edges_from, leaving
 from aggregator.flexibility.operation.tariff import DemandRule, Period, Tariff, ToldPrices
 from aggregator.flexibility.problem import Currency
 from wattline.trial.gateway import EDGE, TrialGateway
@@ -64,7 +64,9 @@ class Cloud:
         for word in due:
             self.triggers[word] = self.triggers.get(word, 0) + 1
         planned, drafts = self.rolling.replan(state, due)
-        announced = {one.session: one.kwh for one in planned.announced if not one.likely}
+        announced = {
+            one.session: one.kwh for one in planned.announced
+        }  # surely, or with the load and the sun of one day in ten
         for session in planned.new_sessions:
             self._park.known[session].announced_kwh = max(0.0, announced.get(session, 0.0) - ASKED_MORE_KWH)
         self.number += 1
@@ -75,10 +77,11 @@ class Cloud:
         )
 
     def _state(self, now_ms: int) -> State:
-        edges_ms = edges_from(now_ms)
+        stays = self._park.stays(now_ms)
+        edges_ms = edges_from(now_ms, cuts=leaving(stays, now_ms))
         held, silent = self._held()
         return State(
-            self._circuit.facility, now_ms, edges_ms, self._history.outlook(edges_ms), held, self._park.stays(now_ms),
+            self._circuit.facility, now_ms, edges_ms, self._history.outlook(edges_ms), held, stays,
             background={self._circuit.connection.name: Background(spare_kva=self._spare_kva)},
             peaks_kw={_PEAK: self._watch.peak_kw}, told_prices=self._told(edges_ms), silent=silent,
             signals=(Signal("accounting", np.array([self._grid.kg(at_ms) for at_ms in edges_ms[:-1]]), self._grid.source),),

@@ -15,6 +15,7 @@ from aggregator.flexibility.problem import Series
 
 QUARTER_MS: Final = 900_000
 HOUR_MS: Final = 3_600_000
+LEAVING_MOST: Final = 8
 SHORTEST_MS: Final = 60_000  # a first step shorter than this is left out: nothing can be done in it
 
 Basis = Literal["vehicle", "declared", "assumed"]
@@ -98,6 +99,12 @@ class Tempered:
     least_kw: float
     told_ms: int
     degc: float
+
+
+def leaving(stays: Iterable[Stay], now_ms: int) -> list[int]:
+    """When the next vehicles leave within the hour, at which steps are to be cut: of a longer step the plan would count all or nothing."""
+    soon = sorted({stay.departs_ms for stay in stays if now_ms < stay.departs_ms < now_ms + HOUR_MS})
+    return soon[:LEAVING_MOST]
 
 
 @dataclass(frozen=True, slots=True)

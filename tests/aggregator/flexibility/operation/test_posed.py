@@ -10,7 +10,7 @@ from planned_works import CHEAP, CIRCUIT, DEAR, HOUR_MS, NOON_MS, QUARTER_MS, TA
 
 from aggregator.flexibility.asked import Asked, Overridden
 from aggregator.flexibility.operation.posed import problem_of
-from aggregator.flexibility.operation.state import LegalLimit, Signal, edges_from
+from aggregator.flexibility.operation.state import LegalLimit, Signal, edges_from, leaving
 from aggregator.flexibility.operation.tariff import Tariff
 from aggregator.flexibility.plan import plan
 
@@ -21,6 +21,20 @@ def test_steps_begin_now_go_on_by_quarters_and_end_by_hours() -> None:
     assert len(edges) == 1 + 96 + 12
     assert edges[-1] - edges[-2] == HOUR_MS
     assert edges_from(NOON_MS + QUARTER_MS - 59_000)[0] == NOON_MS + QUARTER_MS  # a minute's rest is no step
+
+
+def test_a_vehicle_that_leaves_within_the_step_is_planned_for_until_then_and_no_longer() -> None:
+    # Four minutes at 11 kW are 0.733 kWh, whatever the quarter has left.
+    hurried = vehicle(hours=4 / 60, need_kwh=3.0)
+    cuts = leaving([hurried], NOON_MS)
+    assert cuts == [NOON_MS + 240_000]
+    edges = edges_from(NOON_MS, cuts=cuts)
+    planned = plan(problem_of(CIRCUIT, TARIFF, state(stays=(hurried,), edges_ms=edges), ZONE).problem)
+    assert [one.amount for one in planned.broken if one.kind == "departure"] == [pytest.approx(3.0 - 11 * 4 / 60)]
+    later = [vehicle(session=f"pile-1-{n}", hours=n / 12) for n in range(1, 30)]
+    assert leaving(later, NOON_MS) == [NOON_MS + 300_000 * n for n in range(1, 9)], (
+        "no more than eight, within the hour"
+    )
 
 
 def test_steps_are_cut_where_an_event_begins_and_ends() -> None:
