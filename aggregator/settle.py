@@ -412,9 +412,25 @@ class Settler:
             self.ledger.put_boundaries(series, settled.boundaries, now_ms)
             fresh = self.ledger.put_events(series, settled.events, now_ms) if settled.events else []
             changed.add(series.facility, self.books.enter([_row(series, interval) for interval in intervals]))
+            if settled.unknown:
+                self._withdraw_unknown(series, settled, changed)
             if settled.intervals or settled.events:
                 self._checkpoint(series, line)
         changed.events += [(series, event) for event in fresh]
+
+    def _withdraw_unknown(self, series: SeriesKey, settled: Settled, changed: Changed) -> None:
+        """Where a counter began anew nothing is known: what was said of it before, so far or in the end, does not stand."""
+
+        def stays(row: IntervalRow) -> bool:
+            return not any(row.start_ms < to_ms and row.end_ms > from_ms for from_ms, to_ms in settled.unknown)
+
+        first_ms = min(from_ms for from_ms, _ in settled.unknown)
+        left = self.books.withdraw(series.facility, series.device, series.quantity, first_ms, stays)
+        changed.add(series.facility, left)
+        found = {boundary.at_ms for boundary in settled.boundaries}
+        for from_ms, to_ms in settled.unknown:
+            kept = (row.boundary.at_ms for row in self.ledger.boundaries(series, from_ms + 1, to_ms))
+            self.ledger.withdraw_boundaries(series, [at_ms for at_ms in kept if at_ms not in found], self.clock())
 
     def _checkpoint(self, series: SeriesKey, line: Line) -> None:
         meter = self._meter(series)

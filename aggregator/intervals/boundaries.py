@@ -94,13 +94,15 @@ class BoundaryLine:
     """State of one counter series between its boundaries. Feed believed readings in rising order of `at_ms`.
 
     `guessed` gathers the spans [from_ms, to_ms] over which power was asked for and not known; who gets that power later
-    may recompute from there.
+    may recompute from there. `unknown` gathers the spans [from_ms, to_ms) of whole intervals that have no figure because
+    the counter began anew in them; who feeds takes them out.
     """
 
     counter: CounterLine
     interval_ms: int
     settled: Boundary | None = None
     guessed: list[tuple[int, int]] = field(default_factory=list)
+    unknown: list[tuple[int, int]] = field(default_factory=list)
     _previous: Accepted | None = None
     _step: tuple[int, Decimal] | None = None  # where the line was last seen to move, and its value from there on
     _display: Decimal | None = None  # the display at the last boundary passed, settled or waiting
@@ -123,8 +125,10 @@ class BoundaryLine:
     def feed(self, reading: Accepted) -> tuple[list[Boundary], list[IntervalEnergy]]:
         """The boundaries that this reading settles, in order, and the intervals that they close."""
         before, self._previous = self._previous, reading
-        if before is None or reading.at_ms - before.at_ms > LONGEST_SILENCE_MS:
+        if before is None:
             return self._start(reading), []
+        if not reading.known or reading.at_ms - before.at_ms > LONGEST_SILENCE_MS:
+            return self._start_anew(before, reading)
         self._note_blemish(before, reading)
         boundaries = self._passed(before, reading)
         intervals = [closed for boundary in boundaries if (closed := self._close(boundary)) is not None]
@@ -132,9 +136,6 @@ class BoundaryLine:
             shaped = self._shape_waiting(reading)
             intervals += [closed for boundary in shaped if (closed := self._close(boundary)) is not None]
             boundaries += shaped
-            self._step = (reading.at_ms, reading.line)
-        elif _broken(before, reading):
-            # What stood still there did so because nobody knows what was drawn.
             self._step = (reading.at_ms, reading.line)
         if not _by_hand(before, reading):
             self._spacings_ms.append(reading.at_ms - before.at_ms)
@@ -171,26 +172,38 @@ class BoundaryLine:
         floor = reading.at_ms - reading.at_ms % self.interval_ms
         if reading.at_ms - floor > AT_BOUNDARY_MS:
             return []
-        grade = GOOD if reading.quality is Quality.GOOD else Grade(reading.quality, reading.reason)
+        grade = GOOD if reading.quality is Quality.GOOD or not reading.known else Grade(reading.quality, reading.reason)
         boundary = Boundary(floor, reading.line, grade, "reading")
         self._display = reading.line
         self._close(boundary)
         return [boundary]
 
+    def _start_anew(self, before: Accepted, reading: Accepted) -> tuple[list[Boundary], list[IntervalEnergy]]:
+        """Nobody knows what was drawn between two readings: the line ends at the first and another one begins at the second.
+
+        The intervals in between, and those that they cut, have no figure.
+        """
+        boundaries, self._waiting = self._waiting, []
+        at_ms = self._next_boundary(before.at_ms)
+        while at_ms <= reading.at_ms and at_ms - before.at_ms <= min(AT_BOUNDARY_MS, reading.at_ms - at_ms):
+            boundaries.append(Boundary(at_ms, before.line, GOOD, "reading"))
+            at_ms = self._next_boundary(at_ms)
+        intervals = [closed for boundary in boundaries if (closed := self._close(boundary)) is not None]
+        from_ms = self._grid_after(before.at_ms) if self.open_ms is None else self.open_ms
+        self.guessed = [*self.guessed[-15:], (before.at_ms, reading.at_ms)]
+        boundaries += [begun for begun in self._start(reading) if not boundaries or begun.at_ms > boundaries[-1].at_ms]
+        to_ms = self._grid_after(reading.at_ms) if self.open_ms is None else self.open_ms
+        if from_ms < to_ms:
+            self.unknown.append((from_ms, to_ms))
+        return boundaries, intervals
+
     def _passed(self, before: Accepted, reading: Accepted) -> list[Boundary]:
         """Boundaries in (before, reading] that need not wait for a step of the counter; the others join the waiting."""
         found: list[Boundary] = []
-        broken = _broken(before, reading)
-        if broken:
-            found, self._waiting = self._waiting, []
         at_ms = self._next_boundary(before.at_ms)
         while at_ms <= reading.at_ms:
             plain = self._plain(at_ms, before, reading)
             last, self._display = self._display, plain.value
-            if broken:
-                found.append(plain)
-                at_ms = self._next_boundary(at_ms)
-                continue
             count = self.counter.count_at(at_ms)
             short = last is not None and plain.value - last < COUNTS_FOR_SHAPE * count
             if (short and plain.grade.quality is not Quality.SUBSTITUTED) or self._waiting:
@@ -351,11 +364,6 @@ class BoundaryLine:
         line._spacings_ms.extend(state["spacings_ms"])
         line.guessed = [(span[0], span[1]) for span in state["guessed"]]
         return line
-
-
-def _broken(before: Accepted, reading: Accepted) -> bool:
-    """Whether the counter began anew between two readings and nothing is known of what was drawn: no step to wait for."""
-    return reading.quality is Quality.SUBSTITUTED and reading.line == before.line
 
 
 def _by_hand(before: Accepted, reading: Accepted) -> bool:

@@ -53,13 +53,18 @@ class CounterReading:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A believed reading. `line` is the unwrapped counter in displayed kWh; quality and reason are of the piece behind it."""
+    """A believed reading. `line` is the unwrapped counter in displayed kWh; quality and reason are of the piece behind it.
+
+    `known` is False where nobody knows what was drawn since the reading before: `line` goes on from its value, and no
+    energy may be taken from one to the other.
+    """
 
     at_ms: int
     line: Decimal
     raw: Decimal
     quality: Quality = Quality.GOOD
     reason: str = ""
+    known: bool = True
 
 
 class CounterChange(StrEnum):
@@ -282,7 +287,7 @@ class CounterLine:
         drawn = self.power(before.at_ms, first.at_ms)
         substituted = None if drawn is None else drawn.quantize(GRAIN)
         line = before.line + (substituted or Decimal(0))
-        self.last = Accepted(first.at_ms, line, first.value, Quality.SUBSTITUTED, change.value)
+        self.last = Accepted(first.at_ms, line, first.value, Quality.SUBSTITUTED, change.value, known=drawn is not None)
         self.serial = first.serial or self.serial
         return CounterEvent(change, first.at_ms, before.at_ms, before.raw, first.value, substituted)
 

@@ -16,11 +16,15 @@ from wire.reading import Json
 
 @dataclass(slots=True)
 class Settled:
-    """What readings have brought: boundaries and final intervals in order, events of the counter."""
+    """What readings have brought: boundaries and final intervals in order, events of the counter.
+
+    `unknown` are spans [from_ms, to_ms) of whole intervals that have no figure: the counter began anew in them.
+    """
 
     boundaries: list[Boundary] = field(default_factory=list)
     intervals: list[IntervalEnergy] = field(default_factory=list)
     events: list[CounterEvent] = field(default_factory=list)
+    unknown: list[tuple[int, int]] = field(default_factory=list)
 
 
 class CounterIntervals:
@@ -40,6 +44,7 @@ class CounterIntervals:
                 boundaries, intervals = self.boundaries.feed(believed)
                 settled.boundaries += boundaries
                 settled.intervals += intervals
+        settled.unknown, self.boundaries.unknown = self.boundaries.unknown, []
         return settled
 
     def provisional(self) -> list[IntervalEnergy]:

@@ -197,9 +197,13 @@ def test_what_a_counter_no_longer_says_gives_the_import_back(room: Room) -> None
     (row,) = [row for row in room.rows() if row.start_ms == T + H * 1000]
     assert (row.energy_kwh, row.source) == (80, "import")
     assert room.settler.books.emissions("works", row.start_ms, row.end_ms)[0].emission.kg == 40
+    assert (
+        list(doubtful(room.ledger, FACILITY, T, T + 2 * H * 1000)) == []
+    )  # its counter says nothing of that quarter hour
     room.settler.decide(COUNTER, replace(reset, said=Said.AUTOMATIC), "it was not", "Li Na")
     room.settle()
     assert room.kwh() == [D(90)] * 7
+    assert [one.row.energy_kwh for one in doubtful(room.ledger, FACILITY, T, T + 2 * H * 1000)] == [D(80)]
     assert [each.row.source for each in room.ledger.interval_versions(row)][:3] == ["import", "measured", "import"]
 
 

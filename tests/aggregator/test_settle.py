@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from aggregator.accounts.gaps.doubtful import doubtful
+from aggregator.accounts.gaps.gaps import gaps
 from aggregator.alarms import Alarms
 from aggregator.books import Books
 from aggregator.facility import Facility, FactorOverride, MeterSpec, Multiplier, Role
@@ -320,6 +321,34 @@ def test_a_reset_raises_an_alarm_names_both_readings_and_books_power_instead(pla
     assert plant.intervals()[0].grade.reason == "reset"
     assert [alarm.code for alarm in plant.alarms.open("works")] == ["counter_reset"]
     assert plant.ledger.events("works", T, T + DAY_MS)[1][1].substituted_kwh == D("1.000000")
+
+
+def test_what_a_counter_that_began_anew_did_not_count_is_no_figure_but_a_gap(plant: Plant) -> None:
+    # Displays each quarter hour: 5000, 5010, 5020; a day of silence; then from 3 on again, at 1,000 kW at most 300 kWh each.
+    plant.commit(COUNTER, [(0, 5000.0), (900, 5010.0), (1800, 5020.0), (1860, 5021.0)])
+    plant.settler.settle()
+    assert [(row.energy_kwh, row.final) for row in plant.intervals()] == [(D(10), True), (D(10), True), (D(1), False)]
+    again_s = 86_400 + 900
+    plant.commit(COUNTER, [(again_s + 900 * n, 3.0 + 10 * n) for n in range(5)])
+    plant.settler.settle()
+    # What the display said so far of the third interval is withdrawn; the day until 00:15 is null, not 0.
+    first, last = T + 1_800_000, T + again_s * 1000
+    assert [(row.start_ms, row.energy_kwh, row.final) for row in plant.intervals()] == [
+        (T, D(10), True),
+        (T + 900_000, D(10), True),
+        *((last + 900_000 * n, D(10), True) for n in range(4)),
+    ]
+    assert plant.settler.books.total("works", T, last).covered == 2
+    (gap,) = gaps(plant.ledger, FACILITY, T, last, last + 2 * DAY_MS)
+    assert (gap.from_ms, gap.to_ms, gap.energy) == (first, last, None)
+    # Power that arrives late says what was drawn: 2.4 kW x 23.75 h = 57 kWh, besides the 1 kWh that was counted before.
+    plant.commit(POWER, [(at_s, 2.4) for at_s in range(1800, again_s + 60, 60)])
+    plant.settler.settle(patient=False)
+    between = [row for row in plant.intervals() if first <= row.start_ms < last]
+    drawn = D("2.4") * (again_s - 1860) / 3600
+    assert abs(sum(row.energy_kwh for row in between) - 1 - drawn) < D("0.00001")
+    assert (len(between), {row.grade.quality for row in between}) == (95, {Quality.SUBSTITUTED})
+    assert list(gaps(plant.ledger, FACILITY, T, last, last + 2 * DAY_MS)) == []
 
 
 def test_a_held_counter_raises_an_alarm_until_it_is_decided(plant: Plant) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from aggregator.accounts.gaps.rules import HOUR_MS
 from aggregator.accounts.tree.slots import FLOWS, NORMAL_GAS
 from aggregator.facility import Facility, MeterSpec
-from aggregator.interval_row import IMPORT, MANUAL, IntervalRow
+from aggregator.interval_row import IMPORT, MANUAL, MEASURED, IntervalRow
 from aggregator.intervals.counter import SPARE_COUNTS
 from aggregator.ledger import Ledger
 from aggregator.stores.store import SeriesKey
@@ -70,5 +70,17 @@ def _contradicted(
         exponent = row.energy_kwh.as_tuple().exponent
         digit = Decimal(1).scaleb(min(exponent, 0)) if isinstance(exponent, int) else Decimal(0)
         apart = SPARE_COUNTS * (meter.quantum_kwh or digit)
-        if abs(row.energy_kwh - counted) > apart:
+        if abs(row.energy_kwh - counted) > apart and _counted_throughout(ledger, row):
             yield Doubtful(row, counted + apart, max(counted - apart, Decimal(0)), counted=True)
+
+
+def _counted_throughout(ledger: Ledger, row: IntervalRow) -> bool:
+    """Whether the counter has a figure of all of it: where it began anew within, the difference of its ends says nothing."""
+    series = (row.facility, row.device, row.quantity)
+    known = [
+        *ledger.intervals(*series, row.start_ms, row.end_ms),
+        *(aside.row for aside in ledger.asides(row) if aside.ended_ms is None),
+    ]
+    ends = {(each.start_ms, each.end_ms) for each in known if each.source == MEASURED}
+    inside = [(start_ms, end_ms) for start_ms, end_ms in ends if start_ms >= row.start_ms and end_ms <= row.end_ms]
+    return sum(end_ms - start_ms for start_ms, end_ms in inside) == row.end_ms - row.start_ms

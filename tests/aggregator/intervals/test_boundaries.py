@@ -4,6 +4,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -113,12 +114,70 @@ def test_an_interval_whose_end_is_held_stays_provisional() -> None:
     assert len(line.provisional()) == 1
 
 
-def test_an_interval_with_a_reset_inside_is_substituted() -> None:
+def minutes_with_a_break(begins_again: Callable[[int], str], last: int = 46) -> list[CounterReading]:
+    """A reading a minute of a meter that counts 1 kWh in each, and from minute 20 on what is given."""
+    return readings(*((60 * n, str(100 + n) if n < 20 else begins_again(n)) for n in range(last)))
+
+
+@pytest.mark.parametrize(
+    ("change", "again"), [("reset", lambda n: str(n - 20)), ("jump", lambda n: str(9000 + n))], ids=["reset", "jump"]
+)
+def test_an_interval_in_which_the_counter_began_anew_has_no_figure(change: str, again: Callable[[int], str]) -> None:
+    # Nobody knows what was drawn in the minute before the 20th: neither 14 kWh nor 15 is the energy of the second quarter.
     line = CounterIntervals(METER, QUARTER_MS)
-    settled = line.offer(readings(*((60 * n, str(100 + n) if n < 5 else str(n - 5)) for n in range(17))))
-    assert [(i.grade.quality, i.grade.reason) for i in settled.intervals] == [(Quality.SUBSTITUTED, "reset")]
-    assert energies(settled) == [D(14)]  # 15 minutes of 1 kWh less the minute of the reset
-    assert [event.change for event in settled.events] == ["held", "reset"]
+    settled = line.offer(minutes_with_a_break(again))
+    assert [event.change for event in settled.events] == ["held", change]
+    assert [(i.start_ms - T, i.energy_kwh, i.grade.reason) for i in settled.intervals] == [
+        (0, D(15), ""),
+        (2 * QUARTER_MS, D(15), ""),
+    ]
+    assert settled.unknown == [(T + QUARTER_MS, T + 2 * QUARTER_MS)]
+    assert line.boundaries.guessed == [(T + 19 * 60_000, T + 20 * 60_000)]  # power that comes later gives it a figure
+    assert line.provisional() == []
+
+
+@pytest.mark.parametrize("drawn_kwh", [D(0), D("0.9")])
+def test_where_power_was_known_an_interval_with_a_reset_inside_is_substituted(drawn_kwh: Decimal) -> None:
+    # 5 + 9 whole minutes of 1 kWh, and in the one across the reset what power says.
+    settled = CounterIntervals(METER, QUARTER_MS, lambda _from, _to: drawn_kwh).offer(
+        minutes_with_a_break(lambda n: str(n - 20))
+    )
+    assert energies(settled) == [D(15), D(14) + drawn_kwh, D(15)]
+    assert [i.grade.reason for i in settled.intervals] == ["", "reset", ""]
+    assert settled.unknown == []
+
+
+@pytest.mark.parametrize(
+    ("again_s", "null"),
+    [
+        (2 * 86_400, (900, 2 * 86_400)),  # at a boundary: its interval is counted by the new line
+        (2 * 86_400 + 60, (900, 2 * 86_400 + 900)),
+        (900.8, (900, 900)),  # both within a second of one boundary: each line has it
+        (900.8 + 899, (900, 1800)),  # within a second before the next boundary: it is the new line's
+    ],
+)
+def test_days_of_silence_that_end_in_a_reset_have_no_figure(again_s: float, null: tuple[int, int]) -> None:
+    # The last display of the old line, 115, 0.4 s past the first quarter hour: its interval has 15 kWh.
+    before = [*((60 * n, str(100 + n)) for n in range(15)), (899.6, "115")]
+    settled = CounterIntervals(METER, QUARTER_MS).offer(
+        readings(*before, *((again_s + 60 * n, str(n)) for n in range(61)))
+    )
+    assert energies(settled)[0] == D(15)
+    assert settled.unknown == [(T + null[0] * 1000, T + null[1] * 1000)][: null[1] - null[0]]
+    assert [i.start_ms for i in settled.intervals[:2]] == [T, T + null[1] * 1000]
+    assert {i.grade.quality for i in settled.intervals} == {Quality.GOOD}
+    assert len({b.at_ms for b in settled.boundaries}) == len(settled.boundaries)
+
+
+def test_days_of_silence_across_a_rollover_or_a_glitch_keep_their_figure() -> None:
+    # 1,000,000 kWh to run through would take 1,000 h at 1,000 kW: 990 -> 30 within a day is 40 kWh, and so is 100 -> 140.
+    meter = MeterSpec("incomer", "gw", D(1000), modulus_kwh=D(1_000_000), quantum_kwh=D("0.001"))
+    rolled = CounterIntervals(meter, QUARTER_MS).offer(readings((0, "999990"), (86_400, "30"), (86_460, "31")))
+    glitched = CounterIntervals(METER, QUARTER_MS).offer(
+        readings((0, "100"), (43_200, "0"), *((86_400 + 60 * n, str(140 + n)) for n in range(5)))
+    )
+    for settled in (rolled, glitched):
+        assert (len(settled.intervals), sum(energies(settled)), settled.unknown) == (96, D(40), [])
 
 
 def test_a_rollover_inside_an_interval_costs_nothing() -> None:
@@ -246,12 +305,27 @@ def test_intervals_always_add_up_to_the_difference_of_their_boundaries(
     power = (lambda a, b: D(b - a) * 90 / 3_600_000) if powered else no_power
     line = CounterIntervals(METER, 60_000, power)
     settled = line.offer(series(moves))
-    values = [boundary.value for boundary in settled.boundaries]
-    assert values == sorted(values)
-    if len(values) > 1:
-        assert sum(energies(settled)) == values[-1] - values[0]
-    ends = [interval.end_ms for interval in settled.intervals]
-    assert [interval.start_ms for interval in settled.intervals[1:]] == ends[:-1]
+    values = {boundary.at_ms: boundary.value for boundary in settled.boundaries}
+    assert len(values) == len(settled.boundaries)
+    assert list(values.values()) == sorted(values.values())
+    if powered:
+        assert settled.unknown == []
+    # Intervals and unknown spans follow each other without a hole, and each run of intervals adds up to its boundaries.
+    pieces = sorted(
+        [
+            *((i.start_ms, i.end_ms, i.energy_kwh) for i in settled.intervals),
+            *((a, b, None) for a, b in settled.unknown),
+        ],
+        key=lambda piece: piece[0],
+    )
+    if settled.intervals:
+        first, last = settled.intervals[0].start_ms, settled.intervals[-1].end_ms
+        inside = [piece for piece in pieces if first <= piece[0] < last]
+        assert all(one[1] == other[0] for one, other in pairwise(inside))
+    for counted, run in groupby(pieces, key=lambda piece: piece[2] is not None):
+        if counted:
+            run_of = list(run)
+            assert sum(piece[2] or 0 for piece in run_of) == values[run_of[-1][1]] - values[run_of[0][0]]
 
 
 @settings(max_examples=100, deadline=None)
@@ -267,6 +341,7 @@ def test_a_restart_at_any_reading_changes_no_figure(moves: list[tuple[int, int, 
         parts.boundaries += some.boundaries
         parts.intervals += some.intervals
         parts.events += some.events
+        parts.unknown += some.unknown
         line = CounterIntervals.from_json(METER, 60_000, no_power, json.loads(json.dumps(line.to_json())))
     assert parts == expected
     assert line.provisional() == whole.provisional()

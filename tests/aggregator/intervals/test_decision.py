@@ -189,11 +189,20 @@ def test_intervals_add_up_to_what_the_counter_counted_under_the_decisions() -> N
         settled = engine.offer(CounterReading(minute * 60_000, value) for minute, value in enumerate(shown))
         assert engine.counter.last is not None
         assert engine.counter.last.line - 500 == drawn[engine.counter.last.at_ms // 60_000], seed
-        energies = [interval.energy_kwh for interval in settled.intervals]
-        assert sum(energies) == settled.boundaries[-1].value - settled.boundaries[0].value, seed
-        assert len(energies) >= 7  # the last boundary waits where a glitch covers it
-        if settled.boundaries[-1].how == "reading":
-            assert sum(energies) == drawn[settled.boundaries[-1].at_ms // 60_000], seed
+        stood = {boundary.at_ms: boundary for boundary in settled.boundaries}
+        for interval in settled.intervals:
+            start, end = stood[interval.start_ms], stood[interval.end_ms]
+            assert interval.energy_kwh == end.value - start.value, seed
+            if start.how == end.how == "reading":
+                assert interval.energy_kwh == drawn[end.at_ms // 60_000] - drawn[start.at_ms // 60_000], seed
+        # Each reset lies in a span of whole intervals without a figure; where there is none, all have one.
+        resets = [decision.at_ms for decision in decisions if decision.said is Said.RESET]
+        assert all(any(a <= at_ms <= b for a, b in settled.unknown) for at_ms in resets), seed
+        whole = {interval.start_ms for interval in settled.intervals}
+        null = {start_ms for a, b in settled.unknown for start_ms in range(a, b, 900_000)}
+        assert not whole & null, seed
+        assert len(whole | null) >= 7  # the last boundary waits where a glitch covers it
+        assert resets or not null, seed
         assert {event.change for event in settled.events} <= {CounterChange.DECIDED}, seed
     assert used == set(Said) - {Said.AUTOMATIC}
 
@@ -205,4 +214,6 @@ def test_a_decided_reset_at_a_boundary_leaves_what_was_counted_where_it_was() ->
     shown = [(0, "1000"), (900_000, "2000"), (1_800_000, "2010"), (2_700_000, "2020")]
     settled = intervals.offer(CounterReading(at_ms, D(value)) for at_ms, value in shown)
     found = [(i.energy_kwh, i.grade.quality, i.grade.reason) for i in settled.intervals]
-    assert found == [(D(0), Quality.SUBSTITUTED, "reset"), (D(10), Quality.GOOD, ""), (D(10), Quality.GOOD, "")]
+    assert found == [(D(10), Quality.GOOD, ""), (D(10), Quality.GOOD, "")]
+    assert [i.start_ms for i in settled.intervals] == [900_000, 1_800_000]
+    assert settled.unknown == [(0, 900_000)]
