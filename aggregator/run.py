@@ -55,6 +55,7 @@ from aggregator.sealing import SealRounds
 from aggregator.services import Services
 from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler
+from aggregator.settled_otherwise import settled_otherwise
 from aggregator.settling import Noting, Settling
 from aggregator.stores.open import open_store
 from aggregator.stores.store import Store, StoreError
@@ -274,6 +275,7 @@ class Aggregator:
 
         self.alarms.told = told
         try:
+            await asyncio.to_thread(self._settle_as_set)
             with self.ingest:
                 async with contextlib.AsyncExitStack() as stack:
                     if self.settings.mqtt is not None:
@@ -310,6 +312,18 @@ class Aggregator:
                         await self._say("offline")
         finally:
             await asyncio.to_thread(self._close)
+
+    def _settle_as_set(self) -> None:
+        """Before anything is served: energies that stand by other multipliers than the settings'. Where that fails, accounts refuse until it is done."""
+        try:
+            found = settled_otherwise(self.ledger, self.settings.facilities)
+        except LedgerError as error:
+            log.error("multipliers not compared reason=%s", error)
+            return
+        for each in found:
+            log.warning("settled anew before start: %s", each)
+        if found:
+            self.settling.settle()
 
     async def _sign_for_ever(self) -> None:
         while True:

@@ -36,7 +36,7 @@ class Line:
     # UTC day -> readings taken, of the last week: by it a restart finds late readings that were stored and never settled.
     settled_of_day: dict[int, int] = field(default_factory=dict)
     hand_no: int = 0  # the last entry by hand that was known when this was last done
-    multipliers: tuple[Multiplier, ...] = ()  # with which the kept state was settled; none: not kept
+    multipliers: tuple[Multiplier, ...] = ()  # by which its energies stand; none: not kept, then by the meter's
     anew: bool = (
         True  # it goes on from a kept state, or from none: what stands in the ledger beyond may not be found again
     )
@@ -51,7 +51,9 @@ class Line:
         state = {
             "days": {str(day): n for day, n in self.settled_of_day.items()},
             "hand_no": self.hand_no,
-            "multipliers": [[entry.valid_from_ms, str(entry.factor)] for entry in meter.multipliers],
+            "multipliers": [
+                [entry.valid_from_ms, str(entry.factor)] for entry in self.multipliers or meter.multipliers
+            ],
             "engine": self.engine.to_json(),
         }
         return json.dumps(state, separators=(",", ":"))

@@ -10,7 +10,6 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -25,12 +24,13 @@ from aggregator.facility import Facility, MeterSpec
 from aggregator.intervals.boundaries import IntervalEnergy
 from aggregator.intervals.counter import CounterChange, CounterEvent
 from aggregator.intervals.decision import Decision, Decisions
-from aggregator.intervals.meter import Multiplier, multiplied_otherwise_from
+from aggregator.intervals.meter import multiplied_otherwise_from
 from aggregator.intervals.power import IntegratedLine
 from aggregator.intervals.series import CounterIntervals, Settled
 from aggregator.ledger import LOCK_TIMEOUT_S, IntervalRow, Ledger, LedgerBusy
 from aggregator.measured_readings import IMPORT_EDGE, MeasuredReadings
 from aggregator.series_line import DAY_MS, EXPORT, IMPORT, POWER, SIGN, Line, StoredPower, offer_rows, rows_by_day
+from aggregator.settled_otherwise import multipliers_of, otherwise_from_ms
 from aggregator.stores.store import Columns, SeriesKey, Store
 
 COUNTERS: Final[dict[str, tuple[str, ...]]] = {
@@ -130,6 +130,7 @@ class Settler:
         self._dirty: dict[SeriesKey, Span] = {}
         self._power_noted: dict[SeriesKey, Span] = {}
         self._late: dict[SeriesKey, _Late] = {}
+        self._otherwise: set[SeriesKey] = set()  # stand by other multipliers than the settings': do not wait
         self._lines: dict[SeriesKey, Line] = {}
         self._resumed = False
 
@@ -242,9 +243,7 @@ class Settler:
             missed_ms = self._day_missed_ms(series, line)
             if missed_ms is not None:
                 self.note(series, missed_ms, at_ms)
-            multiplied_ms = self._multiplied_otherwise_ms(derived, line, meter)
-            if multiplied_ms is not None and multiplied_ms <= line.watermark_ms:
-                self.note(series, multiplied_ms, at_ms)
+            self._note_otherwise(derived, line, meter, at_ms)
         if self.hand is not None:
             self._resume_by_hand(self.hand.book)
 
@@ -258,9 +257,7 @@ class Settler:
             line = self._line(series, first_ms)
             for reading in book.entered_after(series, line.hand_no):
                 self.note(series, reading.at_ms, reading.at_ms)
-            multiplied_ms = self._multiplied_otherwise_ms(series, line, meter)
-            if multiplied_ms is not None and multiplied_ms <= line.watermark_ms:
-                self.note(series, multiplied_ms, line.watermark_ms)
+            self._note_otherwise(series, line, meter, line.watermark_ms)
 
     def _day_missed_ms(self, series: SeriesKey, line: Line) -> int | None:
         """The first of the last days of which the store holds another number of readings than were settled."""
@@ -271,13 +268,12 @@ class Settler:
         missed = [day for day, n in stored.items() if n and n != line.settled_of_day.get(day, 0)]
         return min(missed) * DAY_MS if missed else None
 
-    def _multiplied_otherwise_ms(self, series: SeriesKey, line: Line, meter: MeterSpec) -> int | None:
-        """From when on the settings multiply otherwise than what was settled; None: nowhere, or nothing was settled since."""
-        if not meter.counted or not line.multipliers:
-            return None
-        from_ms = multiplied_otherwise_from(line.multipliers, meter.multipliers)
-        first_ms = self.ledger.first_boundary_ms(series)
-        return None if from_ms is None or first_ms is None else max(from_ms, first_ms)
+    def _note_otherwise(self, series: SeriesKey, line: Line, meter: MeterSpec, to_ms: int) -> None:
+        """What stands by other multipliers than the settings' is to be settled anew."""
+        from_ms = otherwise_from_ms(self.ledger, series, line.multipliers, meter)
+        if from_ms is not None:
+            self._otherwise.add(series)
+            self.note(series, min(from_ms, line.watermark_ms), max(to_ms, line.watermark_ms))
 
     def _take(self, patient: bool) -> list[tuple[SeriesKey, Span]]:
         """What to settle now, and puts late spans aside until they are ripe."""
@@ -310,7 +306,7 @@ class Settler:
                 ready.append((series, (line.watermark_ms + 1, to_ms)))
         for series, late in list(self._late.items()):
             quiet = now_ms - late.last_noted_ms >= LATE_QUIET_MS or now_ms - late.first_noted_ms >= LATE_LONGEST_MS
-            if quiet or not patient:
+            if quiet or not patient or series in self._otherwise:
                 del self._late[series]
                 spans = dict(ready)
                 to_ms = max(self._line(series, late.from_ms).watermark_ms, spans.get(series, (0, late.from_ms))[1])
@@ -349,15 +345,15 @@ class Settler:
     # -- one series -----------------------------------------------------------------------------------------------
 
     def _settle_series(self, series: SeriesKey, span: Span, changed: Changed) -> None:
-        line = self._line(series, span[0])
+        line, meter = self._line(series, span[0]), self._meter(series)
+        assert meter is not None
+        otherwise_ms = otherwise_from_ms(self.ledger, series, line.multipliers, meter)
         if span[0] <= line.watermark_ms:
             line = self._rewound(series, span[0])
         from_ms = line.watermark_ms + 1
         again = None
         if line.anew and isinstance(line.engine, CounterIntervals) and self._by_hand(series):
             again = _Again.of(line.engine, from_ms)
-        meter = self._meter(series)
-        assert meter is not None
         source = series if meter.counted else series._replace(quantity=POWER)
         columns, measured = self.history(source, from_ms, span[1] + 1)
         counted = measured.at_ms[~np.isnan(measured.value)]
@@ -380,6 +376,16 @@ class Settler:
                 self._withdraw_rest(series, line.engine, again, changed)
             if line.engine.counter.holding:
                 changed.held.add(series)
+        if otherwise_ms is None or span[0] <= otherwise_ms:
+            self._stands_as_set(series, line, meter)
+
+    def _stands_as_set(self, series: SeriesKey, line: Line, meter: MeterSpec) -> None:
+        """All energies of a series stand by the settings' multipliers."""
+        self._otherwise.discard(series)
+        if line.multipliers != meter.multipliers:
+            kept, line.multipliers = line.multipliers, meter.multipliers
+            if kept and multiplied_otherwise_from(kept, meter.multipliers) is not None:
+                self._checkpoint(series, line)
 
     def _by_hand(self, series: SeriesKey) -> bool:
         """Whether people have ever read this counter."""
@@ -447,10 +453,18 @@ class Settler:
 
     def _rewound(self, series: SeriesKey, from_ms: int) -> Line:
         """The series as it stood before the readings at and after `from_ms`."""
-        self.ledger.forget_checkpoints(series, from_ms)
-        line = self._restored(series, self.ledger.checkpoint(series, from_ms), from_ms)
-        held_ms = line.engine.counter.held_since_ms if isinstance(line.engine, CounterIntervals) else None
-        self.ledger.withdraw_events(series, line.watermark_ms, held_ms, self.clock())
+        stands_by, meter = self._line(series, from_ms).multipliers, self._meter(series)
+        assert meter is not None
+        with self.ledger.transaction():
+            self.ledger.forget_checkpoints(series, from_ms)
+            line = self._restored(series, self.ledger.checkpoint(series, from_ms), from_ms)
+            line.multipliers = stands_by
+            held_ms = line.engine.counter.held_since_ms if isinstance(line.engine, CounterIntervals) else None
+            self.ledger.withdraw_events(series, line.watermark_ms, held_ms, self.clock())
+            if stands_by and multiplied_otherwise_from(stands_by, meter.multipliers) is not None:
+                self._checkpoint(
+                    series, line
+                )  # where this ends halfway, it is known by which multipliers the rest stands
         self._lines[series] = line
         return line
 
@@ -479,9 +493,7 @@ class Settler:
         )
         self._heed_decisions(series, engine)
         days = {int(day): n for day, n in state["days"].items()}
-        multipliers = tuple(
-            Multiplier(Decimal(factor), valid_from_ms) for valid_from_ms, factor in state.get("multipliers", ())
-        )
+        multipliers = multipliers_of(state.get("multipliers", ()))
         return Line(engine, kept[0], settled_of_day=days, hand_no=state.get("hand_no", 0), multipliers=multipliers)
 
     def _heed_decisions(self, series: SeriesKey, engine: CounterIntervals | IntegratedLine) -> None:

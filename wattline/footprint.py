@@ -15,9 +15,10 @@ from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsU
 from aggregator.emissions.registry import RegistryRefused
 from aggregator.footprint.own_footprint import NO_SAVINGS, FacilityShare, OwnFootprint, own_footprint
 from aggregator.footprint.own_use import OwnRecords
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.routes.footprint import DEFAULT_MS, answer_of
 from aggregator.settings import SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wire.clock import Clock
 
 FAILED: Final = 1
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         if from_ms >= to_ms:
             raise ValueError(f"--to: expected a day after --from, got {options.begin} to {options.end}")
         with (
-            contextlib.closing(Ledger(settings.kept() / "ledger.sqlite")) as ledger,
+            ledger_as_set(settings) as ledger,
             contextlib.closing(OwnRecords(settings.data_directory / ACCOUNTS_NAME)) as records,
         ):
             accounts = Accounts(ledger, settings.facilities, settings.data_directory, clock)

@@ -26,8 +26,9 @@ from aggregator.forecasts.issued import ForecastsUnusable, Issued
 from aggregator.forecasts.methods import LIGHT
 from aggregator.forecasts.scores import Score
 from aggregator.intervals.local_time import local_day
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.settings import SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wire.clock import Clock
 
 FAILED: Final = 1
@@ -70,7 +71,7 @@ def _opened(options: argparse.Namespace) -> Iterator[tuple[Forecasting, Facility
         known = ", ".join(entry.id for entry in settings.facilities) or "none, the settings have no facility"
         raise ValueError(f"--facility: expected one of {known}, got {options.facility!r}")
     clock = Clock.from_environment()
-    with contextlib.closing(Ledger(settings.kept() / "ledger.sqlite")) as ledger:
+    with ledger_as_set(settings) as ledger:
         forecasting = Forecasting(
             ledger, settings.facilities, settings.data_directory, clock, boosting=settings.boosting
         )

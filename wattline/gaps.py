@@ -15,9 +15,10 @@ from aggregator.accounts.gaps.doubtful import Doubtful, doubtful
 from aggregator.accounts.gaps.gaps import Gap, fill, gaps
 from aggregator.accounts.gaps.rules import HOUR_MS
 from aggregator.facility import Facility
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.open_books import open_books
 from aggregator.settings import SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wattline.statement import chosen, instant_ms
 from wire.clock import Clock
 from wire.quantities import QUANTITIES
@@ -33,13 +34,10 @@ def run(options: argparse.Namespace) -> int:
         if to_ms <= from_ms:
             raise CannotCompile(f"--to: expected a time after {options.begin}, got {options.end}")
         clock = Clock.from_environment()
-        ledger = Ledger(settings.kept() / "ledger.sqlite")
-        try:
+        with ledger_as_set(settings) as ledger:
             found = list(gaps(ledger, facility, from_ms, to_ms, clock()))
             wrong = list(doubtful(ledger, facility, from_ms, to_ms))
             entered = fill(open_books(settings, ledger, clock), facility, found) if options.fill else []
-        finally:
-            ledger.close()
     except (SettingsFaults, CannotCompile) as error:
         print(f"wattline gaps: {error}", file=sys.stderr)
         return 2

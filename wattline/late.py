@@ -12,8 +12,9 @@ from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsUnusable
 from aggregator.accounts.runs.late import closed_spans, late_changes
 from aggregator.accounts.runs.record import Runs
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.settings import SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wattline.plurals import counted
 from wattline.statement import chosen
 
@@ -23,13 +24,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         settings = load(options.config, os.environ)
         facility = chosen(options.facility, settings)
-        ledger = Ledger(settings.kept() / "ledger.sqlite")
-        try:
+        with ledger_as_set(settings) as ledger:
             with Runs(settings.data_directory / ACCOUNTS_NAME) as runs:
                 spans = closed_spans(runs, facility.id)
             found = [(span, late_changes(ledger, span)) for span in spans]
-        finally:
-            ledger.close()
     except (SettingsFaults, CannotCompile) as error:
         print(f"wattline late: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,6 @@
 """`wattline measures`: what a facility's measured span came to: sun used on site, hours without import, steps, cycles. Not how it is worked out."""
 
 import argparse
-import contextlib
 import json
 import os
 import sys
@@ -10,9 +9,10 @@ from dataclasses import asdict
 
 from aggregator.accounts.compile import CannotCompile
 from aggregator.flexibility.measures import LIFE_CYCLES, LIFE_YEARS, cycles_allowed
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.measured_figures import MeasuredFigures, measured_figures
 from aggregator.settings import SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wattline.statement import chosen, instant_ms
 
 
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         )
         if from_ms >= to_ms:
             raise CannotCompile(f"--to: expected later than --from, got {options.begin} to {options.end}")
-        with contextlib.closing(Ledger(settings.kept() / "ledger.sqlite")) as ledger:
+        with ledger_as_set(settings) as ledger:
             found = measured_figures(ledger, facility, from_ms, to_ms)
     except (SettingsFaults, CannotCompile) as error:
         print(f"wattline measures: {error}", file=sys.stderr)

@@ -29,6 +29,7 @@ from aggregator.settings import Settings, SettingsFaults, load
 from aggregator.settle import Settler
 from aggregator.stores.store import StoreError
 from wattline.asking import ask
+from wattline.ledger_as_set import settle_as_set
 from wire.clock import Clock
 
 
@@ -77,6 +78,7 @@ def opened(settings: Settings, *, settle: bool = True) -> Iterator[tuple[Settler
         try:
             books = open_books(settings, ledger, clock)
             settler = Settler(store, ledger, settings.facilities, clock, books=books, hand=hand)
+            settle_as_set(settings, settler)
             assert settler.hand is not None
             with Runs(settings.data_directory / ACCOUNTS_NAME) as runs:
                 yield settler, Entering(settler, settler.hand, closed_by(runs))

@@ -13,8 +13,9 @@ from decimal import Decimal, InvalidOperation
 from aggregator.accounts.checks.samples import Draw, Sample, Samples
 from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.record_file import ACCOUNTS_NAME, RecordsBusy, RecordsRefused, RecordsUnusable
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.settings import Settings, SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wattline.statement import chosen, instant_ms
 from wire.clock import Clock
 
@@ -51,11 +52,8 @@ def _draw(options: argparse.Namespace, settings: Settings, samples: Samples) -> 
     facility = chosen(options.facility, settings)
     span = (instant_ms("--from", options.begin, facility.zone), instant_ms("--to", options.end, facility.zone))
     percent, now_ms = _decimal("percent", options.percent), Clock.from_environment()()
-    ledger = Ledger(settings.data_directory / "ledger.sqlite")
-    try:
+    with ledger_as_set(settings) as ledger:
         drawn = samples.draw(ledger, facility.id, span, percent, options.by, now_ms, options.device, options.seed)
-    finally:
-        ledger.close()
     yield _summary(drawn)
     yield from map(_line, drawn.samples)
 

@@ -15,8 +15,9 @@ from aggregator.accounts.sealing.file import SealedFileUnusable
 from aggregator.accounts.sealing.seals import Seal, Seals
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import start_of_day_ms
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.settings import Settings, SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wattline.plurals import counted
 from wattline.statement import chosen
 from wire.clock import Clock
@@ -72,11 +73,8 @@ def _sealed(
         yield from (seal for seal in versions if seal.version in {each.version for each in lost})
         if lost and versions[-1].version != lost[-1].version:
             return
-    ledger = Ledger(settings.data_directory / "ledger.sqlite")
-    try:
+    with ledger_as_set(settings) as ledger:
         yield seals.seal(ledger, facility.id, *span, now_ms, by)
-    finally:
-        ledger.close()
 
 
 def _faults(seals: Seals, found: list[Seal]) -> Iterator[str]:

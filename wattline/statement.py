@@ -23,8 +23,9 @@ from aggregator.emissions.registry import RegistryRefused
 from aggregator.emissions.resolution import PLACE_MARK
 from aggregator.facility import Facility
 from aggregator.intervals.local_time import start_of_day_ms
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.settings import Settings, SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wire.clock import Clock
 
 _GRAM: Final = Decimal("0.001")
@@ -57,11 +58,8 @@ def run(options: argparse.Namespace) -> int:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Accounts]:
     """The accounts of the settings' data directory. Raises LedgerError."""
-    ledger = Ledger(settings.kept() / "ledger.sqlite")
-    try:
+    with ledger_as_set(settings) as ledger:
         yield Accounts(ledger, settings.facilities, settings.data_directory, Clock.from_environment())
-    finally:
-        ledger.close()
 
 
 def asked(options: argparse.Namespace, settings: Settings, accounts: Accounts) -> Statement:

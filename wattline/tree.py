@@ -12,8 +12,9 @@ from aggregator.accounts.compile import CannotCompile
 from aggregator.accounts.tree.slots import FLOWS
 from aggregator.accounts.tree.tree import CheckSum, Metered, NodeSum, TreeSums
 from aggregator.facility import Facility
-from aggregator.ledger import Ledger, LedgerError
+from aggregator.ledger import LedgerError
 from aggregator.settings import SettingsFaults, load
+from wattline.ledger_as_set import ledger_as_set
 from wattline.statement import chosen, instant_ms
 
 _SHOWN: Final = Decimal("0.001")
@@ -31,8 +32,7 @@ def run(options: argparse.Namespace) -> int:
         as_of_ms = None if options.as_of is None else instant_ms("--as-of", options.as_of, facility.zone)
         if to_ms <= from_ms:
             raise CannotCompile(f"--to: expected a time after {options.begin}, got {options.end}")
-        ledger = Ledger(settings.kept() / "ledger.sqlite")
-        try:
+        with ledger_as_set(settings) as ledger:
             metered = Metered(
                 facility,
                 options.carrier,
@@ -41,8 +41,6 @@ def run(options: argparse.Namespace) -> int:
                 to_ms,
             )
             found = list(metered.roll_up(options.roll_up))
-        finally:
-            ledger.close()
     except (SettingsFaults, CannotCompile) as error:
         print(f"wattline tree: {error}", file=sys.stderr)
         return 2

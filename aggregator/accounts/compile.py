@@ -37,6 +37,7 @@ from aggregator.emissions.resolution import HourlyLookup, Resolution, resolve
 from aggregator.facility import Facility
 from aggregator.intervals.written_time import written
 from aggregator.ledger import IntervalRow, Ledger
+from aggregator.settled_otherwise import SettledOtherwise, settled_otherwise
 
 REGISTRY_NAME: Final = "factors.sqlite"  # in the data directory, beside the ledger
 LONGEST_MS: Final = 5 * 366 * 86_400_000  # of one statement
@@ -73,6 +74,7 @@ class Accounts:
         self.facilities = {facility.id: facility for facility in facilities}
         self.data_directory = data_directory
         self.clock = clock
+        self._stands_as_set: set[str] = set()  # facilities whose energies stand by the settings' multipliers
 
     def statement(
         self, facility: str, profile_name: str, from_ms: int, to_ms: int, as_of_ms: int | None = None
@@ -94,6 +96,7 @@ class Accounts:
     def opened(self, facility: Facility, rules: Profile, span: Span) -> Iterator[tuple[Period, Sequence[Maker]]]:
         """The period and the makers of its lines, with the records that they read open meanwhile. Raises what `statement` does."""
         from_ms, to_ms = span.from_ms, span.to_ms
+        self._energies_fit(facility, to_ms)
         if (
             not from_ms < to_ms <= from_ms + LONGEST_MS
             or from_ms % facility.interval_ms
@@ -157,6 +160,18 @@ class Accounts:
                 ),
             )
             yield period, makers
+
+    def _energies_fit(self, facility: Facility, to_ms: int) -> None:
+        """Raises SettledOtherwise where rules of today would be laid on energies that stand by others; frozen rules go with the energies of their time."""
+        now = self.facilities.get(facility.id)
+        if now is None or now.id in self._stands_as_set or now.meters != facility.meters:
+            return
+        if found := settled_otherwise(self.ledger, [now], to_ms):
+            raise SettledOtherwise(
+                found, "it is settled anew by an aggregator that starts, ask again when that is done"
+            )
+        if not settled_otherwise(self.ledger, [now]):
+            self._stands_as_set.add(now.id)
 
     def profile(self, name: str) -> Profile:
         """Raises CannotCompile."""

@@ -89,7 +89,7 @@ class MeterSpec:
 
     def multiplier_at(self, at_ms: int) -> Decimal:
         """Line kWh per displayed kWh at an instant; before the first entry the first one holds."""
-        return self.multipliers[0].factor if len(self.multipliers) == 1 else _factor(self.multipliers, at_ms)
+        return self.multipliers[0].factor if len(self.multipliers) == 1 else factor_at(self.multipliers, at_ms)
 
     def multiplier_changes(self) -> tuple[int, ...]:
         """The instants (UTC ms) at which the multiplier becomes another one."""
@@ -116,10 +116,11 @@ def standing(entries: Sequence[Multiplier]) -> tuple[Multiplier, ...]:
 def multiplied_otherwise_from(kept: Sequence[Multiplier], now: Sequence[Multiplier]) -> int | None:
     """The first instant (UTC ms; -2^62: from ever) at which two lists of multipliers differ; None: nowhere."""
     starts = sorted({-(2**62), *(_start_ms(entry) for entry in (*kept, *now))})
-    return next((at_ms for at_ms in starts if _factor(kept, at_ms) != _factor(now, at_ms)), None)
+    return next((at_ms for at_ms in starts if factor_at(kept, at_ms) != factor_at(now, at_ms)), None)
 
 
-def _factor(multipliers: Sequence[Multiplier], at_ms: int) -> Decimal:
+def factor_at(multipliers: Sequence[Multiplier], at_ms: int) -> Decimal:
+    """The factor of a list that holds at an instant; before the first entry the first one holds."""
     at = bisect_right([_start_ms(entry) for entry in multipliers], at_ms) - 1
     return multipliers[max(at, 0)].factor
 
