@@ -15,6 +15,7 @@ from aggregator.emissions.factors import FactorTable, annual_versions
 from aggregator.emissions.lint import lint
 from aggregator.emissions.packfile import FactorPack, parse, shipped_pack, shipped_packs
 from aggregator.emissions.registry import Aim, Registry, RegistryRefused
+from aggregator.emissions.second_person import same_person
 
 D = Decimal
 NOW = 1_780_272_000_000  # 2026-06-01
@@ -121,6 +122,18 @@ def test_a_correction_is_a_new_version_that_a_second_person_approves(registry: R
     assert (second.version, str(second.value), second.status) == (2, "43.1", "approved")
     assert (second.entered_by, second.approved_by, second.reason) == ("ann", "bo", "supplier's yearbook")
     assert second.known_from_ms == NOW + DAY  # usable from the approval on, not from its document's day
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Li\u200bWei", "Li\u200b Wei", "L\u200bi Wei", "Li\u3164Wei", "Li\u034f Wei", "Li Wei\ufe0f", "\u115fLi Wei", "li\xa0\u2060wei"],
+)  # fmt: skip
+def test_a_letter_that_does_not_show_makes_no_second_person(name: str) -> None:
+    # Default_Ignorable_Code_Point of the Unicode Character Database: format characters, fillers, joiners, variation selectors.
+    assert same_person("Li Wei", name)
+    assert same_person(name, "Li Wei")
+    assert not same_person("Li Na", name)
+    assert not same_person("An Na", "Anna")  # both show what they are
 
 
 @pytest.mark.parametrize("name", ["ann", "Ann", " ann ", "ａｎｎ", "ＡNN", "a\u200bnn"])
