@@ -31,7 +31,9 @@ from aggregator.intervals.counter import HEADROOM, MS_PER_H, SPARE_COUNTS
 from aggregator.intervals.meter import MeterSpec
 from aggregator.ledger import Ledger
 from aggregator.measured_readings import IMPORT_EDGE
+from aggregator.settle import COUNTERS
 from aggregator.stores.store import Rows, SeriesKey, Store
+from wire.quantities import QUANTITIES
 from wire.reading import REASON_CODES, Quality
 
 __all__ = [
@@ -91,7 +93,7 @@ def import_csv(
     progress: Callable[[int, int], None] = lambda _done, _whole: None,
     note: Callable[[SeriesKey, int, int], None] = lambda _series, _from_ms, _to_ms: None,
 ) -> ImportResult:
-    """Imports one file and records the run. `progress` hears bytes done and bytes in all.
+    """Imports one file of at least one row and records the run. `progress` hears bytes done and bytes in all.
 
     A counter file needs the store; `note` is the settler's, which turns its readings into intervals. Raises FileUnusable,
     and what store and ledger raise.
@@ -110,6 +112,8 @@ def import_csv(
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, UnicodeError, csv.Error) as error:
         raise FileUnusable(f"{path.name}: expected a readable CSV file in {options.encoding}, got {error}") from error
+    if not result.rows and not result.bad:
+        raise FileUnusable(f"{path.name}: expected at least one row, got a header alone")
     with books.ledger.transaction() as db:
         db.execute(
             "INSERT INTO import_run (file, sha256, kind, facility, device, quantity, rows_read, rows_new, rows_bad, total, at_ms, reason,"
@@ -146,9 +150,15 @@ def _check_meter(options: ImportOptions, books: Books) -> None:
     if facility is None:
         known = ", ".join(books.facilities) or "none is configured"
         raise FileUnusable(f"facility: expected a configured one ({known}), got {options.facility!r}")
-    if facility.meter(options.device) is None:
+    meter = facility.meter(options.device)
+    if meter is None:
         known = ", ".join(meter.device for meter in facility.meters) or "it has none"
         raise FileUnusable(f"device: expected a meter of {options.facility} ({known}), got {options.device!r}")
+    if options.quantity not in COUNTERS.get(meter.carrier, ()):
+        counts = ", ".join(COUNTERS.get(meter.carrier, ())) or "nothing is settled"
+        raise FileUnusable(
+            f"quantity: expected one that {meter.device}, a meter for {meter.carrier}, counts ({counts}), got {options.quantity!r}"
+        )
 
 
 # -- intervals --------------------------------------------------------------------------------------------------------
@@ -159,7 +169,7 @@ def _take_intervals(
 ) -> None:
     """Rows that agree with each other, in pieces, into the ledger."""
     length_ms = options.interval_s * 1000
-    zone, now_ms = ZoneInfo(options.time_zone), books.clock()
+    zone, now_ms, unit = ZoneInfo(options.time_zone), books.clock(), QUANTITIES[options.quantity].unit
     good: list[CsvRow] = []
     for row in sorted(rows, key=lambda row: (row.at_ms, row.line)):
         before = good[-1] if good else None
@@ -183,8 +193,8 @@ def _take_intervals(
                 )
             )
         else:
-            expected = f"{before.value} kWh as in line {before.line} for the same interval"
-            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+            expected = f"{before.value} {unit} as in line {before.line} for the same interval"
+            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} {unit}"))
     for first in range(0, len(good), ROWS_AT_ONCE):
         _enter(path, good[first : first + ROWS_AT_ONCE], length_ms, options, books, result)
 
@@ -198,7 +208,7 @@ def _enter(
     """
     meter = books.facilities[options.facility].meter(options.device)
     assert meter is not None
-    series = (options.facility, options.device, options.quantity)
+    series, unit = (options.facility, options.device, options.quantity), QUANTITIES[options.quantity].unit
     starts = {row.at_ms for row in rows}
     filed = books.ledger.filed(*series, rows[0].at_ms, rows[-1].at_ms + length_ms)
     imported: dict[int, IntervalRow] = {}
@@ -226,14 +236,15 @@ def _enter(
         other = kept is not None and kept.energy_kwh != row.value
         corrects = other and bool(options.reason.strip()) and row.at_ms not in by_hand
         if kept is not None and other and not corrects:
-            expected = f"{kept.energy_kwh} kWh, which stands for {_utc(row.at_ms)} ({kept.source})"
-            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+            expected = f"{kept.energy_kwh} {unit}, which stands for {_utc(row.at_ms)} ({kept.source})"
+            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} {unit}"))
             continue
         new = kept is None or corrects
         most_kwh = _most_kwh(meter, row, length_ms)
         if new and row.value > most_kwh:
-            expected = f"at most {most_kwh.normalize():f} kWh, {meter.device} carries {meter.rated_power_kw} kW"
-            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+            rate = "kW" if unit == "kWh" else f"{unit}/h"
+            expected = f"at most {most_kwh.normalize():f} {unit}, {meter.device} carries {meter.rated_power_kw} {rate}"
+            result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} {unit}"))
             continue
         result.rows += 1
         result.total_kwh += row.value
@@ -293,8 +304,9 @@ def _take_readings(
             value = float(row.value)
             kept = standing.get(row.at_ms, fresh.get(row.at_ms))
             if kept is not None and kept != value:
-                expected = f"{kept} kWh, which stands for {_utc(row.at_ms)}"
-                result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} kWh"))
+                unit = QUANTITIES[options.quantity].unit
+                expected = f"{kept} {unit}, which stands for {_utc(row.at_ms)}"
+                result.fault(RowFault(path.name, row.line, options.value_column, expected, f"{row.value} {unit}"))
                 continue
             result.rows += 1
             if kept is None:

@@ -114,6 +114,13 @@ def test_counter_readings_go_to_the_store_and_the_settler_hears_of_them(plant: L
         ({"device": "boiler"}, "time,energy_kwh\n", 422, "expected a meter of works"),
         ({}, "start,energy_kwh\n", 422, "expected a column 'time'"),
         ({}, "", 422, "an empty file"),
+        ({}, "time,energy_kwh\n", 422, "at least one row"),
+        (
+            {"quantity": "gas_volume_m3", "unit": "m3"},
+            f"time,energy_kwh\n{DAY}00:00,3\n",
+            422,
+            "a meter for electricity",
+        ),
         ({"unit": "GJ"}, "time,energy_kwh\n", 422, "unit must be one of"),
         ({"time_zone": "China"}, "time,energy_kwh\n", 422, "IANA zone"),
         ({"interval_s": 7}, "time,energy_kwh\n", 422, "must divide a day"),

@@ -343,6 +343,8 @@ def test_another_display_for_the_same_instant_is_named_and_not_written(desk: Des
         ("", "expected a column 'start', got an empty file"),
         ("time,energy_kwh\n", "expected a column 'start', got 'time', 'energy_kwh'"),
         ("start,kwh\n", "expected a column 'energy_kwh', got 'start', 'kwh'"),
+        ("start,energy_kwh\n", "expected at least one row, got a header alone"),
+        ("# of May\nstart,energy_kwh\n# none yet\n\n", "expected at least one row, got a header alone"),
         (
             'start,energy_kwh\n"2026-03-05T00:00,1\n',
             "expected a readable CSV file in utf-8-sig, got unexpected end of data",
@@ -355,6 +357,64 @@ def test_a_file_that_is_none_is_refused_as_a_whole(desk: Desk, text: str, said: 
     with pytest.raises(FileUnusable) as error:
         import_csv(file, OPTIONS, desk.books)
     assert str(error.value) == f"odd.csv: {said}"
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize(
+    ("carrier", "quantity", "counts"),
+    [
+        ("gas", "energy_import_kwh", "gas_volume_m3, gas_volume_normal_m3"),
+        ("electricity", "gas_volume_m3", "energy_import_kwh, energy_export_kwh"),
+        ("flue_gas", "energy_import_kwh", "flue_gas_co2_kg"),
+        ("steam", "cooling_energy_kwh", "heat_energy_kwh"),
+    ],
+)
+def test_a_quantity_that_the_meter_does_not_count_is_refused_before_anything_is_read(
+    desk: Desk, kind: Kind, carrier: str, quantity: str, counts: str
+) -> None:
+    meter = MeterSpec("m1", "gw", D(1000), Role.MAIN, carrier=carrier)
+    books = Books(desk.books.ledger, [replace(FACILITY, meters=(meter,))], lambda: NOW_MS)
+    unit = "m3" if quantity == "gas_volume_m3" else "kWh"
+    options = ImportOptions("works", "m1", quantity=quantity, kind=kind, unit=unit)
+    file = desk.path / "meter.csv"
+    file.write_text("start,energy_kwh\n2026-03-05T00:00,1\n")
+    with pytest.raises(FileUnusable) as error:
+        import_csv(file, options, books, desk.store)
+    assert (
+        str(error.value)
+        == f"quantity: expected one that m1, a meter for {carrier}, counts ({counts}), got '{quantity}'"
+    )
+    assert books.ledger.rows("SELECT 1 FROM import_run") == []
+
+
+@pytest.mark.parametrize(
+    ("carrier", "quantity", "unit", "most", "rated"),
+    [
+        ("gas", "gas_volume_normal_m3", "Nm3", "300.2 Nm3", "1000 Nm3/h"),
+        ("flue_gas", "flue_gas_co2_kg", "kg", "300.2 kg", "1000 kg/h"),
+        ("electricity", "energy_export_kwh", "kWh", "300.2 kWh", "1000 kW"),
+    ],
+)
+def test_a_row_is_refused_in_the_units_of_its_meter(
+    desk: Desk, carrier: str, quantity: str, unit: str, most: str, rated: str
+) -> None:
+    # 1.2 x 1,000 an hour x 0.25 h, and two counts of the 0.1 that is written.
+    books = Books(
+        desk.books.ledger,
+        [replace(FACILITY, meters=(MeterSpec("m1", "gw", D(1000), carrier=carrier),))],
+        lambda: NOW_MS,
+    )
+    file = desk.path / "meter.csv"
+    options = ImportOptions("works", "m1", quantity=quantity, unit=unit)
+    file.write_text("start,energy_kwh\n2026-03-05T00:00,300.3\n2026-03-05T00:15,5\n2026-03-05T00:15,6\n")
+    found = import_csv(file, options, books)
+    assert [(fault.expected, fault.seen) for fault in found.faults] == [
+        (f"5 {unit} as in line 3 for the same interval", f"6 {unit}"),
+        (f"at most {most}, m1 carries {rated}", f"300.3 {unit}"),
+    ]
+    file.write_text("start,energy_kwh\n2026-03-05T00:15,7\n")
+    (fault,) = import_csv(file, options, books).faults
+    assert (fault.expected, fault.seen) == (f"5 {unit}, which stands for 2026-03-05T00:15:00Z (import)", f"7 {unit}")
 
 
 def test_a_missing_file_an_unknown_meter_and_a_missing_store_are_named(desk: Desk) -> None:
