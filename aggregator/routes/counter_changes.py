@@ -12,7 +12,7 @@ from aggregator.intervals.decision import Decision, Said, Unfit
 from aggregator.ledger import LedgerBusy
 from aggregator.overruling import Change, Overlapping, Overruling, Ruling, TooMany
 from aggregator.routes.facilities import Named
-from aggregator.routes.guard import Given, Reader, Writer
+from aggregator.routes.guard import Given, Reader, Writing
 from aggregator.routes.problem import Problem, unknown
 from aggregator.routes.query import Answer, Instant, Span, no_parameters
 from aggregator.services import Services
@@ -179,9 +179,11 @@ def changes(given: Given, named: Named, wanted: Annotated[ChangeParameters, Quer
     )
 
 
-@router.post("", status_code=201, dependencies=[Writer, Depends(no_parameters)])
-def decide(given: Given, named: Named, body: Annotated[DecisionBody, Body()]) -> DecisionAnswer:
-    """Say what a change was. Intervals and emissions from there on are settled again within seconds; final ones get a new version."""
+@router.post("", status_code=201, dependencies=[Depends(no_parameters)])
+def decide(given: Given, named: Named, author: Writing, body: Annotated[DecisionBody, Body()]) -> DecisionAnswer:
+    """Say what a change was (right `enter`). Intervals and emissions from there on are settled again within seconds; final ones get a new version."""
+    author.must("enter")
+    by = author.named(body.by)
     meter = named.meter(body.device)
     if meter is None:
         raise unknown("device", body.device, [other.device for other in named.meters])
@@ -195,7 +197,7 @@ def decide(given: Given, named: Named, body: Annotated[DecisionBody, Body()]) ->
             _decimal(body.new_first_kwh),
             body.until_ms,
         )
-        ruling = _overruling(given).decide(series, decision, body.reason, body.by, body.evidence)
+        ruling = _overruling(given).decide(series, decision, body.reason, by, body.evidence)
     except Unfit as error:
         seen = "nothing" if error.seen is None else error.seen
         raise Problem(422, "decision does not fit", error.thing, error.expected, str(seen)) from error

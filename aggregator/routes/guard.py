@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aggregator.emissions.second_person import same_person
 from aggregator.person import Person, Right, person_of
 from aggregator.routes.problem import Problem, ProblemBody
 from aggregator.services import Services
@@ -128,7 +129,8 @@ class Author:
     """Who writes: a person of the settings, or whoever holds the server's token (None) and then says who they are."""
 
     person: Person | None
-    persons_named: bool
+    persons: tuple[Person, ...] = ()  # that the settings name
+    by_server_token: bool = False
 
     def named(self, by: str = "", otherwise: str = "") -> str:
         """The name that goes on record; `by` is what the request says, `otherwise` stands where nobody says anything. Raises Problem."""
@@ -136,25 +138,33 @@ class Author:
         if self.person is None:
             if not said:
                 raise Problem(422, "author needed", "by", "the name of who does this", "nothing")
+            if any(same_person(said, each.name) for each in self.persons):
+                raise Problem(
+                    403, "a person needed", "by", f"{said}'s own token, or another name", f"{said} without it"
+                )
             return said
         if said not in {"", self.person.name}:
             raise Problem(403, "another name", "by", f"{self.person.name}, whose token this is", said)
         return self.person.name
 
     def must(self, right: Right) -> None:
-        """403 where the person has not this right; to approve takes a person, once the settings name any. Raises Problem."""
+        """403 where the person has not this right. Once the settings name persons, only they approve, and to enter takes their token or the server's.
+
+        Raises Problem.
+        """
         if self.person is not None and right not in self.person.may:
             raise Problem(403, "not allowed", "may", right, ", ".join(self.person.may) or "nothing")
-        if self.person is None and right == "approve" and self.persons_named:
-            raise Problem(
-                403, "a person needed", "Authorization", "the token of a person who may approve", "the server's"
-            )
+        if self.person is not None or not self.persons:
+            return
+        if right == "approve" or (right == "enter" and not self.by_server_token):
+            seen = "the server's" if self.by_server_token else "none"
+            raise Problem(403, "a person needed", "Authorization", f"the token of a person who may {right}", seen)
 
 
 def author(request: Request, given: Given) -> Author:
     """Who writes, once `may_write` has let the request through. Raises Problem."""
-    may_write(request, given)
-    return Author(person_asking(request, given), bool(given.persons))
+    may_write(request, given)  # with a server's token, who is no person has shown that one
+    return Author(person_asking(request, given), tuple(given.persons), given.http.token is not None)
 
 
 Reader = Depends(may_read)

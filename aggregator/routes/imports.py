@@ -128,7 +128,7 @@ async def import_rows(
     """Take interval energies or counter readings. The same file again changes nothing; bad rows are named and stop no other."""
     if wanted.reason.strip():
         author.must("enter")
-    by = author.named(wanted.by) if wanted.reason.strip() else wanted.by
+    by = author.named(wanted.by) if wanted.reason.strip() or wanted.by.strip() else ""
     options = wanted.options(named.id, named.time_zone, by)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in {"text/csv", "application/json"}:

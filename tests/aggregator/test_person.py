@@ -68,6 +68,43 @@ def test_a_persons_token_opens_reads_and_a_session_of_their_own(plant: LivePlant
         assert browser.post("/api/v1/session", json={"token": "wrong"}).status_code == 401
 
 
+def test_in_a_persons_name_nobody_writes_without_that_persons_token(plant: LivePlant, url: str) -> None:
+    other = acknowledge(plant, url, SERVER, {"by": "li  WEI"}, "h")
+    assert (other.status_code, other.json()["expected"]) == (403, "li  WEI's own token, or another name")
+
+
+def test_on_loopback_too_a_persons_name_and_entered_figures_take_a_token_once_persons_are_named(
+    plant: LivePlant,
+) -> None:
+    open_services = replace(plant.services, http=Http(port=0))
+    decision = {
+        "device": "incomer", "at_ms": 1000, "change": "reset", "reason": "began anew", "by": "shift 2",
+    }  # fmt: skip
+    path = "/api/v1/facilities/works/counter-changes"
+    with Server(replace(open_services, persons=PERSONS)) as server, httpx.Client(timeout=10, headers=WRITE) as nobody:
+        raised = plant.alarms.raise_alarm("works", "counter_reset", "i", "reset", "1", "0")
+        acknowledge_it = f"{server.url}/api/v1/alarms/{raised.id}/acknowledge"
+        assert nobody.post(acknowledge_it, json={"by": "Li Wei"}).status_code == 403
+        assert nobody.post(acknowledge_it, json={"by": "shift 2"}).json()["acknowledged_by"] == "shift 2"
+        assert acknowledge(plant, server.url, LI, {"by": "Li Wei"}, "j").json()["acknowledged_by"] == "Li Wei"
+        refused = nobody.post(server.url + path, json=decision)
+        assert (refused.status_code, refused.json()["expected"]) == (403, "the token of a person who may enter")
+        by_na = nobody.post(server.url + path, json=decision, headers={"Authorization": f"Bearer {NA}"})
+        assert (by_na.status_code, by_na.json()["expected"]) == (403, "enter")
+        as_na = decision | {"by": "Na"}
+        by_li = nobody.post(server.url + path, json=as_na, headers={"Authorization": f"Bearer {LI}"})
+        assert (by_li.status_code, by_li.json()["expected"]) == (403, "Li Wei, whose token this is")
+        imported = nobody.post(
+            f"{server.url}/api/v1/facilities/works/import", params={"device": "incomer", "by": "Na"}, json={"rows": []}
+        )
+        assert imported.status_code == 403
+    with Server(open_services) as server, httpx.Client(timeout=10, headers=WRITE) as nobody:
+        raised = plant.alarms.raise_alarm("works", "counter_reset", "k", "reset", "1", "0")
+        taken = nobody.post(f"{server.url}/api/v1/alarms/{raised.id}/acknowledge", json={"by": "Li Wei"})
+        assert taken.json()["acknowledged_by"] == "Li Wei"
+        assert nobody.post(server.url + path, json=decision).status_code != 403
+
+
 def test_the_command_prints_what_the_settings_take_and_the_token_apart(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
