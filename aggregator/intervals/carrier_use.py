@@ -87,6 +87,8 @@ def _stack_faults(
         return
     if meter.role.value != "main":
         yield f"{key}.role", '"main": a stack is inside no other', f"{meter.role.value!r}"
+    for source in dict.fromkeys(one for one in stack.in_place_of if stack.in_place_of.count(one) > 1):
+        yield f"{key}.stack.in_place_of", "each source once", f"{source!r} twice"
     for source in stack.in_place_of:
         kind, _, name = source.partition(":")
         if kind not in ("activity", "meter") or not name or (kind == "meter" and name not in named):

@@ -71,6 +71,9 @@ def _bill(row: Mapping[str, str], periods: Iterable[str], zone: ZoneInfo) -> Bil
         raise ValueError("closing: expected both displays, or neither, got one")
     if multiplier is not None and multiplier <= 0:
         raise ValueError(f"multiplier: expected a number above 0, got {row['multiplier']!r}")
+    kwh = decimal_cell(row, "kwh")
+    if kwh < 0:
+        raise ValueError(f"kwh: expected 0 or above, got {row['kwh']!r}")
     return Bill(
         device=row["meter"],
         quantity=row["quantity"] or "energy_import_kwh",
@@ -78,7 +81,7 @@ def _bill(row: Mapping[str, str], periods: Iterable[str], zone: ZoneInfo) -> Bil
         to_ms=to_ms,
         read_from_ms=read_from_ms,
         read_to_ms=read_to_ms,
-        kwh=decimal_cell(row, "kwh"),
+        kwh=kwh,
         opening=opening,
         closing=closing,
         multiplier=multiplier,

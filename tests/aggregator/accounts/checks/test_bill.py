@@ -181,6 +181,7 @@ def test_the_causes_are_the_difference_exactly_whatever_the_bill_says(plant: Liv
     [
         ("incomer,2026-05-02,2026-05-01,1\n", "to: expected a time after"),
         ("incomer,2026-05-01,2026-05-02,many\n", "kwh: expected"),
+        ("incomer,2026-05-01,2026-05-02,-0.1\n", r"bill\.csv:2: kwh: expected 0 or above, got '-0.1'"),
         ("incomer,2026-05-01,2026-05-02,1,5\n", "expected 4 columns"),
     ],
 )
