@@ -73,15 +73,23 @@ def test_in_a_persons_name_nobody_writes_without_that_persons_token(plant: LiveP
     assert (other.status_code, other.json()["expected"]) == (403, "li  WEI's own token, or another name")
 
 
+@pytest.fixture
+def unlocked(tmp_path: Path) -> Iterator[LivePlant]:
+    """On loopback, without a server's token."""
+    made = LivePlant(tmp_path, http=Http(port=0))
+    yield made
+    made.close()
+
+
 def test_on_loopback_too_a_persons_name_and_entered_figures_take_a_token_once_persons_are_named(
-    plant: LivePlant,
+    unlocked: LivePlant,
 ) -> None:
-    open_services = replace(plant.services, http=Http(port=0))
+    plant = unlocked
     decision = {
         "device": "incomer", "at_ms": 1000, "change": "reset", "reason": "began anew", "by": "shift 2",
     }  # fmt: skip
     path = "/api/v1/facilities/works/counter-changes"
-    with Server(replace(open_services, persons=PERSONS)) as server, httpx.Client(timeout=10, headers=WRITE) as nobody:
+    with Server(replace(plant.services, persons=PERSONS)) as server, httpx.Client(timeout=10, headers=WRITE) as nobody:
         raised = plant.alarms.raise_alarm("works", "counter_reset", "i", "reset", "1", "0")
         acknowledge_it = f"{server.url}/api/v1/alarms/{raised.id}/acknowledge"
         assert nobody.post(acknowledge_it, json={"by": "Li Wei"}).status_code == 403
@@ -98,7 +106,7 @@ def test_on_loopback_too_a_persons_name_and_entered_figures_take_a_token_once_pe
             f"{server.url}/api/v1/facilities/works/import", params={"device": "incomer", "by": "Na"}, json={"rows": []}
         )
         assert imported.status_code == 403
-    with Server(open_services) as server, httpx.Client(timeout=10, headers=WRITE) as nobody:
+    with Server(plant.services) as server, httpx.Client(timeout=10, headers=WRITE) as nobody:
         raised = plant.alarms.raise_alarm("works", "counter_reset", "k", "reset", "1", "0")
         taken = nobody.post(f"{server.url}/api/v1/alarms/{raised.id}/acknowledge", json={"by": "Li Wei"})
         assert taken.json()["acknowledged_by"] == "Li Wei"
