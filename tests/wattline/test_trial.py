@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,10 +12,12 @@ import pytest
 from device_sim.plant import Node
 from device_sim.profile import UJ_PER_KWH
 from device_sim.site import load_site
+from device_sim.visits import Visit
 from wattline.command import main
 from wattline.trial.grid import GridFault, made_up, read_grid
 from wattline.trial.run import Ran, Wanted, run_mode
 from wattline.trial.table import lines, record
+from wattline.trial.vehicles import slower_ms
 from wire.circuit import load
 
 ZONE = ZoneInfo("America/Los_Angeles")  # where recorded sessions are recorded
@@ -143,6 +146,14 @@ def test_ordered_vehicles_keep_the_limit_and_every_promise_where_uncontrolled_on
     text = "\n".join(lines([record(free), told], "battery"))
     assert "two-way ordered" in text
     assert str(told["vehicles"]) in text
+
+
+def test_a_plan_is_done_sooner_with_a_vehicle_that_takes_the_last_of_its_need_slowly() -> None:
+    """80 kWh that fall from 76 on: 4 kWh x ln 5 / 20 kW for four fifths and 0.8 kWh at 4 kW are 31.3 min where full power would take 12."""
+    full = Visit(0, 4 * 3_600_000, 10 * UJ_PER_KWH, 20_000_000, "tag", capacity_uj=80 * UJ_PER_KWH, target_uj=80 * UJ_PER_KWH, taper_uj=76 * UJ_PER_KWH)  # fmt: skip
+    assert slower_ms(full) == pytest.approx((4 * math.log(5) + 4 - 4) / 20 * 3_600_000, abs=1)
+    assert slower_ms(dataclasses.replace(full, target_uj=76 * UJ_PER_KWH)) == 0
+    assert slower_ms(dataclasses.replace(full, taper_uj=0)) == 0
 
 
 def test_a_trial_that_cannot_be_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

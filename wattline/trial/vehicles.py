@@ -1,5 +1,6 @@
 """Who is plugged in, as an aggregator comes to know it: the pile tells of the transaction, the driver says when he leaves and what he needs. Not what is planned."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,7 +54,27 @@ class Parked:
 
 def _by_ms(visit: Visit) -> int:
     """When the plan is to be done with a vehicle: what goes slower than planned is made up for in the time that is left."""
-    return visit.departs_ms - min(_EARLIER_MS, (visit.departs_ms - visit.arrives_ms) // 10)
+    stay_ms = visit.departs_ms - visit.arrives_ms
+    return visit.departs_ms - min(_EARLIER_MS, stay_ms // 10) - min(slower_ms(visit), stay_ms // 2)
+
+
+def slower_ms(visit: Visit) -> int:
+    """How much longer the last of its need takes than at full power, as the vehicle itself would say: above its taper the power falls straight towards full.
+
+    Of [from, until) that is width / P ln((C - from) / (C - until)); the last fifth of the width goes at a fifth of the power.
+    """
+    first_uj = max(visit.taper_uj, visit.target_uj - visit.need_uj)
+    if not visit.taper_uj or visit.target_uj <= first_uj:
+        return 0
+    width_uj = visit.capacity_uj - visit.taper_uj
+    last_uj = max(first_uj, min(visit.target_uj, visit.capacity_uj - width_uj // 5))
+    falling = (
+        width_uj * math.log((visit.capacity_uj - first_uj) / (visit.capacity_uj - last_uj))
+        if last_uj > first_uj
+        else 0.0
+    )
+    at_a_fifth = 5 * (visit.target_uj - last_uj)
+    return round((falling + at_a_fifth - (visit.target_uj - first_uj)) / visit.max_mw)
 
 
 @dataclass(slots=True)
