@@ -106,7 +106,7 @@ class Keeping:
             if kept is not row:
                 self._supersede(kept, known)
                 self._write(row, kept)
-        imports = sorted(ends for ends in chosen if (ends, IMPORT) in known)
+        final = sorted(chosen)
         for ends, kept in list(self._standing.items()):
             if ends in chosen or kept.source == ESTIMATE:
                 continue
@@ -114,7 +114,7 @@ class Keeping:
                 self._supersede(kept, known)
                 del self._standing[ends]
                 self._gone.append(kept)
-            elif _touches(ends, imports):
+            elif _touches(ends, final):  # of an import, or of another interval length
                 self._remove_provisional(kept)
         self._put_aside(known, chosen)
 
@@ -126,6 +126,14 @@ class Keeping:
             if gives_way and (kept is None or kept.says() != row.says()) and not _touches(ends_of(row), imports):
                 self._supersede(kept, {})
                 self._write(row, kept)
+                self._remove_others_begun(row)
+
+    def _remove_others_begun(self, row: IntervalRow) -> None:
+        """An interval that was begun with another length does not stand beside one that has begun."""
+        ends = ends_of(row)
+        for other, kept in list(self._standing.items()):
+            if kept.source == row.source == MEASURED and not kept.final and _touches(other, [ends]):
+                self._remove_provisional(kept)
 
     def _write(self, row: IntervalRow, kept: IntervalRow | None) -> None:
         key = (*self._series, *ends_of(row))

@@ -6,6 +6,7 @@ an hour is 360 kg and 540 kg.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,20 @@ def test_a_multiplier_that_begins_after_every_energy_stands_in_nobodys_way(room:
     room.commit(steady(7260, 14_460))
     room.settle()
     assert room.kwh() == [D(180)] * 12 + [D(270)] * 4
+
+
+@pytest.mark.parametrize(("before_s", "after_s"), [(900, 300), (300, 900)])
+def test_another_length_of_intervals_counts_nothing_twice(tmp_path: Path, before_s: int, after_s: int) -> None:
+    """0.1 kWh a second to second 2990 and on to 3050 and 7250, by the display: what was begun with the old length does not stay beside the new."""
+    room = Room(tmp_path / "room")
+    room.restart(replace(FACILITY, interval_s=before_s))
+    room.commit(steady(0, 3000))
+    room.settle()
+    room.restart(replace(FACILITY, interval_s=after_s))
+    for from_s, to_s in ((3000, 3060), (3060, 7260)):
+        room.commit(steady(from_s, to_s))
+        room.settle()
+        rows = room.ledger.intervals("works", "incomer", COUNTER.quantity, 0, 2**60)
+        assert sum(row.energy_kwh or 0 for row in rows) == D(to_s - 10) / 10
+        assert all(one.end_ms <= other.start_ms for one, other in pairwise(rows))
+    room.close()
