@@ -472,7 +472,10 @@ class Settler:
         facility, meter = self.facilities[series.facility], self._meter(series)
         assert meter is not None
         power, interval_ms = StoredPower(self.store, series), facility.interval_ms
-        if kept is None:
+        state = None if kept is None else json.loads(kept[1])
+        if (
+            kept is None or state is None or ("counter" in state["engine"]) != meter.counted
+        ):  # of a meter that was counted otherwise
             fresh = (
                 CounterIntervals(meter, interval_ms, power)
                 if meter.counted
@@ -485,7 +488,6 @@ class Settler:
                 first_ms = self.ledger.first_boundary_ms(series)
                 begins_ms += [] if first_ms is None else [first_ms - interval_ms]
             return Line(fresh, min(begins_ms))
-        state = json.loads(kept[1])
         engine = (
             CounterIntervals.from_json(meter, interval_ms, power, state["engine"])
             if meter.counted

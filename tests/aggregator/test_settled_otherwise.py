@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from counter_room import COUNTER, FACILITY, METER, D, Room, T, steady
 
@@ -17,6 +18,7 @@ from aggregator.facility import Facility, Multiplier
 from aggregator.intervals.decision import Decision, Said
 from aggregator.ledger import LedgerBusy
 from aggregator.settled_otherwise import SettledOtherwise, settled_otherwise
+from aggregator.stores.store import Rows
 
 HOUR_MS = 3_600_000
 
@@ -116,3 +118,15 @@ def test_another_length_of_intervals_counts_nothing_twice(tmp_path: Path, before
         assert sum(row.energy_kwh or 0 for row in rows) == D(to_s - 10) / 10
         assert all(one.end_ms <= other.start_ms for one, other in pairwise(rows))
     room.close()
+
+
+def test_a_meter_whose_power_counts_from_now_on_goes_on_without_the_counters_state(room: Room) -> None:
+    room.restart(replace(FACILITY, meters=(replace(METER, counted=False),)))
+    room.commit(steady(7260, 8000))
+    power = COUNTER._replace(quantity="active_power_kw")
+    at_ms = np.arange(T + 7_200_000, T + 9_060_000, 10_000)
+    n, zero = len(at_ms), np.zeros(len(at_ms), np.uint8)
+    room.store.commit(Rows(np.repeat(room.store.ids([power]), n), at_ms, np.full(n, 720.0), zero, zero), [])
+    room.settler.note(power, int(at_ms[0]), int(at_ms[-1]))
+    room.settle()
+    assert room.kwh() == [D(180)] * 10  # 720 kW are 180 kWh a quarter hour
