@@ -3,49 +3,32 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from aggregator.flexibility.operation.loads import Comfort, Waiting
-from aggregator.flexibility.operation.tariff import MINUTES, SAMPLE_MIN, When
-from aggregator.tariff_table import Name, Power
+from aggregator.flexibility.operation.tariff import MINUTES, When
+from aggregator.tariff_table import Name, Power, Table, minutes_of, number
 from wire.circuit import Asset, Circuit
 
 LEAST_BAND_K: Final = 0.5
 Said = tuple[str, str, str]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
-
-
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def _window(value: Any) -> tuple[int, int]:
     """Minutes of "22:00-06:00": an end that is not after the begin is the next day's."""
     wrong = PydanticCustomError("expected", 'a window such as "08:00-18:00" or "22:00-06:00", on quarters')
-    if not isinstance(value, str) or len(value) != 11 or value[5] != "-":
+    begin, end = minutes_of(value, wrong)
+    if begin in (MINUTES, end):
         raise wrong
-    found = []
-    for text in (value[:5], value[6:]):
-        hour, colon, minute = text.partition(":")
-        if colon != ":" or not (hour + minute).isascii() or not (hour + minute).isdigit() or len(hour) != 2:
-            raise wrong
-        found.append(int(hour) * 60 + int(minute))
-        if int(minute) > 59 or found[-1] > MINUTES or found[-1] % SAMPLE_MIN:
-            raise wrong
-    if found[0] == MINUTES or found[0] == found[1]:
-        raise wrong
-    return found[0], found[1]
+    return begin, end
 
 
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1e6)]
-Degrees = Annotated[float, BeforeValidator(_number), Field(ge=-60, le=100)]
+Positive = Annotated[float, BeforeValidator(number), Field(gt=0, le=1e6)]
+Degrees = Annotated[float, BeforeValidator(number), Field(ge=-60, le=100)]
 
 
-class ShiftableTable(_Table):
+class ShiftableTable(Table):
     """`[[facility.shiftable]]`: a load that takes `kwh` in each window, whenever in it that is best."""
 
     asset: Name
@@ -64,7 +47,7 @@ class ShiftableTable(_Table):
         return Waiting(self.asset, self.kwh, begin_min, end_min, most_kw, when, self.least_kw)
 
 
-class ComfortTable(_Table):
+class ComfortTable(Table):
     """`[[facility.comfort]]`: what cools or heats a building, and the band within which it may."""
 
     asset: Name

@@ -12,18 +12,19 @@ from aggregator.flexibility.operation.tariff import MINUTES, SAMPLE_MIN, DemandR
 _MOST: Any = 1e6
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table whose every key is known."""
+
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
     """A price may be written as 1 or as 1.0."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _hours(value: Any) -> tuple[int, int]:
-    """Minutes of "10:00-12:30"; 24:00 is the end of the day."""
-    wrong = PydanticCustomError("expected", 'hours such as "08:00-11:30", on quarters, the end after the begin')
+def minutes_of(value: Any, wrong: PydanticCustomError) -> tuple[int, int]:
+    """Minutes of the day of "10:00-12:30"; 24:00 is its end. Raises `wrong` where it is not written so, or not on quarters."""
     if not isinstance(value, str) or len(value) != 11 or value[5] != "-":
         raise wrong
     found = []
@@ -34,21 +35,27 @@ def _hours(value: Any) -> tuple[int, int]:
         found.append(int(hour) * 60 + int(minute))
         if int(minute) > 59 or found[-1] > MINUTES or found[-1] % SAMPLE_MIN:
             raise wrong
-    if found[0] >= found[1]:
-        raise wrong
     return found[0], found[1]
 
 
-Money = Annotated[float, BeforeValidator(_number), Field(ge=-_MOST, le=_MOST)]
-Charge = Annotated[float, BeforeValidator(_number), Field(ge=0, le=_MOST)]
-Power = Annotated[float, BeforeValidator(_number), Field(ge=0, le=_MOST)]
-Ratio = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1)]
-Factor = Annotated[float, BeforeValidator(_number), Field(ge=0, le=100)]
+def _hours(value: Any) -> tuple[int, int]:
+    wrong = PydanticCustomError("expected", 'hours such as "08:00-11:30", on quarters, the end after the begin')
+    begin, end = minutes_of(value, wrong)
+    if begin >= end:
+        raise wrong
+    return begin, end
+
+
+Money = Annotated[float, BeforeValidator(number), Field(ge=-_MOST, le=_MOST)]
+Charge = Annotated[float, BeforeValidator(number), Field(ge=0, le=_MOST)]
+Power = Annotated[float, BeforeValidator(number), Field(ge=0, le=_MOST)]
+Ratio = Annotated[float, BeforeValidator(number), Field(gt=0, le=1)]
+Factor = Annotated[float, BeforeValidator(number), Field(ge=0, le=100)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Hours = Annotated[Any, BeforeValidator(_hours)]
 
 
-class WhenTable(_Table):
+class WhenTable(Table):
     """Which times: months, kind of day, hours."""
 
     months: list[Annotated[int, Field(ge=1, le=12)]] = Field(default=[], max_length=12)
@@ -91,7 +98,7 @@ class LimitTable(WhenTable):
     price_per_kwh: Charge = 20.0
 
 
-class TariffTable(_Table):
+class TariffTable(Table):
     """`[facility.tariff]`."""
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
