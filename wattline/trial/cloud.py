@@ -15,7 +15,7 @@ from aggregator.flexibility.problem import Currency
 from wattline.trial.gateway import EDGE, TrialGateway
 from wattline.trial.grid import Grid
 from wattline.trial.outlook import History
-from wattline.trial.vehicles import ASKED_MORE_KWH, CarPark
+from wattline.trial.vehicles import CarPark
 from wattline.trial.watch import Watch
 from wire.circuit import Circuit
 
@@ -68,7 +68,7 @@ class Cloud:
             one.session: one.kwh for one in planned.announced
         }  # surely, or with the load and the sun of one day in ten
         for session in planned.new_sessions:
-            self._park.known[session].announced_kwh = max(0.0, announced.get(session, 0.0) - ASKED_MORE_KWH)
+            self._park.known[session].announced_kwh = announced.get(session, 0.0)
         self.number += 1
         draft = drafts.get(EDGE, Draft())
         until_ms = state.edges_ms[-1]
