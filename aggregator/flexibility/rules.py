@@ -93,6 +93,23 @@ class Rules:
             bound(solver, off, *np.zeros((2, len(off))))
             run(solver, deadline.left_s())
 
+    def rest(self, solver: highspy.Highs, deadline: Deadline) -> None:
+        """What is a plan always, where sides that were chosen contradict each other: nothing that can wait moves, and the sun that the load leaves goes out,
+        beyond the limit nowhere. Raises Unsolved.
+        """
+        made, problem = self._made, self._made.problem
+        still = np.concatenate(
+            [self.one[:0], *(columns for flow in made.flows for columns in (flow.charge, flow.discharge))]
+        )
+        spare_kw = problem.pv_kw - problem.load_kw
+        off = [still, np.where(spare_kw > 0, *made.pairs[0])]
+        if problem.curtailed_at_limit:
+            curtailed, room = made.pairs[1]
+            off.append(np.where(spare_kw > problem.export_limit_kw, room, curtailed))
+        idle = np.unique(np.concatenate(off))
+        bound(solver, idle, *np.zeros((2, len(idle))))
+        run(solver, deadline.left_s())
+
     def _sides(self, solver: highspy.Highs, deadline: Deadline) -> None:
         steps = self._made.problem.steps
         closed, at_limit = np.zeros((2, steps), dtype=bool)

@@ -110,12 +110,18 @@ def _chosen(
             return solver
     except Unsolved:
         deadline.left_s()
-    solver = _opened(made, MONEY_GAP, fixed)
-    run(solver, deadline.left_s())
     share = np.zeros(len(rules.whole))
-    bound(solver, rules.whole, share, share)
-    run(solver, deadline.left_s())
-    rules.switch_off(solver, deadline)
+    try:
+        solver = _opened(made, MONEY_GAP, fixed)
+        run(solver, deadline.left_s())
+        bound(solver, rules.whole, share, share)
+        run(solver, deadline.left_s())
+        rules.switch_off(solver, deadline)
+    except Unsolved:
+        deadline.left_s()
+        solver = _opened(made, MONEY_GAP, fixed)
+        bound(solver, rules.whole, share, share)
+        rules.rest(solver, deadline)
     return solver
 
 

@@ -166,6 +166,12 @@ def test_whatever_contradicts_what_there_is_a_plan_and_it_breaks_no_rule(first: 
         held(problem, plan(problem))
 
 
+def test_where_sides_contradict_each_other_what_can_wait_waits() -> None:
+    """Site 2336: the sides that are chosen one after the other leave no solution."""
+    problem = replace(drawn(2336), exact_least=False)
+    held(problem, plan(problem))
+
+
 @pytest.mark.parametrize("vehicles", [10, 60])
 def test_half_a_day_below_zero_gives_a_plan_in_time_with_what_is_not_proved(vehicles: int) -> None:
     """Half the day burning energy would pay, and nothing wears: hundreds of rules are broken by the LP. The plan breaks none; its gap is stated."""
