@@ -96,7 +96,8 @@ def test_an_event_is_delivered_overridden_settled_and_proven(
     hub.until(event["from_ms"] + INTERVAL_MS)
     assert before_kw - hub.battery_kw() > 0.8 * TARGET_KW
     moved = next(each for each in hub.event(event["id"])["trace"] if each["kind"] == "moved")
-    assert (moved["id"], moved["after_s"] < 60) == ("battery", True)
+    # What is kept is a mean of five minutes: a battery that the plan has discharge already need not move at the begin.
+    assert (moved["id"], moved["after_s"] < INTERVAL_MS / 1000) == ("battery", True)
     eventually(lambda: hub.event(event["id"])["state"] == "settled", "the event is settled", 90)
     settled = hub.event(event["id"])["settlements"][-1]["result"]
     asked_kwh = TARGET_KW * 2 * INTERVAL_MS / 3_600_000
