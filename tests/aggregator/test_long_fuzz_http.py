@@ -173,7 +173,9 @@ def test_no_request_is_answered_with_a_fault_of_the_server(api: Api, data: st.Da
         problem = response.json()
         assert set(problem) == {"error", "thing", "expected", "seen"}, (asked, path, query)
         assert len(response.content) < 4_000
-    elif asked != "HEAD" and response.headers.get("content-type", "").startswith("application/json") and response.content:
+    elif (
+        asked != "HEAD" and response.headers.get("content-type", "").startswith("application/json") and response.content
+    ):
         json.loads(response.content, parse_constant=_no_constant)
 
 
