@@ -27,10 +27,10 @@ def told(system: System, **request: Any) -> dict[str, Any]:
 @pytest.mark.timeout(150)
 def test_the_page_of_the_demo_shows_the_plant_as_it_is(make_system: Any, system_directory: Path, page: Any) -> None:
     system = make_system(Wanted(system_directory, SITES / "demo.toml", Clock()))
-    told(system, set={"plant": "works", "load_kw": 80, "for_s": 600})
+    told(system, set={"plant": "works", "load_kw": 300, "for_s": 600})  # more than the sun at noon
     page.open(system.url, facility="works")
     page.until_live()
-    load_kw = told(system, show="plants")["plants"]["works"]["active_power_kw"]["ev"] + 80
+    load_kw = told(system, show="plants")["plants"]["works"]["active_power_kw"]["ev"] + 300
     page.until(lambda: page.value("site_load_kw") == pytest.approx(load_kw, abs=0.5), "the forced load is shown", 30)
 
     truth = told(system, show="plants")["plants"]["works"]["active_power_kw"]
